@@ -1,0 +1,204 @@
+//! How calls end: the classes that policy acts upon, and the causes of local answers.
+
+use std::borrow::Cow;
+
+/// How a call ended, in words that all protocols share. Retries, outlier detection and metrics act
+/// on classes, so one policy fits every protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// The call worked.
+    Ok,
+    /// The call worked and the service threw: no retry, no ejection.
+    Business,
+    /// The request was wrong.
+    Client,
+    /// No such service, method or route.
+    NotFound,
+    /// The callee had no capacity, or a limit refused the call.
+    Overload,
+    /// No answer in time.
+    Timeout,
+    /// The callee could not be reached or failed.
+    Unavailable,
+    /// Bytes that could not be understood.
+    Codec,
+}
+
+impl Class {
+    /// Every class, in the order of its discriminant.
+    pub const ALL: [Self; 8] = [
+        Self::Ok,
+        Self::Business,
+        Self::Client,
+        Self::NotFound,
+        Self::Overload,
+        Self::Timeout,
+        Self::Unavailable,
+        Self::Codec,
+    ];
+
+    /// The name used in metrics, logs and `frames`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Business => "business exception",
+            Self::Client => "client error",
+            Self::NotFound => "not found",
+            Self::Overload => "overload",
+            Self::Timeout => "timeout",
+            Self::Unavailable => "unavailable",
+            Self::Codec => "codec",
+        }
+    }
+
+    /// The HTTP status that stands for the class in rules, logs and metrics.
+    pub fn http(self) -> u16 {
+        match self {
+            Self::Ok | Self::Business => 200,
+            Self::Client | Self::Codec => 400,
+            Self::NotFound => 404,
+            Self::Overload | Self::Unavailable => 503,
+            Self::Timeout => 504,
+        }
+    }
+}
+
+/// Why the gateway itself answers a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// No route matches the request.
+    NoRoute,
+    /// The route names a cluster that does not exist.
+    NoCluster,
+    /// The cluster has no host that could take the call.
+    NoHost,
+    /// A limit of the gateway or a circuit breaker is reached.
+    Overload,
+    /// A rate limit refused the call.
+    RateLimited,
+    /// An access rule refused the call.
+    Denied,
+    /// Fault injection.
+    Fault,
+    /// The route answers by itself, without an upstream.
+    DirectResponse,
+    /// The deadline passed before the answer came.
+    Timeout,
+    /// No connection to the host could be opened.
+    ConnectFailed,
+    /// The connection broke with the call on it.
+    ConnectionLost,
+    /// The request is damaged.
+    BadRequest,
+    /// The answer is damaged.
+    BadResponse,
+    /// The request is longer than the limit.
+    RequestTooLarge,
+    /// The answer is longer than the limit.
+    ResponseTooLarge,
+    /// The request cannot carry a change that a rule asks for.
+    CannotEdit,
+    /// The gateway is shutting down.
+    Draining,
+}
+
+impl Cause {
+    /// The class that policy and metrics see.
+    pub fn class(self) -> Class {
+        match self {
+            Self::NoRoute | Self::NoCluster => Class::NotFound,
+            Self::Overload | Self::RateLimited => Class::Overload,
+            Self::Timeout => Class::Timeout,
+            Self::BadRequest | Self::RequestTooLarge | Self::Denied => Class::Client,
+            Self::BadResponse | Self::ResponseTooLarge | Self::CannotEdit => Class::Codec,
+            Self::NoHost
+            | Self::Fault
+            | Self::DirectResponse
+            | Self::ConnectFailed
+            | Self::ConnectionLost
+            | Self::Draining => Class::Unavailable,
+        }
+    }
+
+    /// Envoy's response flag for the access log (`%RESPONSE_FLAGS%`), or `-`.
+    pub fn flag(self) -> &'static str {
+        match self {
+            Self::NoRoute => "NR",
+            Self::NoCluster => "NC",
+            Self::NoHost => "UH",
+            Self::Overload => "UO",
+            Self::RateLimited => "RL",
+            Self::Denied => "UAEX",
+            Self::Fault => "FI",
+            Self::Timeout => "UT",
+            Self::ConnectFailed => "UF",
+            Self::ConnectionLost => "UC",
+            Self::BadRequest | Self::RequestTooLarge | Self::CannotEdit => "DPE",
+            Self::BadResponse | Self::ResponseTooLarge => "UPE",
+            Self::DirectResponse | Self::Draining => "-",
+        }
+    }
+
+    /// The HTTP status that an HTTP caller gets, and that stands for the cause in logs.
+    pub fn http(self) -> u16 {
+        match self {
+            Self::NoRoute => 404,
+            Self::RateLimited => 429,
+            Self::Denied => 403,
+            Self::Timeout => 504,
+            Self::BadRequest | Self::CannotEdit => 400,
+            Self::RequestTooLarge => 413,
+            Self::BadResponse | Self::ResponseTooLarge => 502,
+            Self::NoCluster
+            | Self::NoHost
+            | Self::Overload
+            | Self::Fault
+            | Self::DirectResponse
+            | Self::ConnectFailed
+            | Self::ConnectionLost
+            | Self::Draining => 503,
+        }
+    }
+}
+
+/// A local answer before a codec gives it the bytes of its protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Why the gateway answers.
+    pub cause: Cause,
+    /// The HTTP status: the cause's own unless a rule names another (direct response, fault).
+    pub http: u16,
+    /// What the caller reads: the thing, the cause and the cure, in one line.
+    pub text: Cow<'static, str>,
+}
+
+impl Status {
+    /// An answer with the cause's own HTTP status.
+    pub fn new(cause: Cause, text: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            cause,
+            http: cause.http(),
+            text: text.into(),
+        }
+    }
+
+    /// How the call ended. A direct response or a fault is classed by the HTTP status it names.
+    pub fn class(&self) -> Class {
+        match (self.cause, self.http) {
+            (Cause::DirectResponse | Cause::Fault, http) => class_of_http(http),
+            (cause, _) => cause.class(),
+        }
+    }
+}
+
+/// The class that an HTTP status stands for.
+pub fn class_of_http(status: u16) -> Class {
+    match status {
+        0..=399 => Class::Ok,
+        404 | 501 => Class::NotFound,
+        429 => Class::Overload,
+        408 | 504 => Class::Timeout,
+        400..=499 => Class::Client,
+        _ => Class::Unavailable,
+    }
+}
