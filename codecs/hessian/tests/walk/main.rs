@@ -1,0 +1,4 @@
+//! The walker against the octets of other implementations, and against hostile ones.
+
+mod common;
+mod vectors;
