@@ -13,6 +13,8 @@ public final class Call {
     public final List<Object> args;
     /** What to send beside the arguments. */
     public final Map<String, String> attachments;
+    /** Plain entries for the header of the frame, where the protocol has one apart from attachments. */
+    public final Map<String, String> headers;
     /** Milliseconds, or null for the reference's own. */
     public final Integer timeout;
     /** sync, async, oneway, generic; also future and callback where the framework knows them. */
@@ -23,6 +25,7 @@ public final class Call {
         this.method = text(command, "method", "echo");
         this.args = args;
         this.attachments = strings(command.get("attachments"));
+        this.headers = strings(command.get("headers"));
         this.timeout = number(command, "timeout", null);
         this.mode = text(command, "mode", "sync");
     }
