@@ -1,0 +1,52 @@
+'use strict';
+
+// A client of peer.api.Echo that carries out commands.
+// Keys of `refer`: address, wire bolt|boltWithCrc|dubbo, version, timeout.
+
+const { RpcClient } = require('sofa-rpc-node').client;
+const { logger, serve, blob } = require('./lines');
+const wire = require('./wire');
+
+const INTERFACE = 'peer.api.Echo';
+const ways = new Map();
+
+/** Java's types of the arguments, which the wire names and JavaScript does not know. */
+function typed(arg) {
+  if (typeof arg === 'number') return { $class: 'int', $: arg };
+  if (arg && arg.octets !== undefined) return { $class: 'byte', isArray: true, $: blob(arg.octets) };
+  if (arg && arg.text !== undefined) return { $class: 'java.lang.String', $: 'x'.repeat(arg.text) };
+  return { $class: 'java.lang.String', $: arg };
+}
+
+serve({
+  async refer(name, command) {
+    const kind = command.wire || 'bolt';
+    const client = new RpcClient({ logger, protocol: wire(kind) });
+    const scheme = kind === 'dubbo' ? 'dubbo' : 'bolt';
+    const consumer = client.createConsumer({
+      interfaceName: INTERFACE,
+      // A provider that was exported without a group is found without one only.
+      group: command.group || '',
+      version: command.version === undefined ? '1.0' : command.version,
+      serverHost: `${scheme}://${command.address}`,
+      responseTimeout: command.timeout || 5000,
+    });
+    await consumer.ready();
+    ways.set(name, { client, consumer });
+  },
+
+  async close(name) {
+    await ways.get(name).client.close();
+    ways.delete(name);
+  },
+
+  async call(command) {
+    const { consumer } = ways.get(command.ref || 'default');
+    const args = (command.args || []).map(typed);
+    const options = { responseTimeout: command.timeout };
+    if (command.attachments) {
+      options.requestProps = { service: consumer.id, ...command.attachments };
+    }
+    return consumer.invoke(command.method || 'echo', args, options);
+  },
+});

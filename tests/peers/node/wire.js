@@ -1,0 +1,28 @@
+'use strict';
+
+// The protocols as the framework takes them, by the name that a command gives.
+
+const bolt = require('sofa-bolt-node');
+const dubbo = require('dubbo-remoting');
+
+/** Bolt v2 with a CRC is decoded by default but can only be written with an encoder that was told so. */
+const boltWithCrc = {
+  ...bolt,
+  name: 'bolt',
+  encoder(options) {
+    const encoder = bolt.encoder(options);
+    encoder.protocolType = 'bolt2';
+    encoder.boltVersion = 2;
+    encoder.crcEnable = true;
+    return encoder;
+  },
+  decoder: options => bolt.decoder(options),
+};
+
+const wires = { bolt, boltWithCrc, dubbo };
+
+module.exports = name => {
+  const wire = wires[name];
+  if (!wire) throw new Error(`no such wire: ${name}`);
+  return wire;
+};
