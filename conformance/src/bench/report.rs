@@ -1,0 +1,200 @@
+//! Tables of what was measured, for people and for programs.
+
+use super::measure::{Findings, Idle, Sample};
+use super::proc;
+use serde::Serialize;
+use std::fmt::Write;
+use std::process::Command;
+
+/// Everything that a run found.
+#[derive(Serialize)]
+pub(crate) struct Report {
+    /// UTC.
+    pub(crate) date: String,
+    pub(crate) machine: String,
+    /// Names and versions of what was compared.
+    pub(crate) versions: Vec<String>,
+    pub(crate) pinned: bool,
+    pub(crate) scenarios: Vec<Findings>,
+}
+
+impl Report {
+    pub(crate) fn new(versions: Vec<String>, pinned: bool) -> Self {
+        let date = Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]).output();
+        Self {
+            date: date.map_or_else(
+                |_| "unknown date".to_owned(),
+                |out| String::from_utf8_lossy(&out.stdout).trim().to_owned(),
+            ),
+            machine: proc::machine(),
+            versions,
+            pinned,
+            scenarios: Vec::new(),
+        }
+    }
+
+    /// The whole report in Markdown.
+    pub(crate) fn markdown(&self) -> String {
+        let place = if self.pinned {
+            "proxy on core 0, load and backends on core 1"
+        } else {
+            "not pinned to cores: read the figures with care"
+        };
+        let mut text = format!("{}; {}; {place}.\n", self.date, self.machine);
+        for version in &self.versions {
+            let _ = writeln!(text, "- {version}");
+        }
+        for findings in &self.scenarios {
+            text.push_str(&findings.markdown());
+        }
+        text
+    }
+}
+
+/// Least, median and greatest of some numbers.
+#[derive(Clone, Copy)]
+struct Spread {
+    least: f64,
+    median: f64,
+    most: f64,
+}
+
+impl Spread {
+    fn of(numbers: impl Iterator<Item = f64>) -> Option<Self> {
+        let mut all: Vec<f64> = numbers.collect();
+        all.sort_by(f64::total_cmp);
+        let (least, most) = (*all.first()?, *all.last()?);
+        let middle = all.len() / 2;
+        let median =
+            if all.len() % 2 == 0 { (all[middle - 1] + all[middle]) / 2.0 } else { all[middle] };
+        Some(Self { least, median, most })
+    }
+}
+
+/// `median (least–most)`.
+fn show(spread: Option<Spread>) -> String {
+    spread.map_or_else(
+        || "–".to_owned(),
+        |s| format!("{:.2} ({:.2}–{:.2})", s.median, s.least, s.most),
+    )
+}
+
+impl Findings {
+    /// The scenario's tables.
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = format!("\n### {}\n\n{}.\n\n", self.name, self.about);
+        if !self.samples.is_empty() {
+            self.calls_table(&mut text);
+        }
+        if !self.idle.is_empty() {
+            idle_table(&self.idle, &mut text);
+        }
+        if self.dropped_rounds > 0 {
+            let _ = writeln!(text, "\nRounds dropped for stolen time: {}.", self.dropped_rounds);
+        }
+        for incident in &self.incidents {
+            let _ = writeln!(text, "\nIncident: {incident}");
+        }
+        text
+    }
+
+    fn calls_table(&self, text: &mut String) {
+        let plain = self.has("crossdock+attachment") || self.has("envoy+attachment");
+        text.push_str("| contender | CPU µs/call | to relay | to Envoy |");
+        text.push_str(if plain { " to the same without the rule |" } else { "" });
+        text.push_str(" p50 ms | p99 ms | calls/s | RSS MiB | upstream conns | failed | ");
+        text.push_str("in 1st second | wrong | unanswered |\n|---|");
+        text.push_str(&"---|".repeat(12 + usize::from(plain)));
+        text.push('\n');
+        let mut seen: Vec<&str> = Vec::new();
+        for sample in &self.samples {
+            if !seen.contains(&sample.contender) {
+                seen.push(sample.contender);
+                self.row(sample.contender, plain, text);
+            }
+        }
+        let example = |s: &Sample| s.load.example.as_ref().map(|e| format!("{}: {e}", s.contender));
+        for contender in seen {
+            let found = self.of(contender).find_map(example);
+            if let Some(example) = found {
+                let _ = writeln!(text, "\nFirst failure of {example}");
+            }
+        }
+    }
+
+    fn row(&self, name: &str, plain: bool, text: &mut String) {
+        let of = |value: fn(&Sample) -> f64| Spread::of(self.of(name).map(value));
+        let middle = |value| of(value).map_or(0.0, |s| s.median);
+        let sum = |value: fn(&Sample) -> u64| self.of(name).map(value).sum::<u64>();
+        let _ = write!(text, "| {name} | {} |", show(of(|s| s.micros_per_call)));
+        let mut bases = vec!["relay", "envoy"];
+        bases.extend(plain.then(|| name.split('+').next().unwrap_or(name)));
+        for base in bases {
+            let ratio = if base == name { None } else { self.ratio(name, base) };
+            let _ = write!(text, " {} |", show(ratio));
+        }
+        let _ = writeln!(
+            text,
+            " {:.2} | {:.2} | {:.0} | {:.1} | {:.0} | {} | {} | {} | {} |",
+            middle(|s| s.load.p50 as f64 / 1000.0),
+            middle(|s| s.load.p99 as f64 / 1000.0),
+            middle(|s| s.load.completed() as f64 * 1e6 / s.load.elapsed.max(1) as f64),
+            middle(|s| s.resident_kib as f64 / 1024.0),
+            middle(|s| s.upstream_connections as f64),
+            sum(|s| s.load.failed),
+            sum(|s| s.load.failed_first_second),
+            sum(|s| s.load.wrong),
+            sum(|s| s.load.unanswered),
+        );
+    }
+
+    /// CPU per call of one contender over another's, round by round.
+    fn ratio(&self, name: &str, base: &str) -> Option<Spread> {
+        Spread::of(self.of(name).filter_map(|sample| {
+            let other = self.of(base).find(|s| s.round == sample.round)?;
+            Some(sample.micros_per_call / other.micros_per_call)
+        }))
+    }
+
+    fn of<'a>(&'a self, contender: &'a str) -> impl Iterator<Item = &'a Sample> {
+        self.samples.iter().filter(move |s| s.contender == contender)
+    }
+
+    fn has(&self, contender: &str) -> bool {
+        self.of(contender).next().is_some()
+    }
+}
+
+fn idle_table(rows: &[Idle], text: &mut String) {
+    text.push_str(
+        "| contender | RSS idle MiB | connections | KiB each, fresh | KiB each, after one call | \
+         upstream conns | errors |\n|---|---|---|---|---|---|---|\n",
+    );
+    for idle in rows {
+        let each = |kib: u64| kib.saturating_sub(idle.start_kib) as f64 / idle.connections as f64;
+        let _ = writeln!(
+            text,
+            "| {} | {:.1} | {} | {:.2} | {:.2} | {} | {} |",
+            idle.contender,
+            idle.start_kib as f64 / 1024.0,
+            idle.connections,
+            each(idle.fresh_kib),
+            each(idle.used_kib),
+            idle.upstream_connections,
+            idle.errors,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_lies_in_the_middle() {
+        let spread = |numbers: &[f64]| Spread::of(numbers.iter().copied()).map(|s| s.median);
+        assert_eq!(spread(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(spread(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(spread(&[]), None);
+    }
+}
