@@ -37,9 +37,11 @@ mod tables;
 mod v2;
 mod v3;
 mod walker;
+mod writer;
 
 pub use cursors::{ListItems, MapEntries, ObjectFields};
 pub use error::{Error, ErrorKind};
 pub use grammar::{Grammar, Kind, Limits, MAX_DEPTH};
 pub use string::{Chunks, Str, Units};
 pub use walker::Walker;
+pub use writer::{ClassId, Reference, Writer};

@@ -87,7 +87,7 @@ pub(crate) fn open(walker: &mut Walker<'_>, tag: u8) -> Result<Body, Error> {
 }
 
 /// A type, where one is given: a name, which takes the next index, or the index of an earlier
-/// one.
+/// one. `T` is an index here and never the value true, as in `Hessian2Input.readType`.
 fn read_type(walker: &mut Walker<'_>) -> Result<(), Error> {
     let input = &mut walker.input;
     match input.peek()? {
