@@ -1,0 +1,201 @@
+//! Walks a message and finds out what of it is acted upon.
+
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, ReflectMessage as _, Value};
+
+use crate::{
+    mapping::MAX_PROBLEMS,
+    positions::{Positions, push_entry, push_field, push_item},
+    problem::{Loss, Problem, Unused},
+    support::{self, Support},
+};
+
+/// Adds to `problems` each field of `message` that must be refused, and to `unused` each that is
+/// not acted upon. What lies within such a field is not looked at.
+pub(crate) fn judge(
+    message: &DynamicMessage,
+    positions: &Positions,
+    problems: &mut Vec<Problem>,
+    unused: &mut Vec<Unused>,
+) {
+    let mut walk = Walk {
+        positions,
+        problems,
+        unused,
+        path: String::new(),
+    };
+    walk.message(message, false);
+}
+
+struct Walk<'a> {
+    positions: &'a Positions,
+    problems: &'a mut Vec<Problem>,
+    unused: &'a mut Vec<Unused>,
+    path: String,
+}
+
+impl Walk<'_> {
+    /// `optional`: what is not known here may be left out, because the file says so.
+    fn message(&mut self, message: &DynamicMessage, optional: bool) {
+        let descriptor = message.descriptor();
+        let name = descriptor.full_name();
+        let optional = optional || is_optional(message);
+        for (field, value) in message.fields() {
+            let length = self.path.len();
+            push_field(&mut self.path, field.name());
+            match support::field(name, field.name()) {
+                Support::Acts => self.acted(name, &field, value, optional),
+                other => self.report(other, optional),
+            }
+            self.path.truncate(length);
+        }
+    }
+
+    fn acted(&mut self, message: &str, field: &FieldDescriptor, value: &Value, optional: bool) {
+        match value {
+            Value::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    let length = self.path.len();
+                    push_item(&mut self.path, index);
+                    self.value(message, field, item, optional);
+                    self.path.truncate(length);
+                }
+            }
+            Value::Map(entries) => {
+                let mut entries: Vec<_> = entries
+                    .iter()
+                    .filter_map(|(key, value)| Some((key.as_str()?, value)))
+                    .collect();
+                entries.sort_by_key(|(key, _)| *key);
+                for (key, item) in entries {
+                    let length = self.path.len();
+                    push_entry(&mut self.path, key);
+                    match support::entry(message, field.name(), key) {
+                        Support::Acts => self.value(message, field, item, optional),
+                        other => self.report(other, optional),
+                    }
+                    self.path.truncate(length);
+                }
+            }
+            single => self.value(message, field, single, optional),
+        }
+    }
+
+    fn value(&mut self, message: &str, field: &FieldDescriptor, value: &Value, optional: bool) {
+        match value {
+            Value::Message(inner) if inner.descriptor().full_name() == "google.protobuf.Any" => {
+                self.any(message, field, inner, optional);
+            }
+            Value::Message(inner) => match inner.descriptor().full_name() {
+                "google.protobuf.Struct" => self.structure(message, field, inner, optional),
+                name if name.starts_with("google.protobuf.") => {}
+                _ => self.message(inner, optional),
+            },
+            Value::EnumNumber(number) => {
+                let Kind::Enum(names) = field.kind() else {
+                    return;
+                };
+                let Some(chosen) = names.get_value(*number) else {
+                    return;
+                };
+                self.report(
+                    support::choice(message, field.name(), chosen.name()),
+                    optional,
+                );
+            }
+            _ => {}
+        }
+    }
+
+    fn any(
+        &mut self,
+        message: &str,
+        field: &FieldDescriptor,
+        any: &DynamicMessage,
+        optional: bool,
+    ) {
+        let url = any.get_field_by_name("type_url");
+        let name = url.as_deref().and_then(Value::as_str).unwrap_or_default();
+        let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
+        let support = support::extension(message, field.name(), name);
+        let inner = (support == Support::Acts)
+            .then(|| any.descriptor().parent_pool().get_message_by_name(name))
+            .flatten();
+        let Some(inner) = inner else {
+            return self.report(support, optional);
+        };
+        let bytes = any.get_field_by_name("value");
+        let bytes = bytes
+            .as_deref()
+            .and_then(Value::as_bytes)
+            .cloned()
+            .unwrap_or_default();
+        if let Ok(inner) = DynamicMessage::decode(inner, bytes) {
+            self.message(&inner, optional);
+        }
+    }
+
+    /// JSON whose keys are settings of someone: each key is judged.
+    fn structure(
+        &mut self,
+        message: &str,
+        field: &FieldDescriptor,
+        json: &DynamicMessage,
+        optional: bool,
+    ) {
+        let Some(fields) = json.get_field_by_name("fields") else {
+            return;
+        };
+        let mut keys: Vec<&str> = fields
+            .as_map()
+            .into_iter()
+            .flat_map(|map| map.keys())
+            .filter_map(|k| k.as_str())
+            .collect();
+        keys.sort_unstable();
+        for key in keys {
+            let length = self.path.len();
+            push_entry(&mut self.path, key);
+            self.report(support::setting(message, field.name(), key), optional);
+            self.path.truncate(length);
+        }
+    }
+
+    fn report(&mut self, support: Support, optional: bool) {
+        let (loss, reason) = match support {
+            Support::Acts => return,
+            Support::Harmless(reason) => (Loss::Nothing, reason),
+            Support::Ignored(reason) => (Loss::Function, reason),
+            Support::Refused(reason, _) if optional => (Loss::Function, reason),
+            Support::Refused(reason, cure) => {
+                if self.problems.len() <= MAX_PROBLEMS {
+                    let (at, path) = (self.positions.locate(&self.path), self.path.clone());
+                    self.problems.push(Problem {
+                        at,
+                        path,
+                        reason: reason.into(),
+                        cure: cure.into(),
+                    });
+                }
+                return;
+            }
+        };
+        let (at, path) = (self.positions.locate(&self.path), self.path.clone());
+        self.unused.push(Unused {
+            at,
+            path,
+            loss,
+            reason: reason.into(),
+        });
+    }
+}
+
+/// Whether a filter says that it may be left out, or is switched off.
+fn is_optional(message: &DynamicMessage) -> bool {
+    let says = |name: &str| {
+        message
+            .get_field_by_name(name)
+            .is_some_and(|value| value.as_bool() == Some(true))
+    };
+    support::SKIPPABLE.contains(&message.descriptor().full_name())
+        && (says("is_optional") || says("disabled"))
+}
