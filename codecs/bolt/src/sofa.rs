@@ -1,0 +1,167 @@
+//! SOFARPC on Bolt: what its header map and its two objects mean.
+//!
+//! A Java caller names service and method in the header map; a Node caller with hessian2 writes
+//! only `service`, and its method stands in the `SofaRequest` that begins the content.
+
+use std::borrow::Cow;
+
+use crossdock_framework::status::Class;
+use crossdock_hessian::{Error, Grammar, Limits, Walker};
+
+use crate::header_map::{HeaderMap, text};
+
+/// The class name of SOFARPC requests, and of the object in a hessian2 request.
+pub const REQUEST_CLASS: &str = "com.alipay.sofa.rpc.core.request.SofaRequest";
+/// The class name of SOFARPC responses, and of the object in a hessian2 response.
+pub const RESPONSE_CLASS: &str = "com.alipay.sofa.rpc.core.response.SofaResponse";
+/// The class name of the object in an answer of status 2.
+pub const SERVER_EXCEPTION_CLASS: &str = "com.alipay.remoting.rpc.exception.RpcServerException";
+
+/// Serialisation hessian2, of either grammar.
+pub(crate) const HESSIAN: u8 = 1;
+/// Serialisation protobuf.
+pub(crate) const PROTOBUF: u8 = 11;
+/// Serialisation JSON.
+pub(crate) const JSON: u8 = 12;
+
+/// The header that tells an error inside status 0.
+pub(crate) const RESPONSE_ERROR: &str = "sofa_head_response_error";
+/// SOFARPC's code for a service that a provider does not have (`LogCodes`).
+pub(crate) const SERVICE_NOT_FOUND: &str = "RPC-020100010";
+/// SOFARPC's code for a method that a provider does not have.
+const METHOD_NOT_FOUND: &str = "RPC-020100011";
+/// SOFARPC's code for a service without an address.
+pub(crate) const NO_PROVIDER: &str = "RPC-020060001";
+
+/// The service and method that a request names; empty text counts as none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Target<'f> {
+    /// The unique name, `interface:version[:uniqueId]`.
+    pub(crate) service: Option<Cow<'f, str>>,
+    pub(crate) method: Option<Cow<'f, str>>,
+}
+
+impl<'f> Target<'f> {
+    /// What the header map names. `service` comes before `sofa_head_target_service`, as in
+    /// SOFARPC's `SofaRpcSerialization`; its keys are case-sensitive.
+    pub(crate) fn of_headers(map: HeaderMap<'f>) -> Self {
+        let (mut service, mut target, mut method) = (None, None, None);
+        for entry in map.entries() {
+            let Ok(entry) = entry else {
+                return Self::default();
+            };
+            let value = entry.value.filter(|value| !value.is_empty());
+            match entry.key {
+                Some(b"service") => service = value,
+                Some(b"sofa_head_target_service") => target = value,
+                Some(b"sofa_head_method_name") => method = value,
+                _ => {}
+            }
+        }
+        Self {
+            service: service.or(target).map(text),
+            method: method.map(text),
+        }
+    }
+
+    /// Fills what is missing from the `SofaRequest` at the start of a hessian2 content.
+    pub(crate) fn or_content(mut self, content: &'f [u8]) -> Self {
+        if self.service.is_some() && self.method.is_some() {
+            return self;
+        }
+        let body = Self::of_content(content).unwrap_or_default();
+        self.service = self.service.or(body.service);
+        self.method = self.method.or(body.method);
+        self
+    }
+
+    /// Fields stand in any order: Java and Node write different ones. The walk ends with the
+    /// second name, mostly before the arguments.
+    fn of_content(content: &'f [u8]) -> Option<Self> {
+        let mut target = Self::default();
+        let mut walker = walker(content)?;
+        let mut fields = walker.object().ok()?;
+        if !fields.class_name().eq_str(REQUEST_CLASS) {
+            return None;
+        }
+        while let Ok(Some(name)) = fields.next_field() {
+            let slot = match name.as_str() {
+                Some("methodName") => &mut target.method,
+                Some("targetServiceUniqueName") => &mut target.service,
+                _ => continue,
+            };
+            let value = fields.value().read_string_or_null().ok()?;
+            *slot = value
+                .filter(|value| !value.is_empty())
+                .map(|value| value.to_cow());
+            if target.service.is_some() && target.method.is_some() {
+                break;
+            }
+        }
+        Some(target)
+    }
+}
+
+/// The parts of a unique name: `interface:version[:uniqueId]`.
+pub(crate) fn interface(unique: &str) -> &str {
+    unique
+        .split_once(':')
+        .map_or(unique, |(interface, _)| interface)
+}
+
+/// The version in a unique name, `1.0` where nobody set one.
+pub(crate) fn version(unique: &str) -> Option<&str> {
+    unique.split(':').nth(1).filter(|part| !part.is_empty())
+}
+
+/// The unique id in a unique name: what tells two providers of one interface and version apart.
+pub(crate) fn unique_id(unique: &str) -> Option<&str> {
+    unique.splitn(3, ':').nth(2).filter(|part| !part.is_empty())
+}
+
+/// A walk over a content whose first value is an object; `None` when it is something else, whose
+/// grammar cannot be told.
+pub(crate) fn walker(content: &[u8]) -> Option<Walker<'_>> {
+    let grammar = Grammar::of_object(*content.first()?)?;
+    Some(Walker::new(content, grammar, Limits::DEFAULT))
+}
+
+/// How a call ended whose status is 0 and whose header map says `sofa_head_response_error=true`.
+///
+/// A framework error has a text (and in hessian2 `isError`); an exception of the service stands in
+/// its place otherwise. What cannot be read counts as the service's own exception, which neither
+/// repeats the call nor ejects the host.
+pub(crate) fn hidden_error(serialization: u8, content: &[u8]) -> Class {
+    match serialization {
+        HESSIAN => match error_text(content) {
+            Ok(Some(text)) if is_not_found(&text) => Class::NotFound,
+            Ok(Some(_)) => Class::Unavailable,
+            Ok(None) | Err(_) => Class::Business,
+        },
+        // The text alone, of either kind of error.
+        PROTOBUF if is_not_found(&text(content)) => Class::NotFound,
+        JSON if is_not_found(text(content).trim_start_matches('"')) => Class::NotFound,
+        _ => Class::Business,
+    }
+}
+
+fn is_not_found(text: &str) -> bool {
+    text.starts_with(SERVICE_NOT_FOUND) || text.starts_with(METHOD_NOT_FOUND)
+}
+
+/// The `errorMsg` of a `SofaResponse` whose `isError` is true; `None` when it is false.
+fn error_text(content: &[u8]) -> Result<Option<Cow<'_, str>>, Error> {
+    let Some(mut walker) = walker(content) else {
+        return Ok(None);
+    };
+    let (mut is_error, mut message) = (false, None);
+    let mut fields = walker.object()?;
+    while let Some(name) = fields.next_field()? {
+        match name.as_str() {
+            Some("isError") => is_error = fields.value().read_bool()?,
+            Some("errorMsg") => message = fields.value().read_string_or_null()?,
+            _ => {}
+        }
+    }
+    Ok(is_error.then(|| message.map_or(Cow::Borrowed(""), |text| text.to_cow())))
+}
