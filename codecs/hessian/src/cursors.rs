@@ -6,7 +6,7 @@
 //! [`Walker::pos`] and [`Walker::rest`] mean anything.
 
 use crate::input::Input;
-use crate::walker::Body;
+use crate::skip::Body;
 use crate::{Error, Kind, Str, Walker};
 
 /// The value that a step has reached, to see whether the caller read it.

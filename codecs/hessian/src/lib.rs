@@ -32,6 +32,7 @@ mod cursors;
 mod error;
 mod grammar;
 mod input;
+mod skip;
 mod string;
 mod tables;
 mod v2;

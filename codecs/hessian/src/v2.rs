@@ -3,7 +3,7 @@
 //! Source: the Hessian 2.0 serialization protocol (Caucho) as hessian-lite 4.x and sofa-hessian
 //! 4.x write it.
 
-use crate::walker::Body;
+use crate::skip::Body;
 use crate::{Error, ErrorKind, Grammar, Kind, Walker};
 
 /// The kind of value that begins with `tag`.

@@ -2,7 +2,7 @@
 //!
 //! Source: sofa-hessian, branch 3.x (`Hessian2Input`, Caucho 3.1), SOFARPC's default.
 
-use crate::walker::Body;
+use crate::skip::Body;
 use crate::{Error, ErrorKind, Grammar, Kind, Walker};
 
 /// The kind of value that begins with `tag`.

@@ -1,6 +1,7 @@
 //! The walk over one stream.
 
 use crate::input::Input;
+use crate::skip::Body;
 use crate::tables::{Class, Classes};
 use crate::{Error, ErrorKind, Grammar, Kind, Limits, MAX_DEPTH, Str};
 use crate::{ListItems, MapEntries, ObjectFields};
@@ -18,46 +19,13 @@ use crate::{v2, v3};
 pub struct Walker<'a> {
     pub(crate) input: Input<'a>,
     grammar: Grammar,
-    limits: Limits,
+    pub(crate) limits: Limits,
     /// Containers that a cursor has entered and not left.
-    depth: u16,
+    pub(crate) depth: u16,
     values: u32,
     references: u32,
     types: u32,
     classes: Classes,
-}
-
-/// What follows the head of a value: nothing, or the elements of a container.
-///
-/// One word, because the stack of [`Walker::skip_value`] is an array of them. Counts stay below
-/// 2^31, so the largest numbers are free for the open ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Body(u32);
-
-impl Body {
-    pub(crate) const SCALAR: Self = Self(u32::MAX);
-    /// Values up to the end octet.
-    pub(crate) const LIST: Self = Self(u32::MAX - 1);
-    /// Keys and values up to the end octet; a key or the end comes next.
-    pub(crate) const MAP: Self = Self(u32::MAX - 2);
-    /// As [`Body::MAP`]; a value comes next.
-    const MAP_VALUE: Self = Self(u32::MAX - 3);
-    const EMPTY: Self = Self(0);
-
-    /// A container of exactly `count` values.
-    #[inline]
-    pub(crate) const fn of(count: u32) -> Self {
-        Self(count)
-    }
-
-    /// The exact count, or `None` when the end octet tells.
-    pub(crate) const fn count(self) -> Option<u32> {
-        if self.0 <= i32::MAX as u32 {
-            Some(self.0)
-        } else {
-            None
-        }
-    }
 }
 
 impl<'a> Walker<'a> {
@@ -129,18 +97,6 @@ impl<'a> Walker<'a> {
             Grammar::V3 => v3::kind(tag),
         };
         kind.ok_or_else(|| self.input.error(ErrorKind::BadTag(tag)))
-    }
-
-    /// Passes over one value with all that it contains, and over the class definitions in front.
-    ///
-    /// # Errors
-    /// Whatever is wrong with the value; see [`ErrorKind`].
-    #[inline]
-    pub fn skip_value(&mut self) -> Result<(), Error> {
-        match self.open()? {
-            Body::SCALAR => Ok(()),
-            body => self.skip_body(body),
-        }
     }
 
     /// Reads a string.
@@ -278,7 +234,7 @@ impl<'a> Walker<'a> {
 
     /// The next octet after the class definitions.
     #[inline]
-    fn tag(&mut self) -> Result<u8, Error> {
+    pub(crate) fn tag(&mut self) -> Result<u8, Error> {
         loop {
             let tag = self.input.peek()?;
             if tag != self.grammar.definition() {
@@ -289,7 +245,7 @@ impl<'a> Walker<'a> {
     }
 
     #[inline]
-    fn count_value(&mut self) -> Result<(), Error> {
+    pub(crate) fn count_value(&mut self) -> Result<(), Error> {
         if self.values >= self.limits.values {
             let limit = self.limits.values;
             return Err(self.input.error(ErrorKind::TooManyValues { limit }));
@@ -323,18 +279,6 @@ impl<'a> Walker<'a> {
         Ok((long, input))
     }
 
-    /// Reads a scalar, or the head of a container.
-    #[inline]
-    fn open(&mut self) -> Result<Body, Error> {
-        let tag = self.tag()?;
-        self.count_value()?;
-        self.input.skip(1)?;
-        match self.grammar {
-            Grammar::V2 => v2::open(self, tag),
-            Grammar::V3 => v3::open(self, tag),
-        }
-    }
-
     /// The end octet, if it is next.
     #[inline]
     pub(crate) fn end(&mut self) -> Result<bool, Error> {
@@ -343,56 +287,6 @@ impl<'a> Walker<'a> {
         }
         self.input.skip(1)?;
         Ok(true)
-    }
-
-    /// Walks the elements of a container whose head has been read, and of all containers in it.
-    fn skip_body(&mut self, body: Body) -> Result<(), Error> {
-        let limit = self.limits.depth;
-        let mut outer = [Body::EMPTY; MAX_DEPTH as usize];
-        let mut height = usize::from(self.depth);
-        let floor = height;
-        if height >= usize::from(limit) {
-            return Err(self.input.error_before(ErrorKind::TooDeep { limit }));
-        }
-        let mut body = body;
-        loop {
-            let over = match body {
-                Body::EMPTY => true,
-                Body::LIST => self.end()?,
-                Body::MAP => {
-                    self.end()? || {
-                        body = Body::MAP_VALUE;
-                        false
-                    }
-                }
-                Body::MAP_VALUE => {
-                    body = Body::MAP;
-                    false
-                }
-                Body(left) => {
-                    body = Body(left - 1);
-                    false
-                }
-            };
-            if over {
-                if height == floor {
-                    return Ok(());
-                }
-                height -= 1;
-                body = outer.get(height).copied().unwrap_or(Body::EMPTY);
-                continue;
-            }
-            let inner = self.open()?;
-            if inner == Body::SCALAR {
-                continue;
-            }
-            match outer.get_mut(height) {
-                Some(slot) if height + 1 < usize::from(limit) => *slot = body,
-                _ => return Err(self.input.error_before(ErrorKind::TooDeep { limit })),
-            }
-            height += 1;
-            body = inner;
-        }
     }
 
     /// Reads the head of a container that a cursor is to walk.
