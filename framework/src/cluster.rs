@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use crate::{metrics, stats::Group};
+
 /// A named set of hosts as one configuration gives it. Immutable; what changes while it runs
 /// ([`HostState`], [`Breakers`]) is shared with the versions before and after it.
 #[derive(Debug)]
@@ -26,6 +28,66 @@ pub struct Cluster {
     pub breakers: Arc<[Breakers; 2]>,
     /// Crossdock's own settings for its upstream connections.
     pub settings: ClusterSettings,
+    /// `cluster.<name>.…`
+    pub stats: Arc<Group>,
+}
+
+metrics! {
+    /// Metrics of a cluster, `cluster.<name>.…`, named as Envoy does.
+    pub enum ClusterMetric {
+        /// Connections opened, or tried to.
+        counter CxTotal = "upstream_cx_total",
+        /// Connections open.
+        gauge CxActive = "upstream_cx_active",
+        /// Connections that could not be opened.
+        counter CxConnectFail = "upstream_cx_connect_fail",
+        /// Connections that took longer than `connect_timeout` to open.
+        counter CxConnectTimeout = "upstream_cx_connect_timeout",
+        /// Connections that broke with calls on them.
+        counter CxDestroyWithActive = "upstream_cx_destroy_with_active_rq",
+        /// Connections closed.
+        counter CxDestroy = "upstream_cx_destroy",
+        /// Connections not opened because of `max_connections`.
+        counter CxOverflow = "upstream_cx_overflow",
+        /// Connections closed for being idle.
+        counter CxIdleTimeout = "upstream_cx_idle_timeout",
+        /// Connections whose heartbeats were not answered.
+        counter CxHeartbeatFail = "upstream_cx_heartbeat_fail",
+        /// Connections on which the host announced its end.
+        counter CxGoaway = "upstream_cx_close_notify",
+        /// Connections closed because the framing was lost.
+        counter CxProtocolError = "upstream_cx_protocol_error",
+        /// Bytes received.
+        counter CxRx = "upstream_cx_rx_bytes_total",
+        /// Bytes sent.
+        counter CxTx = "upstream_cx_tx_bytes_total",
+        /// Calls without a host to go to.
+        counter CxNoneHealthy = "upstream_cx_none_healthy",
+        /// Calls sent, counted once for each attempt.
+        counter RqTotal = "upstream_rq_total",
+        /// Calls in flight.
+        gauge RqActive = "upstream_rq_active",
+        /// Calls waiting for a connection.
+        gauge RqPendingActive = "upstream_rq_pending_active",
+        /// Calls refused because of `max_requests` or `max_pending_requests`.
+        counter RqPendingOverflow = "upstream_rq_pending_overflow",
+        /// Calls moved to another host before a byte had left.
+        counter RqRetry = "upstream_rq_retry_unsent",
+        /// Calls answered.
+        counter RqCompleted = "upstream_rq_completed",
+        /// Calls that ended well, business exceptions included.
+        counter Rq2xx = "upstream_rq_2xx",
+        /// Calls that ended as the caller's fault.
+        counter Rq4xx = "upstream_rq_4xx",
+        /// Calls that failed.
+        counter Rq5xx = "upstream_rq_5xx",
+        /// Calls whose service threw.
+        counter RqBusiness = "upstream_rq_business_exception",
+        /// Calls whose deadline passed.
+        counter RqTimeout = "upstream_rq_timeout",
+        /// Responses that belong to no call: late, repeated or foreign.
+        counter RqUnmatched = "upstream_rq_unmatched_response",
+    }
 }
 
 /// Settings of a cluster's upstream connections.
@@ -37,6 +99,9 @@ pub struct ClusterSettings {
     pub fill_calls: u32,
     /// Bytes waiting to be written to a connection before another one is used. Default 256 KiB.
     pub fill_bytes: usize,
+    /// Bytes waiting to be written to a connection before calls to its host are refused.
+    /// Default 16 MiB.
+    pub unwritten_max: usize,
     /// Close an upstream connection without calls after this time. Default 1 h, as Envoy.
     pub idle_timeout: Duration,
     /// Send a heartbeat after this long without a byte from the host; zero for never.
@@ -50,6 +115,7 @@ impl Default for ClusterSettings {
             connections_per_host: 4,
             fill_calls: 1024,
             fill_bytes: 256 * 1024,
+            unwritten_max: 16 * 1024 * 1024,
             idle_timeout: Duration::from_secs(3600),
             heartbeat_interval: Duration::from_secs(15),
         }

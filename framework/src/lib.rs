@@ -1,11 +1,24 @@
-//! The protocol-neutral core of Crossdock.
+//! The protocol-neutral core of Crossdock: it knows no protocol, no xDS and no YAML.
+//!
+//! A call comes in through a [relay], is cut by a [codec], decided upon by the [exchange], and
+//! leaves through the relay's pools as the bytes that came.
 #![forbid(unsafe_code)]
 
 pub mod cluster;
 pub mod codec;
 pub mod edits;
+pub mod exchange;
+pub mod filter;
 pub mod frame;
+pub mod log;
 pub mod out;
+pub mod protocol;
+pub mod relay;
 pub mod route;
+pub mod snapshot;
+pub mod stats;
 pub mod status;
+pub mod time;
 pub mod view;
+pub mod wheel;
+pub mod worker;

@@ -13,6 +13,12 @@ pub trait Router: fmt::Debug + Send + Sync + 'static {
     /// The route that [`Router::route`] named.
     fn get(&self, id: RouteId) -> &Route;
 
+    /// The hash of the route's hash policies for this request, if any gave one.
+    fn hash(&self, id: RouteId, request: &dyn RoutingView, facts: &Facts) -> Option<u64> {
+        let _ = (id, request, facts);
+        None
+    }
+
     /// The names of all clusters that routes may name, in the order of [`ClusterSlot`]s.
     fn clusters(&self) -> &[Arc<str>];
 }
@@ -113,13 +119,13 @@ impl Weighted {
         (total > 0).then_some(Self { entries, total })
     }
 
-    /// The cluster that `random` falls upon.
-    pub fn draw(&self, random: u64) -> &WeightedCluster {
+    /// The place in [`Weighted::entries`] that `random` falls upon.
+    pub fn draw(&self, random: u64) -> usize {
         let mut left = random % self.total;
-        for entry in &self.entries {
+        for (at, entry) in self.entries.iter().enumerate() {
             match left.checked_sub(u64::from(entry.weight)) {
                 Some(rest) => left = rest,
-                None => return entry,
+                None => return at,
             }
         }
         unreachable!("`left` starts below the sum of all weights")
@@ -204,7 +210,7 @@ mod tests {
         let weighted = Weighted::new(vec![entry(0, 90), entry(1, 0), entry(2, 10)]).expect("100");
         let mut seen = [0; 3];
         for random in 0..1000 {
-            seen[weighted.draw(random).cluster.0 as usize] += 1;
+            seen[weighted.draw(random)] += 1;
         }
         assert_eq!(seen, [900, 0, 100]);
     }

@@ -1,0 +1,67 @@
+//! What is known of a call when it has ended.
+
+use std::{fmt, time::Duration};
+
+use crate::{
+    cluster::{Cluster, Host},
+    route::{Facts, Route},
+    snapshot::Ends,
+    status::{Cause, Class},
+    time::Moment,
+    view::RoutingView,
+};
+
+/// Writes ended calls somewhere. Called on the worker: it must not block, and drops and counts
+/// what it cannot queue.
+pub trait AccessLog: fmt::Debug + Send + Sync + 'static {
+    /// Takes one ended call.
+    fn log(&self, record: &Record<'_>);
+}
+
+/// One ended call.
+pub struct Record<'r> {
+    /// The request as it came.
+    pub request: &'r dyn RoutingView,
+    /// The upstream's response, if one came.
+    pub response: Option<&'r dyn RoutingView>,
+    /// What is known of the call besides.
+    pub facts: &'r Facts,
+    /// Its downstream connection.
+    pub ends: Ends,
+    /// The route, if one matched.
+    pub route: Option<&'r Route>,
+    /// The cluster, if one was chosen.
+    pub cluster: Option<&'r Cluster>,
+    /// The host, if one was chosen.
+    pub host: Option<&'r Host>,
+    /// How the call ended.
+    pub class: Class,
+    /// The HTTP status that stands for the outcome.
+    pub http: u16,
+    /// Why the gateway answered, if it did.
+    pub cause: Option<Cause>,
+    /// The caller left before the answer.
+    pub orphaned: bool,
+    /// Octets of the request frame.
+    pub received: usize,
+    /// Octets of the answer frame, or 0.
+    pub sent: usize,
+    /// When the request was complete.
+    pub began: Moment,
+    /// From then to the end of the call.
+    pub duration: Duration,
+    /// From the request's queueing upstream to the answer, if it was sent.
+    pub upstream: Option<Duration>,
+    /// Attempts made upstream.
+    pub attempts: u32,
+}
+
+impl fmt::Debug for Record<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("class", &self.class)
+            .field("cause", &self.cause)
+            .field("duration", &self.duration)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,123 @@
+//! The one dynamic boundary of a connection: which protocol serves it.
+
+use std::{
+    fmt,
+    future::Future,
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use crate::{
+    codec::Probe,
+    snapshot::{Ends, PolicyIx},
+    worker::Worker,
+};
+
+/// A future that stays on its worker.
+pub type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A protocol that a listener serves. Erased once per connection; inside, everything is
+/// monomorphic.
+pub trait Protocol: fmt::Debug + Send + Sync + 'static {
+    /// The name used in configuration, such as `dubbo`.
+    fn name(&self) -> &'static str;
+
+    /// Judges the first bytes of a connection.
+    fn probe(&self, prefix: &[u8]) -> Probe;
+
+    /// Serves the connection to its end.
+    fn serve(&self, connection: Connection, worker: Worker) -> LocalFuture;
+}
+
+/// An accepted connection whose first bytes have been looked at.
+#[derive(Debug)]
+pub struct Connection {
+    /// The socket.
+    pub io: Io,
+    /// Bytes read while the protocol was found out.
+    pub prefix: BytesMut,
+    /// Its two ends.
+    pub ends: Ends,
+    /// Which policy its calls are under.
+    pub policy: PolicyIx,
+}
+
+/// The socket of a connection, or what stands for one.
+pub enum Io {
+    /// A plain TCP connection.
+    Tcp(TcpStream),
+    /// Anything else that reads and writes: TLS, or a pipe in a test.
+    Other(Box<dyn Stream>),
+}
+
+/// What [`Io::Other`] holds.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
+
+impl fmt::Debug for Io {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp(_) => "Tcp",
+            Self::Other(_) => "Other",
+        })
+    }
+}
+
+impl AsyncRead for Io {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Other(other) => Pin::new(other).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Other(other) => Pin::new(other).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Self::Other(other) => Pin::new(other).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Other(other) => Pin::new(other).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Other(other) => Pin::new(other).poll_shutdown(cx),
+        }
+    }
+}

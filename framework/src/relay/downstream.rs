@@ -1,0 +1,427 @@
+//! The server side of the framed relay: one task for each downstream connection.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::{Sleep, sleep};
+
+use super::{
+    Relay,
+    inbound::Inbound,
+    upstream::{Elapsed, Up},
+    wake::Wake,
+};
+use crate::{
+    codec::{Codec, Decoded, PoolMode},
+    frame::{Frame, Head, Kind, Variant},
+    out::Out,
+    protocol::{Connection, Io},
+    snapshot::{DownstreamLimits, Ends, HttpMetric, Policy, PolicyIx},
+    status::{Cause, Status},
+    time::Moment,
+    worker::Worker,
+};
+
+/// Reads of one connection in one turn, before others have theirs.
+const READS_A_TURN: usize = 4;
+
+/// What the rest of the relay sees of a downstream connection.
+pub(super) struct Down<C: Codec> {
+    pub(super) ends: Ends,
+    pub(super) policy: PolicyIx,
+    /// Calls in flight.
+    pub(super) calls: Cell<u32>,
+    pub(super) closed: Cell<bool>,
+    pub(super) wake: Wake,
+    /// The one upstream connection of a binding pool.
+    pub(super) bound: RefCell<Option<Rc<Up<C>>>>,
+    out: RefCell<Out>,
+    codec: RefCell<C>,
+    unread_hard: usize,
+    /// Close without further ado: the peer does not read.
+    abort: Cell<bool>,
+    /// Close once everything is written.
+    finishing: Cell<bool>,
+}
+
+impl<C: Codec> Down<C> {
+    /// Queues bytes for the peer, unless it is gone.
+    pub(super) fn push<R>(&self, relay: &Relay<C>, write: impl FnOnce(&mut C, &mut Out) -> R) -> R
+    where
+        R: Default,
+    {
+        if self.closed.get() {
+            return R::default();
+        }
+        let mut out = self.out.borrow_mut();
+        if !out.has_batch() && out.is_empty() {
+            out.set_batch(relay.worker.take_batch());
+        }
+        let before = out.len();
+        let result = write(&mut self.codec.borrow_mut(), &mut out);
+        relay.worker.charge(out.len() - before);
+        if out.len() > self.unread_hard {
+            self.abort.set(true);
+        }
+        drop(out);
+        self.wake.wake();
+        result
+    }
+
+    /// Closes the connection once everything is written.
+    pub(super) fn finish(&self) {
+        self.finishing.set(true);
+        self.wake.wake();
+    }
+}
+
+/// Serves a downstream connection to its end.
+pub(super) async fn serve<C: Codec>(connection: Connection, worker: Worker) {
+    let relay = Relay::<C>::of(&worker);
+    let snapshot = worker.snapshot();
+    let Some(policy) = snapshot.policy(connection.policy).map(Arc::clone) else {
+        return;
+    };
+    drop(snapshot);
+    let down = Rc::new(Down {
+        ends: connection.ends,
+        policy: connection.policy,
+        calls: Cell::new(0),
+        closed: Cell::new(false),
+        wake: Wake::default(),
+        bound: RefCell::default(),
+        out: RefCell::default(),
+        codec: RefCell::default(),
+        unread_hard: policy.limits.unread_hard,
+        abort: Cell::new(false),
+        finishing: Cell::new(false),
+    });
+    policy.stats.inc(worker.shard(), HttpMetric::CxTotal);
+    policy.stats.inc(worker.shard(), HttpMetric::CxActive);
+    let id = relay.add_down(&down);
+    let now = worker.tick();
+    let mut task = Task {
+        relay,
+        down,
+        limits: policy.limits,
+        policy,
+        io: connection.io,
+        inbound: Inbound::new(connection.prefix),
+        codec: C::default(),
+        last_read: now,
+        stalled_since: None,
+        ended: false,
+        uncut: true,
+        paused: false,
+        variant: None,
+        told: false,
+    };
+    let first = task.next_check(now);
+    let mut timer = Box::pin(sleep(first));
+    poll_fn(|cx| task.poll(cx, timer.as_mut())).await;
+    task.close(id);
+}
+
+struct Task<C: Codec> {
+    relay: Rc<Relay<C>>,
+    down: Rc<Down<C>>,
+    policy: Arc<Policy>,
+    limits: DownstreamLimits,
+    io: Io,
+    inbound: Inbound,
+    codec: C,
+    last_read: Moment,
+    /// Since when the socket takes no byte of a waiting answer.
+    stalled_since: Option<Moment>,
+    /// The peer sends nothing more; its last answers may still be on their way.
+    ended: bool,
+    /// Bytes may be buffered that have not been cut yet.
+    uncut: bool,
+    /// Not reading, because of calls in flight or unread answers.
+    paused: bool,
+    /// The dialect that the peer spoke last.
+    variant: Option<Variant>,
+    /// Has been told of a drain.
+    told: bool,
+}
+
+/// The connection is to be closed now.
+struct Close;
+
+impl<C: Codec> Task<C> {
+    fn poll(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<()> {
+        let now = self.relay.worker.tick();
+        self.down.wake.register(cx);
+        let draining = self.relay.worker.drain().is_some();
+        if draining && !self.told {
+            self.tell_drain();
+            timer
+                .as_mut()
+                .reset(tokio::time::Instant::now() + Duration::from_millis(50));
+        }
+        let read = self.read(cx, now);
+        let flushed = self.flush(cx, now);
+        self.inbound.settle(&self.relay.worker);
+        if read.is_err() || flushed.is_err() || self.is_done() {
+            return Poll::Ready(());
+        }
+        while timer.as_mut().poll_elapsed(cx) {
+            if self.check(now).is_err() {
+                return Poll::Ready(());
+            }
+            timer
+                .as_mut()
+                .reset(tokio::time::Instant::now() + self.next_check(now));
+        }
+        Poll::Pending
+    }
+
+    /// Whether there is nothing left to do for the peer.
+    fn is_done(&self) -> bool {
+        let written = self.down.out.borrow().is_empty();
+        let ended = self.ended && self.down.calls.get() == 0 && written;
+        self.down.abort.get() || ended || (self.down.finishing.get() && written)
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>, now: Moment) -> Result<(), Close> {
+        if self.uncut {
+            self.cut()?;
+        }
+        for _ in 0..READS_A_TURN {
+            if !self.may_read() {
+                return Ok(());
+            }
+            match self.inbound.poll_fill(cx, &mut self.io, &self.relay.worker) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(0)) => {
+                    self.ended = true;
+                    return Ok(());
+                }
+                Poll::Ready(Ok(read)) => {
+                    self.last_read = now;
+                    let shard = self.relay.worker.shard();
+                    self.policy.stats.add(shard, HttpMetric::CxRx, read as u64);
+                    self.cut()?;
+                }
+                Poll::Ready(Err(_)) => return Err(Close),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    /// Whether another request is welcome: the peer takes its answers and has not too many calls
+    /// in flight.
+    fn may_read(&mut self) -> bool {
+        let room = self.down.calls.get() < self.limits.calls
+            && self.down.out.borrow().len() < self.limits.unread_soft;
+        if !room && !self.paused {
+            self.policy
+                .stats
+                .inc(self.relay.worker.shard(), HttpMetric::CxPaused);
+        }
+        self.paused = !room;
+        room && !self.ended && !self.down.finishing.get()
+    }
+
+    fn cut(&mut self) -> Result<(), Close> {
+        self.uncut = true;
+        while self.may_read() {
+            let worker = &self.relay.worker;
+            match self.inbound.cut(&mut self.codec, self.limits.frame, worker) {
+                Ok(None) => {
+                    self.uncut = false;
+                    return Ok(());
+                }
+                Ok(Some(Decoded::Frame(frame))) => self.take(frame),
+                Ok(Some(Decoded::Damaged { frame, reason })) => {
+                    let text = format!("the request is damaged: {reason}");
+                    self.refuse(&frame, Status::new(Cause::BadRequest, text));
+                }
+                Ok(Some(Decoded::Oversized { frame, rest })) => self.refuse_large(&frame, rest),
+                Ok(Some(Decoded::More(_))) => unreachable!("cut() turns More into None"),
+                Err(error) => {
+                    self.policy
+                        .stats
+                        .inc(worker.shard(), HttpMetric::CxProtocolError);
+                    tracing::debug!(peer = %self.down.ends.peer, "{error}; closing the connection");
+                    return Err(Close);
+                }
+            }
+            self.inbound.restart_clock();
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, frame: Frame<C::Head>) {
+        let (relay, down) = (&self.relay, &self.down);
+        match frame.head.kind() {
+            Kind::Request | Kind::Oneway => {
+                self.variant = Some(frame.head.variant());
+                relay.accept(down, &self.policy, frame);
+            }
+            Kind::Heartbeat => {
+                self.variant = Some(frame.head.variant());
+                relay
+                    .stats
+                    .inc(relay.worker.shard(), super::RelayMetric::HeartbeatReceived);
+                down.push(relay, |codec, out| codec.heartbeat_ack(&frame, out));
+            }
+            Kind::Response if C::POOL == PoolMode::Binding => {
+                if let Some(up) = down.bound.borrow().as_ref() {
+                    up.push(relay, |_, out| out.share(frame.bytes));
+                }
+            }
+            Kind::Response => relay
+                .stats
+                .inc(relay.worker.shard(), super::RelayMetric::Stray),
+            Kind::HeartbeatAck | Kind::GoAway | Kind::Resume | Kind::Event => {}
+        }
+    }
+
+    fn refuse_large(&self, frame: &Frame<C::Head>, rest: u64) {
+        let length = frame.bytes.len() as u64 + rest;
+        let limit = self.limits.frame;
+        let status = match length > limit as u64 {
+            true => Status::new(
+                Cause::RequestTooLarge,
+                format!(
+                    "the request has {length} bytes, the limit is {limit} (crossdock.frame_bytes)"
+                ),
+            ),
+            false => Status::new(
+                Cause::Overload,
+                "the gateway buffers as much as it may (crossdock.buffer_bytes)",
+            ),
+        };
+        self.refuse(frame, status);
+    }
+
+    fn refuse(&self, frame: &Frame<C::Head>, status: Status) {
+        if matches!(frame.head.kind(), Kind::Request | Kind::Oneway) {
+            self.relay.refuse(&self.down, &self.policy, frame, &status);
+        }
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>, now: Moment) -> Result<(), Close> {
+        let mut out = self.down.out.borrow_mut();
+        let before = out.len();
+        if before == 0 {
+            return Ok(());
+        }
+        let flushed = out.poll_flush(cx, &mut self.io);
+        let gone = before - out.len();
+        let worker = &self.relay.worker;
+        worker.refund(gone);
+        self.policy
+            .stats
+            .add(worker.shard(), HttpMetric::CxTx, gone as u64);
+        match flushed {
+            Poll::Ready(Ok(())) => {
+                worker.put_batch(out.take_batch());
+                self.stalled_since = None;
+            }
+            Poll::Ready(Err(_)) => return Err(Close),
+            Poll::Pending if gone > 0 => self.stalled_since = Some(now),
+            Poll::Pending => {
+                self.stalled_since.get_or_insert(now);
+            }
+        }
+        drop(out);
+        if self.paused || self.uncut {
+            // There may be room again, and nothing else would look.
+            self.down.wake.wake();
+        }
+        Ok(())
+    }
+
+    fn tell_drain(&mut self) {
+        self.told = true;
+        if self.limits.goaway_on_drain
+            && let Some(variant) = self.variant
+        {
+            let id = self.relay.calls.borrow().spare_id(0);
+            self.down
+                .push(&self.relay, |codec, out| codec.goaway(variant, id, out));
+        }
+    }
+
+    /// How long nothing can be due.
+    fn next_check(&self, now: Moment) -> Duration {
+        if self.relay.worker.drain().is_some() {
+            return Duration::from_millis(50);
+        }
+        let limits = &self.limits;
+        let idle = limits
+            .idle_timeout
+            .saturating_sub(now.since(self.last_read));
+        let shortest = idle
+            .min(limits.frame_timeout / 4)
+            .min(limits.stall_timeout / 4);
+        let shortest = match self.inbound.is_empty() && self.stalled_since.is_none() {
+            // Whatever begins from now on has its whole time before it.
+            true => idle.min(limits.frame_timeout).min(limits.stall_timeout),
+            false => shortest,
+        };
+        shortest.max(Duration::from_millis(10))
+    }
+
+    fn check(&self, now: Moment) -> Result<(), Close> {
+        let limits = &self.limits;
+        let shard = self.relay.worker.shard();
+        let quiet = self.down.calls.get() == 0
+            && self.inbound.is_empty()
+            && self.down.out.borrow().is_empty();
+        if quiet && now.since(self.last_read) >= limits.idle_timeout {
+            self.policy.stats.inc(shard, HttpMetric::CxIdleTimeout);
+            return Err(Close);
+        }
+        let unfinished = self.inbound.unfinished_since().filter(|_| !self.paused);
+        if unfinished.is_some_and(|since| now.since(since) >= limits.frame_timeout) {
+            self.policy.stats.inc(shard, HttpMetric::CxFrameTimeout);
+            tracing::debug!(peer = %self.down.ends.peer, "a frame was left unfinished");
+            return Err(Close);
+        }
+        if self
+            .stalled_since
+            .is_some_and(|since| now.since(since) >= limits.stall_timeout)
+        {
+            self.policy.stats.inc(shard, HttpMetric::CxSlow);
+            tracing::debug!(peer = %self.down.ends.peer, "the peer does not read its answers");
+            return Err(Close);
+        }
+        match self.relay.worker.drain() {
+            Some(drain) if quiet && drain.closes_idle(self.last_read, now) => {
+                self.policy.stats.inc(shard, HttpMetric::CxDrained);
+                Err(Close)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Calls in flight stay in the table until their answers come, which are then dropped: the
+    /// hosts are at work on them all the same.
+    fn close(mut self, id: u64) {
+        let (relay, down) = (&self.relay, &self.down);
+        let shard = relay.worker.shard();
+        if down.abort.get() {
+            self.policy.stats.inc(shard, HttpMetric::CxSlow);
+        }
+        down.closed.set(true);
+        relay.worker.refund(down.out.borrow().len());
+        *down.out.borrow_mut() = Out::default();
+        self.inbound.close(&relay.worker);
+        self.policy.stats.dec(shard, HttpMetric::CxActive);
+        relay.remove_down(id);
+        if let Some(up) = down.bound.take() {
+            up.leave();
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The read half of a connection: bytes in, frames out.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::AsyncRead;
+
+use crate::{
+    codec::{Codec, DecodeError, Decoded, FrameLimits},
+    time::Moment,
+    worker::{READ_BLOCK, Worker},
+};
+
+/// Free room that a read asks for at least.
+const MIN_ROOM: usize = 4 * 1024;
+
+/// Free room that a read asks for at most, however long the frame.
+const MAX_ROOM: usize = 256 * 1024;
+
+/// The longest frame that is begun while the worker is out of memory.
+const SCARCE_FRAME: usize = 64 * 1024;
+
+/// What has been received of a connection and not been cut into frames.
+#[derive(Debug, Default)]
+pub(crate) struct Inbound {
+    buf: BytesMut,
+    /// Bytes of a refused frame that are still to come.
+    discard: u64,
+    /// Room for the next read: doubles while reads fill it.
+    room: usize,
+    /// What the worker has been charged for.
+    charged: usize,
+    /// Since when a frame is unfinished, and how much has come since then.
+    unfinished: Option<(Moment, usize)>,
+}
+
+/// Progress that keeps an unfinished frame alive for another `frame_timeout`.
+const PROGRESS: usize = 64 * 1024;
+
+impl Inbound {
+    /// Starts with bytes that were read before.
+    pub(crate) fn new(prefix: BytesMut) -> Self {
+        Self {
+            buf: prefix,
+            room: MIN_ROOM,
+            ..Self::default()
+        }
+    }
+
+    /// Whether nothing is buffered and nothing of a frame is awaited.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buf.is_empty() && self.discard == 0
+    }
+
+    /// Since when a frame is unfinished.
+    pub(crate) fn unfinished_since(&self) -> Option<Moment> {
+        self.unfinished.map(|(since, _)| since)
+    }
+
+    /// Reads once. Ready with 0 at the end of the stream.
+    pub(crate) fn poll_fill<R: AsyncRead + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut R,
+        worker: &Worker,
+    ) -> Poll<io::Result<usize>> {
+        let mut buf = match self.buf.is_empty() {
+            true => worker.take_block(),
+            false => std::mem::take(&mut self.buf),
+        };
+        buf.reserve(self.room);
+        let before = buf.len();
+        let room = buf.capacity() - before;
+        let polled = tokio_util::io::poll_read_buf(Pin::new(io), cx, &mut buf);
+        let empty = buf.is_empty();
+        match empty {
+            true => worker.put_block(buf),
+            false => self.buf = buf,
+        }
+        let read = ready!(polled)?;
+        if read == room {
+            self.room = (self.room.max(room) * 2).min(MAX_ROOM);
+        } else if read < MIN_ROOM {
+            self.room = MIN_ROOM;
+        }
+        if let Some((since, progress)) = &mut self.unfinished {
+            *progress += read;
+            if *progress >= PROGRESS {
+                (*since, *progress) = (worker.now(), 0);
+            }
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    /// Cuts the next frame. `None` when more bytes are needed.
+    pub(crate) fn cut<C: Codec>(
+        &mut self,
+        codec: &mut C,
+        limit: usize,
+        worker: &Worker,
+    ) -> Result<Option<Decoded<C::Head>>, DecodeError> {
+        self.drop_refused();
+        if self.buf.is_empty() {
+            return Ok(None);
+        }
+        let limits = match worker.out_of_memory() {
+            false => FrameLimits { frame: limit },
+            true => FrameLimits {
+                frame: limit.min(SCARCE_FRAME),
+            },
+        };
+        match codec.decode(&mut self.buf, &limits)? {
+            Decoded::More(need) => {
+                self.room = need.clamp(MIN_ROOM, MAX_ROOM);
+                Ok(None)
+            }
+            Decoded::Oversized { frame, rest } => {
+                self.discard = rest;
+                self.drop_refused();
+                Ok(Some(Decoded::Oversized { frame, rest }))
+            }
+            whole => Ok(Some(whole)),
+        }
+    }
+
+    /// Settles accounts after a turn: gives an empty buffer back, charges a full one, and notes
+    /// since when a frame is unfinished.
+    pub(crate) fn settle(&mut self, worker: &Worker) {
+        if self.buf.is_empty() && self.buf.capacity() > 0 {
+            let block = std::mem::take(&mut self.buf);
+            if block.capacity() >= READ_BLOCK / 4 {
+                worker.put_block(block);
+            }
+        }
+        worker.refund(self.charged);
+        self.charged = self.buf.len();
+        worker.charge(self.charged);
+        self.unfinished = match self.is_empty() {
+            true => None,
+            false => self.unfinished.or_else(|| Some((worker.now(), 0))),
+        };
+    }
+
+    /// A whole frame has been cut: the next one has its full time.
+    pub(crate) fn restart_clock(&mut self) {
+        self.unfinished = None;
+    }
+
+    fn drop_refused(&mut self) {
+        let here = usize::try_from(self.discard)
+            .unwrap_or(usize::MAX)
+            .min(self.buf.len());
+        self.buf.advance(here);
+        self.discard -= here as u64;
+    }
+
+    /// Gives back what the worker was charged, at the end of the connection.
+    pub(crate) fn close(&mut self, worker: &Worker) {
+        self.buf = BytesMut::new();
+        worker.refund(std::mem::take(&mut self.charged));
+    }
+}

@@ -1,0 +1,478 @@
+//! The client side of the framed relay: one task for each upstream connection.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    io,
+    pin::Pin,
+    rc::{Rc, Weak},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    net::TcpStream,
+    time::{Sleep, sleep},
+};
+
+use super::{Relay, downstream::Down, inbound::Inbound, pool::PoolKey, wake::Wake};
+use crate::{
+    cluster::{Cluster, ClusterMetric, Host},
+    codec::{Codec, Decoded, PoolMode},
+    frame::{Frame, Head, Kind},
+    out::Out,
+    status::{Cause, Status},
+    time::Moment,
+};
+
+/// Heartbeats that may go unanswered before the connection is given up.
+const MAX_UNANSWERED: u32 = 3;
+
+/// Reads of one connection in one turn, before others have theirs.
+const READS_A_TURN: usize = 4;
+
+/// Where an upstream connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// Being opened; calls wait for it.
+    Opening,
+    /// Takes calls.
+    Open,
+    /// Finishes its calls and takes no new ones: the host said that it is going away.
+    Leaving,
+    /// Gone.
+    Closed,
+}
+
+/// What the rest of the relay sees of an upstream connection.
+pub(super) struct Up<C: Codec> {
+    pub(super) key: PoolKey,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) host: Host,
+    /// Calls in flight on the connection.
+    pub(super) calls: Cell<u32>,
+    pub(super) wake: Wake,
+    /// The one downstream connection of a binding pool.
+    pub(super) bound: RefCell<Weak<Down<C>>>,
+    life: Cell<Life>,
+    out: RefCell<Out>,
+    codec: RefCell<C>,
+    /// Bytes that the socket has taken.
+    written: Cell<u64>,
+    heartbeats: Cell<u32>,
+    unanswered: Cell<u32>,
+}
+
+impl<C: Codec> Up<C> {
+    pub(super) fn new(key: PoolKey, cluster: Arc<Cluster>, host: Host) -> Self {
+        Self {
+            key,
+            cluster,
+            host,
+            calls: Cell::new(0),
+            wake: Wake::default(),
+            bound: RefCell::new(Weak::new()),
+            life: Cell::new(Life::Opening),
+            out: RefCell::default(),
+            codec: RefCell::default(),
+            written: Cell::new(0),
+            heartbeats: Cell::new(0),
+            unanswered: Cell::new(0),
+        }
+    }
+
+    /// Whether new calls may be given to it.
+    #[inline]
+    pub(super) fn takes_calls(&self) -> bool {
+        matches!(self.life.get(), Life::Opening | Life::Open)
+    }
+
+    /// Whether it is connected and takes calls.
+    #[inline]
+    pub(super) fn is_open(&self) -> bool {
+        self.life.get() == Life::Open
+    }
+
+    /// Whether it is gone.
+    pub(super) fn is_closed(&self) -> bool {
+        self.life.get() == Life::Closed
+    }
+
+    /// Lets its calls finish and then closes it.
+    pub(super) fn leave(&self) {
+        if !self.is_closed() {
+            self.life.set(Life::Leaving);
+            self.wake.wake();
+        }
+    }
+
+    /// Bytes that wait to be written.
+    #[inline]
+    pub(super) fn unwritten(&self) -> usize {
+        self.out.borrow().len()
+    }
+
+    /// Whether the bytes from `offset` on have not begun to leave.
+    pub(super) fn is_unsent(&self, offset: u64) -> bool {
+        offset >= self.written.get()
+    }
+
+    /// Queues bytes and returns the offset at which they start.
+    pub(super) fn push<R>(
+        &self,
+        relay: &Relay<C>,
+        write: impl FnOnce(&mut C, &mut Out) -> R,
+    ) -> (u64, R) {
+        let mut out = self.out.borrow_mut();
+        if !out.has_batch() && out.is_empty() {
+            out.set_batch(relay.worker.take_batch());
+        }
+        let before = out.len();
+        let result = write(&mut self.codec.borrow_mut(), &mut out);
+        relay.worker.charge(out.len() - before);
+        drop(out);
+        self.wake.wake();
+        (self.written.get() + before as u64, result)
+    }
+
+    fn inc(&self, relay: &Relay<C>, metric: ClusterMetric) {
+        self.cluster.stats.inc(relay.worker.shard(), metric);
+    }
+}
+
+/// Opens the connection, serves it, and cleans up after it.
+pub(super) async fn run<C: Codec>(relay: Rc<Relay<C>>, up: Rc<Up<C>>) {
+    up.inc(&relay, ClusterMetric::CxTotal);
+    let limit = up.cluster.connect_timeout;
+    let connected = tokio::time::timeout(limit, TcpStream::connect(up.host.address)).await;
+    relay.worker.tick();
+    let failure = match connected {
+        Ok(Ok(io)) => {
+            serve(&relay, &up, io).await;
+            None
+        }
+        Ok(Err(error)) => Some(describe(&up.host, &error)),
+        Err(_) => {
+            up.inc(&relay, ClusterMetric::CxConnectTimeout);
+            Some(format!(
+                "{} did not accept a connection within {limit:?} (connect_timeout)",
+                up.host.address
+            ))
+        }
+    };
+    up.life.set(Life::Closed);
+    up.cluster.breakers[0].end_connection();
+    relay.forget(&up);
+    if let Some(text) = failure {
+        up.inc(&relay, ClusterMetric::CxConnectFail);
+        tracing::debug!(cluster = %up.cluster.name, "{text}");
+        relay.connect_failed(&up, &text);
+    }
+}
+
+fn describe(host: &Host, error: &io::Error) -> String {
+    format!("cannot connect to {}: {error}", host.address)
+}
+
+async fn serve<C: Codec>(relay: &Rc<Relay<C>>, up: &Rc<Up<C>>, io: TcpStream) {
+    if let Err(error) = io.set_nodelay(true) {
+        tracing::debug!("cannot turn Nagle's algorithm off: {error}");
+    }
+    up.inc(relay, ClusterMetric::CxActive);
+    if up.life.get() == Life::Opening {
+        up.life.set(Life::Open);
+    }
+    relay.connected(up);
+    let now = relay.worker.now();
+    let mut task = Task {
+        relay: Rc::clone(relay),
+        up: Rc::clone(up),
+        io,
+        inbound: Inbound::default(),
+        codec: C::default(),
+        last_read: now,
+        last_call: now,
+        ended: false,
+    };
+    let mut timer = Box::pin(sleep(task.check_interval()));
+    let reason = poll_fn(|cx| task.poll(cx, timer.as_mut())).await;
+    task.close(&reason);
+}
+
+/// Why a connection ended.
+#[derive(Debug)]
+enum End {
+    Closed,
+    Failed(io::Error),
+    Protocol(&'static str),
+    Silent,
+    Idle,
+}
+
+struct Task<C: Codec> {
+    relay: Rc<Relay<C>>,
+    up: Rc<Up<C>>,
+    io: TcpStream,
+    inbound: Inbound,
+    codec: C,
+    last_read: Moment,
+    last_call: Moment,
+    ended: bool,
+}
+
+impl<C: Codec> Task<C> {
+    fn poll(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<End> {
+        let now = self.relay.worker.tick();
+        self.up.wake.register(cx);
+        let read = self.read(cx, now);
+        let flushed = self.flush(cx);
+        self.inbound.settle(&self.relay.worker);
+        if let Err(end) = read.and(flushed) {
+            return Poll::Ready(end);
+        }
+        if self.up.calls.get() > 0 {
+            self.last_call = now;
+        } else if self.ended || (self.up.life.get() == Life::Leaving && self.up.unwritten() == 0) {
+            return Poll::Ready(End::Closed);
+        }
+        while timer.as_mut().poll_elapsed(cx) {
+            if let Some(end) = self.check(now) {
+                return Poll::Ready(end);
+            }
+            timer
+                .as_mut()
+                .reset(tokio::time::Instant::now() + self.check_interval());
+        }
+        Poll::Pending
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>, now: Moment) -> Result<(), End> {
+        for _ in 0..READS_A_TURN {
+            match self.inbound.poll_fill(cx, &mut self.io, &self.relay.worker) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(0)) => return Err(End::Closed),
+                Poll::Ready(Ok(read)) => {
+                    self.last_read = now;
+                    self.up.unanswered.set(0);
+                    let stats = &self.up.cluster.stats;
+                    stats.add(self.relay.worker.shard(), ClusterMetric::CxRx, read as u64);
+                    self.cut()?;
+                }
+                Poll::Ready(Err(error)) => return Err(End::Failed(error)),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    fn cut(&mut self) -> Result<(), End> {
+        let limit = self.relay.response_limit.get();
+        loop {
+            let worker = &self.relay.worker;
+            match self.inbound.cut(&mut self.codec, limit, worker) {
+                Ok(None) => return Ok(()),
+                Ok(Some(Decoded::Frame(frame))) => self.take(frame)?,
+                Ok(Some(Decoded::Damaged { frame, reason })) => {
+                    let text = format!(
+                        "the answer of {} is damaged: {reason}",
+                        self.up.host.address
+                    );
+                    self.refuse(&frame, Status::new(Cause::BadResponse, text));
+                }
+                Ok(Some(Decoded::Oversized { frame, .. })) => {
+                    let text = format!(
+                        "the answer of {} is longer than {limit} bytes; raise crossdock.frame_bytes",
+                        self.up.host.address
+                    );
+                    self.refuse(&frame, Status::new(Cause::ResponseTooLarge, text));
+                }
+                Ok(Some(Decoded::More(_))) => unreachable!("cut() turns More into None"),
+                Err(error) => return Err(End::Protocol(error.reason)),
+            }
+            self.inbound.restart_clock();
+        }
+    }
+
+    fn take(&mut self, frame: Frame<C::Head>) -> Result<(), End> {
+        let (relay, up) = (&self.relay, &self.up);
+        match frame.head.kind() {
+            Kind::Response => {
+                if !relay.answered(up, &frame) {
+                    self.pass_back(frame);
+                }
+                if C::POOL == PoolMode::PingPong {
+                    relay.next_in_line(up);
+                }
+            }
+            Kind::Heartbeat => {
+                up.push(relay, |codec, out| codec.heartbeat_ack(&frame, out));
+            }
+            Kind::HeartbeatAck => {}
+            Kind::GoAway => {
+                up.inc(relay, ClusterMetric::CxGoaway);
+                tracing::debug!(cluster = %up.cluster.name, host = %up.host.address, "host is going away");
+                up.host
+                    .state
+                    .avoid_until(relay.worker.now().ms() + relay.avoid_leaving_ms);
+                if up.life.get() == Life::Open {
+                    up.life.set(Life::Leaving);
+                }
+            }
+            Kind::Resume => {
+                if up.life.get() == Life::Leaving {
+                    up.life.set(Life::Open);
+                }
+            }
+            Kind::Request | Kind::Oneway if C::POOL == PoolMode::Binding => self.pass_back(frame),
+            Kind::Request => {
+                let text = "calls from a provider to its consumer need an upstream connection \
+                            of their own, which this protocol's shared connections are not";
+                let status = Status::new(Cause::NoRoute, text);
+                up.push(relay, |codec, out| codec.answer(&frame, &status, out));
+            }
+            Kind::Oneway | Kind::Event => {}
+        }
+        Ok(())
+    }
+
+    /// Hands a frame to the bound downstream connection as it is.
+    fn pass_back(&self, frame: Frame<C::Head>) {
+        let down = self.up.bound.borrow().upgrade();
+        match down.filter(|_| C::POOL == PoolMode::Binding) {
+            Some(down) => down.push(&self.relay, |_, out| out.share(frame.bytes)),
+            None => self.up.inc(&self.relay, ClusterMetric::RqUnmatched),
+        }
+    }
+
+    fn refuse(&self, frame: &Frame<C::Head>, status: Status) {
+        match frame.head.kind() {
+            Kind::Response => self.relay.refused(&self.up, frame, status),
+            Kind::Request => {
+                self.up
+                    .push(&self.relay, |codec, out| codec.answer(frame, &status, out));
+            }
+            _ => {}
+        }
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        let mut out = self.up.out.borrow_mut();
+        let before = out.len();
+        if before == 0 {
+            return Ok(());
+        }
+        let flushed = out.poll_flush(cx, &mut self.io);
+        let gone = before - out.len();
+        let worker = &self.relay.worker;
+        worker.refund(gone);
+        self.up.written.set(self.up.written.get() + gone as u64);
+        self.up
+            .cluster
+            .stats
+            .add(worker.shard(), ClusterMetric::CxTx, gone as u64);
+        match flushed {
+            Poll::Ready(Ok(())) => {
+                worker.put_batch(out.take_batch());
+                Ok(())
+            }
+            Poll::Ready(Err(error)) => Err(End::Failed(error)),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// How often silence and idleness are looked at.
+    fn check_interval(&self) -> Duration {
+        let settings = &self.up.cluster.settings;
+        let beat = match settings.heartbeat_interval {
+            Duration::ZERO => Duration::from_secs(3600),
+            every => every / 2,
+        };
+        beat.min(settings.idle_timeout / 2)
+            .clamp(Duration::from_millis(10), Duration::from_secs(60))
+    }
+
+    fn check(&mut self, now: Moment) -> Option<End> {
+        let settings = &self.up.cluster.settings;
+        let worker = &self.relay.worker;
+        if self.up.calls.get() == 0 && now.since(self.last_call) >= settings.idle_timeout {
+            self.up.inc(&self.relay, ClusterMetric::CxIdleTimeout);
+            return Some(End::Idle);
+        }
+        let stuck = self.inbound.unfinished_since();
+        if stuck.is_some_and(|since| now.since(since) >= self.relay.stuck_timeout) {
+            return Some(End::Silent);
+        }
+        let every = settings.heartbeat_interval;
+        if every == Duration::ZERO || now.since(self.last_read) < every {
+            return None;
+        }
+        if self.up.unanswered.get() >= MAX_UNANSWERED {
+            self.up.inc(&self.relay, ClusterMetric::CxHeartbeatFail);
+            return Some(End::Silent);
+        }
+        self.up.unanswered.set(self.up.unanswered.get() + 1);
+        let count = self
+            .up
+            .heartbeats
+            .replace(self.up.heartbeats.get().wrapping_add(1));
+        let id = self.relay.calls.borrow().spare_id(count);
+        let variant = self.up.key.variant;
+        self.up
+            .push(&self.relay, |codec, out| codec.heartbeat(variant, id, out));
+        self.relay
+            .stats
+            .inc(worker.shard(), super::RelayMetric::HeartbeatSent);
+        None
+    }
+
+    fn close(mut self, reason: &End) {
+        let (relay, up) = (&self.relay, &self.up);
+        up.life.set(Life::Closed);
+        up.cluster
+            .stats
+            .dec(relay.worker.shard(), ClusterMetric::CxActive);
+        up.inc(relay, ClusterMetric::CxDestroy);
+        if up.calls.get() > 0 {
+            up.inc(relay, ClusterMetric::CxDestroyWithActive);
+        }
+        let text = match reason {
+            End::Closed => format!("{} closed the connection", up.host.address),
+            End::Idle => format!("the connection to {} was idle", up.host.address),
+            End::Failed(error) => format!("the connection to {} broke: {error}", up.host.address),
+            End::Silent => format!(
+                "{} is silent: no byte and no heartbeat answer",
+                up.host.address
+            ),
+            End::Protocol(what) => {
+                up.inc(relay, ClusterMetric::CxProtocolError);
+                format!(
+                    "{} sent bytes that are no {}: {what}",
+                    up.host.address,
+                    C::NAME
+                )
+            }
+        };
+        tracing::debug!(cluster = %up.cluster.name, "{text}");
+        relay.worker.refund(up.unwritten());
+        *up.out.borrow_mut() = Out::default();
+        self.inbound.close(&relay.worker);
+        relay.forget(up);
+        relay.lost(up, &text);
+        if let Some(down) = up.bound.borrow().upgrade() {
+            down.finish();
+        }
+    }
+}
+
+/// Polling a timer without its output.
+pub(super) trait Elapsed {
+    /// Whether the time has come.
+    fn poll_elapsed(self, cx: &mut Context<'_>) -> bool;
+}
+
+impl Elapsed for Pin<&mut Sleep> {
+    fn poll_elapsed(self, cx: &mut Context<'_>) -> bool {
+        std::future::Future::poll(self, cx).is_ready()
+    }
+}

@@ -1,0 +1,275 @@
+//! All configuration of one instant, immutable, swapped whole.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    ops::Deref,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+
+use crate::{
+    cluster::Cluster,
+    filter::Chain,
+    log::AccessLog,
+    metrics,
+    route::{ClusterSlot, Router},
+    stats::Group,
+};
+
+/// Everything that is configured at one instant.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// What each HTTP connection manager says, in the order of [`PolicyIx`].
+    pub policies: Vec<Arc<Policy>>,
+    clusters: Vec<Arc<Cluster>>,
+    by_name: HashMap<Arc<str>, ClusterIx>,
+}
+
+/// A policy of one [`Snapshot`]; stays the same over pushes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PolicyIx(pub u32);
+
+/// A cluster of one [`Snapshot`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClusterIx(pub u32);
+
+impl Snapshot {
+    /// A snapshot of these clusters; policies are linked to them and added afterwards.
+    pub fn new(clusters: Vec<Arc<Cluster>>) -> Self {
+        let by_name = clusters
+            .iter()
+            .enumerate()
+            .map(|(ix, cluster)| (Arc::clone(&cluster.name), ClusterIx(ix as u32)))
+            .collect();
+        Self {
+            policies: Vec::new(),
+            clusters,
+            by_name,
+        }
+    }
+
+    /// The cluster of that name.
+    pub fn find(&self, name: &str) -> Option<ClusterIx> {
+        self.by_name.get(name).copied()
+    }
+
+    /// A cluster by its index.
+    pub fn cluster(&self, ix: ClusterIx) -> Option<&Arc<Cluster>> {
+        self.clusters.get(ix.0 as usize)
+    }
+
+    /// Every cluster.
+    pub fn clusters(&self) -> &[Arc<Cluster>] {
+        &self.clusters
+    }
+
+    /// A policy by its index.
+    pub fn policy(&self, ix: PolicyIx) -> Option<&Arc<Policy>> {
+        self.policies.get(ix.0 as usize)
+    }
+
+    /// Resolves the cluster names of a router once, so that a call needs no look-up by name.
+    pub fn link(&self, router: &dyn Router) -> Box<[Option<ClusterIx>]> {
+        router
+            .clusters()
+            .iter()
+            .map(|name| self.find(name))
+            .collect()
+    }
+}
+
+/// What an HTTP connection manager says of the calls that it serves, whatever their protocol.
+#[derive(Debug)]
+pub struct Policy {
+    /// `stat_prefix`: the name in metrics.
+    pub name: Arc<str>,
+    /// The route table.
+    pub router: Arc<dyn Router>,
+    /// The router's clusters in this snapshot; `None` where a name is unknown.
+    pub links: Box<[Option<ClusterIx>]>,
+    /// The filters.
+    pub filters: Chain,
+    /// Where ended calls are written.
+    pub logs: Box<[Arc<dyn AccessLog>]>,
+    /// `http.<stat_prefix>.…`
+    pub stats: Arc<Group>,
+    /// What its connections may do.
+    pub limits: DownstreamLimits,
+}
+
+impl Policy {
+    /// The cluster behind a slot of the router.
+    pub fn cluster(&self, slot: ClusterSlot) -> Option<ClusterIx> {
+        self.links.get(slot.0 as usize).copied().flatten()
+    }
+}
+
+/// What one downstream connection may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DownstreamLimits {
+    /// The longest frame in bytes, both ways. Default 8 MiB and the longest fixed header.
+    pub frame: usize,
+    /// Calls in flight before the connection is not read any more. Default 8192.
+    pub calls: u32,
+    /// Bytes of unread answers before the connection is not read any more. Default 1 MiB.
+    pub unread_soft: usize,
+    /// Bytes of unread answers before the connection is closed. Default 32 MiB.
+    pub unread_hard: usize,
+    /// Close a connection whose peer takes no byte of a waiting answer for this long. Default 30 s.
+    pub stall_timeout: Duration,
+    /// Close a connection that leaves a frame unfinished for this long (per 64 KiB received).
+    /// Default 30 s.
+    pub frame_timeout: Duration,
+    /// Close a connection without calls and bytes after this time. Default 1 h, as Envoy.
+    pub idle_timeout: Duration,
+    /// The longest life of a call that no other deadline ends. Default 10 min.
+    pub call_timeout: Duration,
+    /// Send the protocol's "no new calls" message when draining (Dubbo's read-only event, Bolt's
+    /// command 100). Default off: a Dubbo consumer with one address may not come back for a minute.
+    pub goaway_on_drain: bool,
+    /// Honour the caller's own deadline where it stands in the body (Dubbo's attachment
+    /// `timeout`); costs a walk through the arguments. Deadlines in the fixed header always count.
+    pub body_deadline: bool,
+}
+
+impl Default for DownstreamLimits {
+    fn default() -> Self {
+        Self {
+            frame: 8 * 1024 * 1024 + 24,
+            calls: 8192,
+            unread_soft: 1024 * 1024,
+            unread_hard: 32 * 1024 * 1024,
+            stall_timeout: Duration::from_secs(30),
+            frame_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(3600),
+            call_timeout: Duration::from_secs(600),
+            goaway_on_drain: false,
+            body_deadline: false,
+        }
+    }
+}
+
+metrics! {
+    /// Metrics of an HTTP connection manager, `http.<stat_prefix>.…`, named as Envoy does. An RPC
+    /// is counted under the HTTP status that stands for its outcome class.
+    pub enum HttpMetric {
+        /// Connections accepted.
+        counter CxTotal = "downstream_cx_total",
+        /// Connections open.
+        gauge CxActive = "downstream_cx_active",
+        /// Connections closed because the peer left an answer unread for too long.
+        counter CxSlow = "downstream_cx_unread_closed",
+        /// Connections closed because a frame was left unfinished.
+        counter CxFrameTimeout = "downstream_cx_frame_timeout",
+        /// Connections closed for being idle.
+        counter CxIdleTimeout = "downstream_cx_idle_timeout",
+        /// Connections closed because the framing was lost.
+        counter CxProtocolError = "downstream_cx_protocol_error",
+        /// Connections closed by a drain.
+        counter CxDrained = "downstream_cx_drain_close",
+        /// Times that a connection was not read because of calls in flight or unread answers.
+        counter CxPaused = "downstream_flow_control_paused_reading_total",
+        /// Bytes received.
+        counter CxRx = "downstream_cx_rx_bytes_total",
+        /// Bytes sent.
+        counter CxTx = "downstream_cx_tx_bytes_total",
+        /// Calls received.
+        counter RqTotal = "downstream_rq_total",
+        /// Calls in flight.
+        gauge RqActive = "downstream_rq_active",
+        /// Calls that never get an answer.
+        counter RqOneway = "downstream_rq_oneway",
+        /// Calls ended.
+        counter RqCompleted = "downstream_rq_completed",
+        /// Calls that ended well, business exceptions included.
+        counter Rq2xx = "downstream_rq_2xx",
+        /// Calls that ended as the caller's fault.
+        counter Rq4xx = "downstream_rq_4xx",
+        /// Calls that failed.
+        counter Rq5xx = "downstream_rq_5xx",
+        /// Calls answered by the gateway itself.
+        counter RqLocal = "downstream_rq_local_reply",
+        /// Calls whose service threw.
+        counter RqBusiness = "downstream_rq_business_exception",
+        /// Calls without a matching route.
+        counter NoRoute = "no_route",
+        /// Calls whose route names an unknown cluster.
+        counter NoCluster = "no_cluster",
+        /// Calls whose deadline passed.
+        counter RqTimeout = "downstream_rq_timeout",
+        /// Calls refused because a limit of the gateway was reached.
+        counter RqOverload = "downstream_rq_overload_close",
+        /// Requests longer than the limit.
+        counter RqTooLarge = "downstream_rq_too_large",
+        /// Calls whose caller left before the answer.
+        counter RqOrphaned = "downstream_rq_rx_reset",
+    }
+}
+
+/// The current [`Snapshot`], swapped whole.
+#[derive(Debug, Default)]
+pub struct Live {
+    swap: ArcSwap<Snapshot>,
+    version: AtomicU64,
+}
+
+impl Live {
+    /// Starts with `snapshot`.
+    pub fn new(snapshot: Snapshot) -> Self {
+        Self {
+            swap: ArcSwap::from_pointee(snapshot),
+            version: AtomicU64::new(1),
+        }
+    }
+
+    /// Makes `snapshot` the current one. Calls in flight keep theirs.
+    pub fn publish(&self, snapshot: Snapshot) {
+        self.swap.store(Arc::new(snapshot));
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// The current snapshot.
+    pub fn load(&self) -> Arc<Snapshot> {
+        self.swap.load_full()
+    }
+
+    /// A number that changes with each [`Live::publish`]; cheaper to look at than the snapshot.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+}
+
+/// A snapshot held by the calls of one worker; cloned without a shared write.
+#[derive(Clone, Debug)]
+pub struct Pinned(Rc<Arc<Snapshot>>);
+
+impl Pinned {
+    /// Pins `snapshot` for one worker.
+    pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self(Rc::new(snapshot))
+    }
+}
+
+impl Deref for Pinned {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.0
+    }
+}
+
+/// The two ends of a downstream connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// Where it came from.
+    pub peer: SocketAddr,
+    /// Where it was accepted.
+    pub local: SocketAddr,
+}

@@ -1,0 +1,346 @@
+//! A worker: one thread, one `current_thread` runtime, and everything that its connections share
+//! without a lock.
+
+use std::{
+    any::{Any, TypeId},
+    cell::{Cell, RefCell},
+    fmt,
+    future::Future,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use tokio::sync::Notify;
+
+use crate::{
+    snapshot::{Live, Pinned},
+    stats::{Registry, Shard},
+    time::{Clock, Moment},
+    wheel::{TimerId, Wheel},
+};
+
+/// What a fresh read buffer holds. Connections take turns with it; an idle one holds no buffer.
+pub const READ_BLOCK: usize = 16 * 1024;
+
+/// Batch buffers kept for reuse. More are freed; the number follows the sockets that are written
+/// to within one turn of the loop.
+const SPARE_BATCHES: usize = 64;
+
+/// A batch buffer that has grown beyond this is freed instead of kept.
+const SPARE_BATCH_MAX: usize = 64 * 1024;
+
+/// A handle to the worker that runs the current task. Cheap to clone; never leaves its thread.
+#[derive(Clone)]
+pub struct Worker(Rc<Inner>);
+
+struct Inner {
+    shard: Shard,
+    clock: Clock,
+    live: Arc<Live>,
+    registry: Arc<Registry>,
+    pinned: RefCell<(u64, Pinned)>,
+    random: RefCell<fastrand::Rng>,
+    timers: Timers,
+    block: RefCell<Option<BytesMut>>,
+    batches: RefCell<Vec<BytesMut>>,
+    memory: Memory,
+    drain: Cell<Option<Drain>>,
+    parts: RefCell<Vec<(TypeId, Rc<dyn Any>)>>,
+    drained: RefCell<Vec<Rc<dyn Fn()>>>,
+}
+
+struct Timers {
+    wheel: RefCell<Wheel<(u8, u64)>>,
+    targets: RefCell<Vec<Rc<dyn Expire>>>,
+    armed_for: Cell<u64>,
+    earlier: Notify,
+}
+
+/// Bytes that the worker's connections buffer, against the worker's share of the process limit.
+#[derive(Debug)]
+struct Memory {
+    used: Cell<usize>,
+    limit: usize,
+}
+
+/// Gets the keys of timers that expired.
+pub trait Expire {
+    /// The timer armed with `key` is due.
+    fn expire(&self, key: u64);
+}
+
+/// Which [`Expire`] a timer belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct TimerTarget(u8);
+
+/// A drain in progress: no new connections; open ones close in a quiet moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// When it began.
+    pub began: Moment,
+    /// When every connection has to be closed.
+    pub deadline: Moment,
+}
+
+impl Drain {
+    /// How long a connection has to be silent to be closed in a quiet moment.
+    const QUIET: Duration = Duration::from_millis(200);
+
+    /// Whether a connection without calls, silent since `last`, should close now. In the last
+    /// fifth of the time any moment without calls is good enough.
+    pub fn closes_idle(&self, last: Moment, now: Moment) -> bool {
+        let late = Moment(self.deadline.0 - self.deadline.0.saturating_sub(self.began.0) / 5);
+        now.since(last) >= Self::QUIET || now >= late
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("shard", &self.0.shard)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Worker {
+    /// A worker that writes the cells of `shard` and may buffer `memory_limit` bytes.
+    pub fn new(
+        shard: Shard,
+        live: Arc<Live>,
+        registry: Arc<Registry>,
+        memory_limit: usize,
+    ) -> Self {
+        let pinned = RefCell::new((live.version(), Pinned::new(live.load())));
+        let worker = Self(Rc::new(Inner {
+            shard,
+            clock: Clock::default(),
+            live,
+            registry,
+            pinned,
+            random: RefCell::new(fastrand::Rng::new()),
+            timers: Timers {
+                wheel: RefCell::default(),
+                targets: RefCell::default(),
+                armed_for: Cell::new(u64::MAX),
+                earlier: Notify::new(),
+            },
+            block: RefCell::default(),
+            batches: RefCell::default(),
+            memory: Memory {
+                used: Cell::new(0),
+                limit: memory_limit,
+            },
+            drain: Cell::new(None),
+            parts: RefCell::default(),
+            drained: RefCell::default(),
+        }));
+        worker.tick();
+        worker
+    }
+
+    /// Whose metric cells the worker writes.
+    pub fn shard(&self) -> Shard {
+        self.0.shard
+    }
+
+    /// The registry of all metrics.
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// Reads the time; called at the start of a task's turn.
+    pub fn tick(&self) -> Moment {
+        self.0.clock.tick()
+    }
+
+    /// The time of the current turn.
+    pub fn now(&self) -> Moment {
+        self.0.clock.now()
+    }
+
+    /// A random number.
+    pub fn random(&self) -> u64 {
+        self.0.random.borrow_mut().u64(..)
+    }
+
+    /// The current snapshot.
+    pub fn snapshot(&self) -> Pinned {
+        let mut pinned = self.0.pinned.borrow_mut();
+        let version = self.0.live.version();
+        if pinned.0 != version {
+            *pinned = (version, Pinned::new(self.0.live.load()));
+        }
+        pinned.1.clone()
+    }
+
+    /// The worker's only value of type `T`, made on first use: a protocol keeps its pools and
+    /// calls here.
+    pub fn part<T: 'static>(&self, make: impl FnOnce() -> Rc<T>) -> Rc<T> {
+        let id = TypeId::of::<T>();
+        let found = self
+            .0
+            .parts
+            .borrow()
+            .iter()
+            .find(|part| part.0 == id)
+            .map(|part| {
+                Rc::clone(&part.1)
+                    .downcast::<T>()
+                    .expect("parts are found by the id of their type")
+            });
+        found.unwrap_or_else(|| {
+            let part = make();
+            self.0
+                .parts
+                .borrow_mut()
+                .push((id, part.clone() as Rc<dyn Any>));
+            part
+        })
+    }
+}
+
+/// Timers.
+impl Worker {
+    /// Registers what is told of expired timers.
+    pub fn timer_target(&self, target: Rc<dyn Expire>) -> TimerTarget {
+        let mut targets = self.0.timers.targets.borrow_mut();
+        targets.push(target);
+        TimerTarget(u8::try_from(targets.len() - 1).expect("a worker serves few protocols"))
+    }
+
+    /// Arms a timer.
+    #[inline]
+    pub fn arm(&self, at: Moment, target: TimerTarget, key: u64) -> TimerId {
+        let timers = &self.0.timers;
+        let id = timers.wheel.borrow_mut().arm(at.ms(), (target.0, key));
+        if at.ms() < timers.armed_for.get() {
+            timers.armed_for.set(at.ms());
+            timers.earlier.notify_one();
+        }
+        id
+    }
+
+    /// Cancels a timer.
+    #[inline]
+    pub fn disarm(&self, id: TimerId) {
+        self.0.timers.wheel.borrow_mut().cancel(id);
+    }
+
+    /// Expires timers for ever; run beside the worker's connections.
+    pub async fn run_timers(&self) {
+        let timers = &self.0.timers;
+        let mut due = Vec::new();
+        loop {
+            let now = self.tick().ms();
+            timers.wheel.borrow_mut().expire(now, &mut due);
+            for (target, key) in due.drain(..) {
+                let target = timers.targets.borrow().get(usize::from(target)).cloned();
+                if let Some(target) = target {
+                    target.expire(key);
+                }
+            }
+            let next = timers.wheel.borrow().next_ms();
+            timers.armed_for.set(next.unwrap_or(u64::MAX));
+            let wait = next.map_or(Duration::from_secs(3600), |next| {
+                Duration::from_millis(next.saturating_sub(now).max(1))
+            });
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = timers.earlier.notified() => {}
+            }
+        }
+    }
+}
+
+/// Buffers and their accounting.
+impl Worker {
+    /// The shared read block, or a new one.
+    pub fn take_block(&self) -> BytesMut {
+        let block = self.0.block.borrow_mut().take();
+        block.unwrap_or_else(|| BytesMut::with_capacity(READ_BLOCK))
+    }
+
+    /// Gives an empty read block back.
+    pub fn put_block(&self, block: BytesMut) {
+        debug_assert!(block.is_empty(), "a block comes back empty");
+        *self.0.block.borrow_mut() = Some(block);
+    }
+
+    /// A buffer to batch writes in.
+    pub fn take_batch(&self) -> BytesMut {
+        self.0
+            .batches
+            .borrow_mut()
+            .pop()
+            .unwrap_or_else(|| BytesMut::with_capacity(4096))
+    }
+
+    /// Gives a drained batch buffer back.
+    pub fn put_batch(&self, batch: BytesMut) {
+        let mut batches = self.0.batches.borrow_mut();
+        if batches.len() < SPARE_BATCHES && (1..=SPARE_BATCH_MAX).contains(&batch.capacity()) {
+            batches.push(batch);
+        }
+    }
+
+    /// Counts bytes that are buffered from now on.
+    #[inline]
+    pub fn charge(&self, bytes: usize) {
+        let used = &self.0.memory.used;
+        used.set(used.get().saturating_add(bytes));
+    }
+
+    /// Counts bytes that are no longer buffered.
+    #[inline]
+    pub fn refund(&self, bytes: usize) {
+        let used = &self.0.memory.used;
+        used.set(used.get().saturating_sub(bytes));
+    }
+
+    /// Bytes that the worker's connections buffer now.
+    pub fn buffered(&self) -> usize {
+        self.0.memory.used.get()
+    }
+
+    /// Whether the worker's share of the process limit is used up.
+    #[inline]
+    pub fn out_of_memory(&self) -> bool {
+        self.0.memory.used.get() >= self.0.memory.limit
+    }
+}
+
+/// Draining.
+impl Worker {
+    /// The drain in progress, if any.
+    #[inline]
+    pub fn drain(&self) -> Option<Drain> {
+        self.0.drain.get()
+    }
+
+    /// Begins to drain; `time` is how long calls in flight have.
+    pub fn begin_drain(&self, time: Duration) {
+        let began = self.tick();
+        self.0.drain.set(Some(Drain {
+            began,
+            deadline: began.after(time),
+        }));
+        let hooks = self.0.drained.borrow().clone();
+        hooks.iter().for_each(|hook| hook());
+    }
+
+    /// Registers what is called when a drain begins.
+    pub fn on_drain(&self, hook: Rc<dyn Fn()>) {
+        self.0.drained.borrow_mut().push(hook);
+    }
+}
+
+/// Runs a task on the current worker for as long as it needs.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where tasks of a worker start"
+)]
+pub fn spawn(task: impl Future<Output = ()> + 'static) {
+    drop(tokio::task::spawn_local(task));
+}
