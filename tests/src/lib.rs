@@ -1,1 +1,59 @@
-//! Under construction.
+//! Process-level tests: the binary `crossdock` against real peers.
+//!
+//! A *peer* is a small program on somebody else's framework (Dubbo, SOFARPC, SOFABolt, their Node and Python
+//! kin) that provides or calls one service, `peer.api.Echo`. Peers live in `peers/`, each in a folder with
+//! pinned versions, and talk with the tests by lines: see `peers/README.md`.
+//!
+//! A test reads so: [`Peers::prepare`] builds a kind of peer once per machine (or names what is missing),
+//! [`Provider::start`] and [`Consumer::start`] run it, [`Consumer::ask`] gives a command and returns the
+//! [`Answer`]. [`Gateway::start`] puts the binary between the two. Everything that is waited for has a limit,
+//! and every process ends with the value that stands for it.
+
+mod admin;
+mod answer;
+mod build;
+mod deadline;
+mod gateway;
+mod launch;
+mod peers;
+mod process;
+mod tap;
+mod turn;
+
+pub use admin::get;
+pub use answer::{Answer, Tally};
+pub use deadline::{Deadline, eventually};
+pub use gateway::Gateway;
+pub use peers::{Consumer, Peers, Provider};
+pub use process::{End, Process};
+pub use tap::Tap;
+pub use turn::Turn;
+
+/// The kinds of peers, by the folder that each lives in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Apache Dubbo 3.3 in Java: provider and consumer, hessian2 and fastjson2.
+    JavaDubbo,
+    /// SOFARPC in Java over Bolt v1: provider and consumer.
+    JavaSofa,
+    /// SOFABolt in Java without SOFARPC: server and client, v1 and v2 with and without CRC.
+    JavaBolt,
+    /// sofa-rpc-node: provider and consumer of Bolt v1, v2 with CRC, and Dubbo.
+    Node,
+    /// anthunder (Bolt, octets) and dubbo-ssl-python (Dubbo client).
+    Python,
+}
+
+impl Kind {
+    /// The name of the folder below `peers/`, and of the kind in everything that is printed.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::JavaDubbo => "java-dubbo",
+            Self::JavaSofa => "java-sofa",
+            Self::JavaBolt => "java-bolt",
+            Self::Node => "node",
+            Self::Python => "python",
+        }
+    }
+}
