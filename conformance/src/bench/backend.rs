@@ -12,16 +12,20 @@ use tokio::net::{TcpListener, TcpStream};
 /// Serves on `ports` kernel-chosen ports until the process is ended; tells them on standard output.
 /// Every answer is held back for `delay`.
 pub(super) fn run(ports: usize, delay: Duration) -> anyhow::Result<()> {
-    child::runtime()?.block_on(child::while_wanted(async {
-        let mut told = Vec::new();
-        for _ in 0..ports {
-            let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen")?;
-            told.push(listener.local_addr()?.port().to_string());
-            tokio::spawn(accept(listener, delay));
-        }
-        child::tell(&told.join(" "))?;
-        std::future::pending().await
-    })).unwrap_or(Ok(()))
+    child::runtime()?
+        .block_on(child::while_wanted(async {
+            let mut told = Vec::new();
+            for _ in 0..ports {
+                let listener = TcpListener::bind("127.0.0.1:0")
+                    .await
+                    .context("cannot listen")?;
+                told.push(listener.local_addr()?.port().to_string());
+                tokio::spawn(accept(listener, delay));
+            }
+            child::tell(&told.join(" "))?;
+            std::future::pending().await
+        }))
+        .unwrap_or(Ok(()))
 }
 
 async fn accept(listener: TcpListener, delay: Duration) {
@@ -29,7 +33,11 @@ async fn accept(listener: TcpListener, delay: Duration) {
         if let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(async move {
                 // A connection that ends or breaks is over; the caller's side counts what it lost.
-                let _ = if delay.is_zero() { serve(stream).await } else { late(stream, delay).await };
+                let _ = if delay.is_zero() {
+                    serve(stream).await
+                } else {
+                    late(stream, delay).await
+                };
             });
         }
     }

@@ -17,19 +17,28 @@ const LINES: usize = 64;
 
 /// The runtime of a child: one thread, as every contender has.
 pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("no runtime")
 }
 
 /// Tells the parent a line.
 pub(super) fn tell(line: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).context("the parent is gone")
+    writeln!(out, "{line}")
+        .and_then(|()| out.flush())
+        .context("the parent is gone")
 }
 
 /// Waits for the parent's next line; false when it has no more.
 pub(super) fn told() -> anyhow::Result<bool> {
     let mut line = String::new();
-    Ok(std::io::stdin().lock().read_line(&mut line).context("cannot read standard input")? > 0)
+    Ok(std::io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .context("cannot read standard input")?
+        > 0)
 }
 
 /// Runs `work` until it ends or the parent closes this child's standard input.
@@ -98,7 +107,13 @@ impl Process {
                 let _ = send.try_send(line);
             }
         });
-        Ok(Self { name: how.name.to_owned(), child, input, lines, log })
+        Ok(Self {
+            name: how.name.to_owned(),
+            child,
+            input,
+            lines,
+            log,
+        })
     }
 
     /// Starts this very program in one of its hidden roles.
@@ -122,7 +137,11 @@ impl Process {
         match self.lines.recv_timeout(within) {
             Ok(line) => Ok(line),
             Err(RecvTimeoutError::Timeout) => {
-                bail!("{} said nothing for {within:?}{}", self.name, self.last_words())
+                bail!(
+                    "{} said nothing for {within:?}{}",
+                    self.name,
+                    self.last_words()
+                )
             }
             Err(RecvTimeoutError::Disconnected) => {
                 let status = self.ending();
@@ -139,32 +158,27 @@ impl Process {
 
     /// How the child ended, if it did by itself.
     pub(crate) fn ended(&mut self) -> Option<String> {
-        self.child.try_wait().ok().flatten().map(|status| status.to_string())
-    }
-
-    /// Asks the child to finish with SIGTERM and waits for it.
-    pub(crate) fn terminate(mut self, within: Duration) -> anyhow::Result<()> {
-        let id = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &id]).status().context("cannot run kill")?;
-        let step = Duration::from_millis(20);
-        for _ in 0..within.as_millis() / step.as_millis() {
-            if self.ended().is_some() {
-                return Ok(());
-            }
-            std::thread::sleep(step);
-        }
-        bail!("{} did not end within {within:?} of SIGTERM{}", self.name, self.last_words())
+        self.child
+            .try_wait()
+            .ok()
+            .flatten()
+            .map(|status| status.to_string())
     }
 
     fn ending(&mut self) -> String {
-        self.child.wait().map_or_else(|e| e.to_string(), |status| status.to_string())
+        self.child
+            .wait()
+            .map_or_else(|e| e.to_string(), |status| status.to_string())
     }
 
     /// The end of the child's log, for a message.
     pub(crate) fn last_words(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().rev().take(5).collect();
-        lines.into_iter().rev().fold(String::new(), |text, line| text + "\n    " + line)
+        lines
+            .into_iter()
+            .rev()
+            .fold(String::new(), |text, line| text + "\n    " + line)
     }
 }
 
@@ -185,5 +199,7 @@ pub(crate) fn can_pin() -> bool {
 /// The path of a program named in `PATH`.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
 }

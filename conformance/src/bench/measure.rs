@@ -75,21 +75,45 @@ pub(crate) fn scenario(
     programs: &Programs,
     folder: &Path,
 ) -> anyhow::Result<Findings> {
-    let how = Start { name: "backend", core: LOAD_CORE, logs: folder };
+    let how = Start {
+        name: "backend",
+        core: LOAD_CORE,
+        logs: folder,
+    };
     let mut backend = Process::role(&how, ["backend", "--ports", &scenario.backends.to_string()])?;
     let told = backend.line(READY)?;
-    let backends: Vec<u16> = told.split(' ').filter_map(|port| port.parse().ok()).collect();
-    let setting = Setting { programs, wire: scenario.wire, backends: &backends, folder };
-    let present: Vec<Kind> =
-        effort.wanted.iter().copied().filter(|kind| programs.have(*kind)).collect();
+    let backends: Vec<u16> = told
+        .split(' ')
+        .filter_map(|port| port.parse().ok())
+        .collect();
+    let setting = Setting {
+        programs,
+        wire: scenario.wire,
+        backends: &backends,
+        folder,
+    };
+    let present: Vec<Kind> = effort
+        .wanted
+        .iter()
+        .copied()
+        .filter(|kind| programs.have(*kind))
+        .collect();
+    let (request, answer) = scenario.wire.template(scenario.payload).sizes();
     let mut bench = Bench {
         scenario,
         requests: effort.requests,
         setting,
-        fields: scenario.contenders(&present).into_iter().map(|c| (c, None)).collect(),
+        fields: scenario
+            .contenders(&present)
+            .into_iter()
+            .map(|c| (c, None))
+            .collect(),
         findings: Findings {
             name: scenario.name.clone(),
-            about: scenario.about.clone(),
+            about: format!(
+                "{}; requests of {request} octets, answers of {answer}",
+                scenario.about
+            ),
             ..Findings::default()
         },
     };
@@ -117,8 +141,9 @@ impl Bench<'_> {
             if kept == rounds {
                 break;
             }
-            let samples: Vec<Sample> =
-                (0..self.fields.len()).filter_map(|field| self.sample(field, kept)).collect();
+            let samples: Vec<Sample> = (0..self.fields.len())
+                .filter_map(|field| self.sample(field, kept))
+                .collect();
             if samples.iter().any(|sample| sample.stolen > STEAL) {
                 self.findings.dropped_rounds += 1;
             } else {
@@ -143,7 +168,8 @@ impl Bench<'_> {
                 self.fields[field].1 = Some(running);
                 sample
             });
-        done.map_err(|why| self.incident(contender, &format!("{why:#}"))).ok()
+        done.map_err(|why| self.incident(contender, &format!("{why:#}")))
+            .ok()
     }
 
     fn measure(
@@ -155,12 +181,20 @@ impl Bench<'_> {
         let calls = (self.requests * self.scenario.calls / 1000).max(1);
         let warm_up = if self.scenario.cold { 0 } else { calls / 10 };
         let proxy = running.process.id();
-        let mut load = self.load(running, &[("--calls", calls), ("--warm-up", warm_up)], false)?;
+        let mut load = self.load(
+            (contender, running),
+            &[("--calls", calls), ("--warm-up", warm_up)],
+            false,
+        )?;
         let (ticks, before) = (Ticks::now()?, proc::cpu_nanos(proxy)?);
         load.send("go")?;
-        let outcome: Outcome = serde_json::from_str(&load.line(DONE)?).context("odd load report")?;
+        let outcome: Outcome =
+            serde_json::from_str(&load.line(DONE)?).context("odd load report")?;
         if let Some(status) = running.process.ended() {
-            anyhow::bail!("ended under load ({status}){}", running.process.last_words());
+            anyhow::bail!(
+                "ended under load ({status}){}",
+                running.process.last_words()
+            );
         }
         let spent = proc::cpu_nanos(proxy)? - before;
         Ok(Sample {
@@ -176,34 +210,49 @@ impl Bench<'_> {
 
     fn load(
         &self,
-        running: &Running,
+        (contender, running): (Contender, &Running),
         numbers: &[(&str, u64)],
         lockstep: bool,
     ) -> anyhow::Result<Process> {
         let scenario = self.scenario;
-        let how = Start { name: "load", core: LOAD_CORE, logs: self.setting.folder };
-        let connections = self.connections();
+        let how = Start {
+            name: "load",
+            core: LOAD_CORE,
+            logs: self.setting.folder,
+        };
+        let connections = self.connections(contender);
         let mut words = load_words(running, scenario.wire, scenario.payload);
         words.extend(["--connections".to_owned(), connections.to_string()]);
         words.extend(["--in-flight".to_owned(), scenario.in_flight.to_string()]);
-        words.extend(numbers.iter().flat_map(|(name, n)| [(*name).to_owned(), n.to_string()]));
+        words.extend(
+            numbers
+                .iter()
+                .flat_map(|(name, n)| [(*name).to_owned(), n.to_string()]),
+        );
         words.extend(lockstep.then(|| "--lockstep".to_owned()));
         let mut load = Process::role(&how, words)?;
         load.line(READY)?;
         Ok(load)
     }
 
-    /// The scenario's connections, or as many as the limit of open files allows: a proxy may need
-    /// one upstream connection for each.
-    fn connections(&self) -> usize {
+    /// The scenario's connections, or as many as the limit of open files allows: the others may
+    /// need one upstream connection for each.
+    fn connections(&self, contender: Contender) -> usize {
         const SPARE: usize = 1000;
-        let room = proc::open_files_limit().saturating_sub(SPARE) / 2;
+        let files = if contender.kind == Kind::Crossdock {
+            1
+        } else {
+            2
+        };
+        let room = proc::open_files_limit().saturating_sub(SPARE) / files;
         self.scenario.connections.min(room.max(1))
     }
 
     fn incident(&mut self, contender: Contender, what: &str) {
         eprintln!("{} in {}: {what}", contender.name(), self.scenario.name);
-        self.findings.incidents.push(format!("{}: {what}", contender.name()));
+        self.findings
+            .incidents
+            .push(format!("{}: {what}", contender.name()));
     }
 
     fn idle(&mut self) {
@@ -223,11 +272,16 @@ impl Bench<'_> {
             proc::resident_kib(proxy)
         };
         let start_kib = settled()?;
-        let connections = self.connections();
-        let mut load = self.load(&running, &[("--calls", connections as u64)], true)?;
+        let connections = self.connections(contender);
+        let mut load = self.load(
+            (contender, &running),
+            &[("--calls", connections as u64)],
+            true,
+        )?;
         let fresh_kib = settled()?;
         load.send("go")?;
-        let outcome: Outcome = serde_json::from_str(&load.line(DONE)?).context("odd load report")?;
+        let outcome: Outcome =
+            serde_json::from_str(&load.line(DONE)?).context("odd load report")?;
         Ok(Idle {
             contender: contender.name(),
             connections,
@@ -246,9 +300,16 @@ pub(crate) fn load_words(running: &Running, wire: Wire, payload: usize) -> Vec<S
         Wire::Dubbo => "dubbo",
         Wire::Bolt => "bolt",
     };
-    ["load", "--target", &running.address.to_string(), "--wire", wire, "--payload"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain([payload.to_string()])
-        .collect()
+    [
+        "load",
+        "--target",
+        &running.address.to_string(),
+        "--wire",
+        wire,
+        "--payload",
+    ]
+    .map(str::to_owned)
+    .into_iter()
+    .chain([payload.to_string()])
+    .collect()
 }

@@ -106,8 +106,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         in_flight: arguments.in_flight,
     };
     let chosen = choose(Scenario::all(&shape), &arguments.scenarios)?;
-    let given =
-        Programs { crossdock: arguments.crossdock.clone(), envoy: arguments.envoy.clone() };
+    let given = Programs {
+        crossdock: arguments.crossdock.clone(),
+        envoy: arguments.envoy.clone(),
+    };
     let programs = Programs::find(given, &arguments.contenders);
     let effort = Effort {
         rounds: arguments.rounds,
@@ -132,24 +134,39 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn choose(all: Vec<Scenario>, names: &[String]) -> anyhow::Result<Vec<Scenario>> {
-    if let Some(name) = names.iter().find(|name| !all.iter().any(|s| s.name == **name)) {
+    if let Some(name) = names
+        .iter()
+        .find(|name| !all.iter().any(|s| s.name == **name))
+    {
         let known: Vec<String> = all.into_iter().map(|s| s.name).collect();
         bail!("no scenario {name}; there are {}", known.join(", "));
     }
-    Ok(all.into_iter().filter(|s| names.is_empty() || names.contains(&s.name)).collect())
+    Ok(all
+        .into_iter()
+        .filter(|s| names.is_empty() || names.contains(&s.name))
+        .collect())
 }
 
 fn versions(programs: &Programs) -> Vec<String> {
-    [("crossdock", &programs.crossdock), ("envoy", &programs.envoy)]
-        .into_iter()
-        .filter_map(|(name, program)| {
-            let told = Command::new(program.as_ref()?).arg("--version").output().ok()?;
-            let text = String::from_utf8_lossy(&told.stdout);
-            let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("no version");
-            let version = line.rsplit("version:").next().unwrap_or(line).trim();
-            Some(format!("{name}: {version}"))
-        })
-        .collect()
+    [
+        ("crossdock", &programs.crossdock),
+        ("envoy", &programs.envoy),
+    ]
+    .into_iter()
+    .filter_map(|(name, program)| {
+        let told = Command::new(program.as_ref()?)
+            .arg("--version")
+            .output()
+            .ok()?;
+        let text = String::from_utf8_lossy(&told.stdout);
+        let line = text
+            .lines()
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or("no version");
+        let version = line.rsplit("version:").next().unwrap_or(line).trim();
+        Some(format!("{name}: {version}"))
+    })
+    .collect()
 }
 
 fn write(file: &Path, text: &str) -> anyhow::Result<()> {

@@ -10,8 +10,14 @@ pub(crate) fn cpu_nanos(process: u32) -> anyhow::Result<u64> {
     let mut sum = 0;
     for thread in fs::read_dir(&folder).with_context(|| format!("no {folder}"))? {
         // A thread may end between the listing and the reading; then it no longer counts.
-        let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
-        sum += text.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0);
+        let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else {
+            continue;
+        };
+        sum += text
+            .split_whitespace()
+            .next()
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(0);
     }
     Ok(sum)
 }
@@ -31,17 +37,26 @@ pub(crate) fn connections_to(process: u32, ports: &[u16]) -> anyhow::Result<usiz
     const ESTABLISHED: &str = "01";
     let mut own = HashSet::new();
     for file in fs::read_dir(format!("/proc/{process}/fd"))? {
-        let Ok(target) = fs::read_link(file?.path()) else { continue };
+        let Ok(target) = fs::read_link(file?.path()) else {
+            continue;
+        };
         let name = target.to_string_lossy();
-        if let Some(inode) = name.strip_prefix("socket:[").and_then(|n| n.strip_suffix(']')) {
+        if let Some(inode) = name
+            .strip_prefix("socket:[")
+            .and_then(|n| n.strip_suffix(']'))
+        {
             own.insert(inode.to_owned());
         }
     }
     let table = fs::read_to_string(format!("/proc/{process}/net/tcp"))?;
     let to_backend = |line: &&str| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [_, _, remote, state, _, _, _, _, _, inode, ..] = words[..] else { return false };
-        let port = remote.split_once(':').and_then(|(_, port)| u16::from_str_radix(port, 16).ok());
+        let [_, _, remote, state, _, _, _, _, _, inode, ..] = words[..] else {
+            return false;
+        };
+        let port = remote
+            .split_once(':')
+            .and_then(|(_, port)| u16::from_str_radix(port, 16).ok());
         state == ESTABLISHED && port.is_some_and(|p| ports.contains(&p)) && own.contains(inode)
     };
     Ok(table.lines().filter(to_backend).count())
@@ -59,9 +74,16 @@ impl Ticks {
         const STEAL: usize = 7;
         let text = fs::read_to_string("/proc/stat").context("no /proc/stat")?;
         let first = text.lines().next().unwrap_or_default();
-        let ticks: Vec<u64> =
-            first.split_whitespace().skip(1).take(STEAL + 1).filter_map(|n| n.parse().ok()).collect();
-        Ok(Self { steal: ticks.get(STEAL).copied().unwrap_or(0), all: ticks.iter().sum() })
+        let ticks: Vec<u64> = first
+            .split_whitespace()
+            .skip(1)
+            .take(STEAL + 1)
+            .filter_map(|n| n.parse().ok())
+            .collect();
+        Ok(Self {
+            steal: ticks.get(STEAL).copied().unwrap_or(0),
+            all: ticks.iter().sum(),
+        })
     }
 
     /// The share that the host took since `earlier`.
@@ -76,7 +98,9 @@ pub(crate) fn open_files_limit() -> usize {
     fs::read_to_string("/proc/self/limits")
         .ok()
         .and_then(|text| {
-            let line = text.lines().find(|line| line.starts_with("Max open files"))?;
+            let line = text
+                .lines()
+                .find(|line| line.starts_with("Max open files"))?;
             line.split_whitespace().nth(4)?.parse().ok()
         })
         .unwrap_or(1024)

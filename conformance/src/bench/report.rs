@@ -20,7 +20,9 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(versions: Vec<String>, pinned: bool) -> Self {
-        let date = Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]).output();
+        let date = Command::new("date")
+            .args(["-u", "+%Y-%m-%d %H:%M UTC"])
+            .output();
         Self {
             date: date.map_or_else(
                 |_| "unknown date".to_owned(),
@@ -65,9 +67,16 @@ impl Spread {
         all.sort_by(f64::total_cmp);
         let (least, most) = (*all.first()?, *all.last()?);
         let middle = all.len() / 2;
-        let median =
-            if all.len() % 2 == 0 { (all[middle - 1] + all[middle]) / 2.0 } else { all[middle] };
-        Some(Self { least, median, most })
+        let median = if all.len().is_multiple_of(2) {
+            (all[middle - 1] + all[middle]) / 2.0
+        } else {
+            all[middle]
+        };
+        Some(Self {
+            least,
+            median,
+            most,
+        })
     }
 }
 
@@ -90,7 +99,11 @@ impl Findings {
             idle_table(&self.idle, &mut text);
         }
         if self.dropped_rounds > 0 {
-            let _ = writeln!(text, "\nRounds dropped for stolen time: {}.", self.dropped_rounds);
+            let _ = writeln!(
+                text,
+                "\nRounds dropped for stolen time: {}.",
+                self.dropped_rounds
+            );
         }
         for incident in &self.incidents {
             let _ = writeln!(text, "\nIncident: {incident}");
@@ -101,7 +114,11 @@ impl Findings {
     fn calls_table(&self, text: &mut String) {
         let plain = self.has("crossdock+attachment") || self.has("envoy+attachment");
         text.push_str("| contender | CPU µs/call | to relay | to Envoy |");
-        text.push_str(if plain { " to the same without the rule |" } else { "" });
+        text.push_str(if plain {
+            " to the same without the rule |"
+        } else {
+            ""
+        });
         text.push_str(" p50 ms | p99 ms | calls/s | RSS MiB | upstream conns | failed | ");
         text.push_str("in 1st second | wrong | unanswered |\n|---|");
         text.push_str(&"---|".repeat(12 + usize::from(plain)));
@@ -113,7 +130,12 @@ impl Findings {
                 self.row(sample.contender, plain, text);
             }
         }
-        let example = |s: &Sample| s.load.example.as_ref().map(|e| format!("{}: {e}", s.contender));
+        let example = |s: &Sample| {
+            s.load
+                .example
+                .as_ref()
+                .map(|e| format!("{}: {e}", s.contender))
+        };
         for contender in seen {
             let found = self.of(contender).find_map(example);
             if let Some(example) = found {
@@ -130,7 +152,11 @@ impl Findings {
         let mut bases = vec!["relay", "envoy"];
         bases.extend(plain.then(|| name.split('+').next().unwrap_or(name)));
         for base in bases {
-            let ratio = if base == name { None } else { self.ratio(name, base) };
+            let ratio = if base == name {
+                None
+            } else {
+                self.ratio(name, base)
+            };
             let _ = write!(text, " {} |", show(ratio));
         }
         let _ = writeln!(
@@ -157,7 +183,9 @@ impl Findings {
     }
 
     fn of<'a>(&'a self, contender: &'a str) -> impl Iterator<Item = &'a Sample> {
-        self.samples.iter().filter(move |s| s.contender == contender)
+        self.samples
+            .iter()
+            .filter(move |s| s.contender == contender)
     }
 
     fn has(&self, contender: &str) -> bool {

@@ -42,7 +42,11 @@ pub(crate) struct Shape {
 impl Scenario {
     /// Every scenario, in the order of the report.
     pub(crate) fn all(shape: &Shape) -> Vec<Self> {
-        let Shape { connections, in_flight, .. } = *shape;
+        let Shape {
+            connections,
+            in_flight,
+            ..
+        } = *shape;
         let plain = |name: String, wire, payload| Self {
             about: format!("{connections} connections × {in_flight} calls in flight"),
             name,
@@ -60,7 +64,11 @@ impl Scenario {
         let mut all = Vec::new();
         for (wire, name) in [(Wire::Dubbo, "dubbo"), (Wire::Bolt, "bolt")] {
             for payload in &shape.payloads {
-                all.push(plain(format!("{name}-{}", octets(*payload)), wire, *payload));
+                all.push(plain(
+                    format!("{name}-{}", octets(*payload)),
+                    wire,
+                    *payload,
+                ));
             }
         }
         all.push(Self {
@@ -109,9 +117,15 @@ impl Scenario {
             if kind == Kind::EnvoyBound && self.wire == Wire::Bolt {
                 continue;
             }
-            all.push(Contender { kind, header_route: false });
+            all.push(Contender {
+                kind,
+                header_route: false,
+            });
             if self.header_route && kind != Kind::Relay {
-                all.push(Contender { kind, header_route: true });
+                all.push(Contender {
+                    kind,
+                    header_route: true,
+                });
             }
         }
         all
@@ -120,7 +134,7 @@ impl Scenario {
 
 /// `4096` as `4k`.
 fn octets(count: usize) -> String {
-    if count >= 1024 && count % 1024 == 0 {
+    if count >= 1024 && count.is_multiple_of(1024) {
         format!("{}k", count / 1024)
     } else {
         count.to_string()

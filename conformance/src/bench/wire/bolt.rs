@@ -83,7 +83,9 @@ pub(super) fn request(
 }
 
 pub(super) fn length(bytes: &[u8]) -> Result<Option<usize>, Garbled> {
-    let Some(kind) = bytes.get(1) else { return Ok(None) };
+    let Some(kind) = bytes.get(1) else {
+        return Ok(None);
+    };
     let (header, class) = match *kind {
         RESPONSE => (RESPONSE_HEADER, 12),
         REQUEST | 2 => (REQUEST_HEADER, 14),
@@ -137,7 +139,9 @@ fn argument_of(frame: &[u8]) -> Option<&[u8]> {
 }
 
 fn head(command: u8, status: u8, class: usize, content: usize) -> [u8; RESPONSE_HEADER] {
-    let mut head = [1, RESPONSE, 0, command, 1, 0, 0, 0, 0, HESSIAN, 0, status, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut head = [
+        1, RESPONSE, 0, command, 1, 0, 0, 0, 0, HESSIAN, 0, status, 0, 0, 0, 0, 0, 0, 0, 0,
+    ];
     head[12..14].copy_from_slice(&(class as u16).to_be_bytes());
     head[16..20].copy_from_slice(&(content as u32).to_be_bytes());
     head
@@ -150,7 +154,11 @@ fn answer_with(value: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) -> usize {
     out.extend_from_slice(&head(RPC_RESPONSE, 0, RESPONSE_CLASS.len(), 0));
     out.extend_from_slice(RESPONSE_CLASS);
     let content = out.len();
-    class(RESPONSE_CLASS, &["isError", "errorMsg", "appResponse", "responseProps"], out);
+    class(
+        RESPONSE_CLASS,
+        &["isError", "errorMsg", "appResponse", "responseProps"],
+        out,
+    );
     out.extend_from_slice(b"o\x90FN");
     let at = out.len();
     value(out);
@@ -162,8 +170,13 @@ fn answer_with(value: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) -> usize {
 
 fn sofa_request(method: &str, trace: &str) -> Vec<u8> {
     let mut out = Vec::new();
-    let fields =
-        ["targetAppName", "methodName", "targetServiceUniqueName", "requestProps", "methodArgSigs"];
+    let fields = [
+        "targetAppName",
+        "methodName",
+        "targetServiceUniqueName",
+        "requestProps",
+        "methodArgSigs",
+    ];
     class(REQUEST_CLASS, &fields, &mut out);
     out.extend_from_slice(b"o\x90N");
     string(method.as_bytes(), &mut out);
@@ -174,9 +187,21 @@ fn sofa_request(method: &str, trace: &str) -> Vec<u8> {
         }
     };
     out.push(b'M');
-    words(&["app", "peer-consumer", "protocol", "bolt", "rpc_trace_context"], &mut out);
+    words(
+        &[
+            "app",
+            "peer-consumer",
+            "protocol",
+            "bolt",
+            "rpc_trace_context",
+        ],
+        &mut out,
+    );
     out.push(b'M');
-    words(&["sofaRpcId", "0", "samp", "true", "sysPenAttrs", ""], &mut out);
+    words(
+        &["sofaRpcId", "0", "samp", "true", "sysPenAttrs", ""],
+        &mut out,
+    );
     words(&["sofaTraceId", trace, "sofaPenAttrs", ""], &mut out);
     out.push(b'z');
     words(&["type", "sync"], &mut out);

@@ -48,7 +48,13 @@ pub(super) fn template(payload: usize) -> Template {
 /// `peer.api.Echo#echo(String)`, and where its argument's first character lies.
 pub(super) fn request(text: &[u8], attachments: &[(&str, &str)]) -> (Vec<u8>, usize) {
     let mut frame = header(REQUEST | TWO_WAY | HESSIAN2, 0);
-    for word in ["2.0.2", "peer.api.Echo", "1.0.0", "echo", "Ljava/lang/String;"] {
+    for word in [
+        "2.0.2",
+        "peer.api.Echo",
+        "1.0.0",
+        "echo",
+        "Ljava/lang/String;",
+    ] {
         string(word.as_bytes(), &mut frame);
     }
     let mark = frame.len() + string_head(text.len());
@@ -59,7 +65,9 @@ pub(super) fn request(text: &[u8], attachments: &[(&str, &str)]) -> (Vec<u8>, us
 }
 
 pub(super) fn length(bytes: &[u8]) -> Result<Option<usize>, Garbled> {
-    let Some(head) = bytes.first_chunk::<HEADER>() else { return Ok(None) };
+    let Some(head) = bytes.first_chunk::<HEADER>() else {
+        return Ok(None);
+    };
     if head[1] != 0xbb {
         return Err(Garbled("wrong Dubbo magic"));
     }
@@ -71,7 +79,9 @@ pub(super) fn length(bytes: &[u8]) -> Result<Option<usize>, Garbled> {
 }
 
 pub(super) fn see(frame: &[u8]) -> Seen {
-    let Some(head) = frame.first_chunk::<HEADER>() else { return Seen::Notice };
+    let Some(head) = frame.first_chunk::<HEADER>() else {
+        return Seen::Notice;
+    };
     let flags = head[2];
     if flags & EVENT != 0 {
         return if flags & (REQUEST | TWO_WAY) == REQUEST | TWO_WAY {
@@ -89,7 +99,9 @@ pub(super) fn see(frame: &[u8]) -> Seen {
 }
 
 pub(super) fn serve(frame: &[u8], out: &mut Vec<u8>) -> Result<(), Garbled> {
-    let Some(head) = frame.first_chunk::<HEADER>() else { return Err(Garbled("short Dubbo frame")) };
+    let Some(head) = frame.first_chunk::<HEADER>() else {
+        return Err(Garbled("short Dubbo frame"));
+    };
     if head[2] & REQUEST == 0 || head[2] & TWO_WAY == 0 {
         return Ok(());
     }
@@ -115,7 +127,9 @@ pub(super) fn serve(frame: &[u8], out: &mut Vec<u8>) -> Result<(), Garbled> {
 }
 
 fn header(flags: u8, status: u8) -> Vec<u8> {
-    vec![0xda, 0xbb, flags, status, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    vec![
+        0xda, 0xbb, flags, status, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    ]
 }
 
 /// Writes the length of the body of the frame that begins at `start` and ends `out`.
@@ -163,14 +177,18 @@ fn string(text: &[u8], out: &mut Vec<u8>) {
 /// Where the ASCII string (or null) at `at` ends.
 fn string_end(body: &[u8], mut at: usize) -> Result<usize, Garbled> {
     loop {
-        let octet = |i: usize| body.get(i).copied().map_or(Err(Garbled("short string")), Ok);
+        let octet = |i: usize| body.get(i).copied().ok_or(Garbled("short string"));
         let kind = octet(at)?;
         let (head, len) = match kind {
             0..0x20 => (1, usize::from(kind)),
-            0x30..0x34 => (2, usize::from(kind - 0x30) << 8 | usize::from(octet(at + 1)?)),
-            b'S' | b'R' => {
-                (3, usize::from(octet(at + 1)?) << 8 | usize::from(octet(at + 2)?))
-            }
+            0x30..0x34 => (
+                2,
+                usize::from(kind - 0x30) << 8 | usize::from(octet(at + 1)?),
+            ),
+            b'S' | b'R' => (
+                3,
+                usize::from(octet(at + 1)?) << 8 | usize::from(octet(at + 2)?),
+            ),
             b'N' => (1, 0),
             _ => return Err(Garbled("not a string")),
         };

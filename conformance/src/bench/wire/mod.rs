@@ -66,7 +66,11 @@ struct Stencil {
 impl Stencil {
     /// `mark` is where the mark begins; it lies behind the id in every protocol here.
     fn new(bytes: Vec<u8>, id: Range<usize>, mark: usize) -> Self {
-        Self { bytes, id, mark: mark..mark + MARK }
+        Self {
+            bytes,
+            id,
+            mark: mark..mark + MARK,
+        }
     }
 
     fn stamp(&self, id: u64, mark: u64, out: &mut Vec<u8>) {
@@ -169,7 +173,10 @@ impl Wire {
     pub(crate) fn describe(frame: &[u8]) -> String {
         let (status, text) = match frame.first() {
             Some(0xda) => (u16::from(at(frame, 3)), frame.get(16..)),
-            _ => (u16::from_be_bytes([at(frame, 10), at(frame, 11)]), frame.get(20..)),
+            _ => (
+                u16::from_be_bytes([at(frame, 10), at(frame, 11)]),
+                frame.get(20..),
+            ),
         };
         let text: String = String::from_utf8_lossy(text.unwrap_or_default())
             .chars()

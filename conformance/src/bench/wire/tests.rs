@@ -85,13 +85,27 @@ fn a_server_answers_what_a_template_expects() {
             let (mut request, mut answer) = (Vec::new(), Vec::new());
             let id = wire.first_id(3);
             template.call(id, 77, &mut request);
-            assert_eq!(Wire::length(&request), Ok(Some(request.len())), "{wire:?} {payload}");
+            assert_eq!(
+                Wire::length(&request),
+                Ok(Some(request.len())),
+                "{wire:?} {payload}"
+            );
             Wire::serve(&request, &mut answer).expect("a whole request");
-            assert_eq!(Wire::length(&answer), Ok(Some(answer.len())), "{wire:?} {payload}");
+            assert_eq!(
+                Wire::length(&answer),
+                Ok(Some(answer.len())),
+                "{wire:?} {payload}"
+            );
             assert_eq!(Wire::see(&answer), Seen::Answer(id));
             assert!(template.answered_by(&answer, id, 77), "{wire:?} {payload}");
-            assert!(!template.answered_by(&answer, id, 78), "another call's mark");
-            assert!(!template.answered_by(&answer, id + 1, 77), "another call's id");
+            assert!(
+                !template.answered_by(&answer, id, 78),
+                "another call's mark"
+            );
+            assert!(
+                !template.answered_by(&answer, id + 1, 77),
+                "another call's id"
+            );
             answer[3] ^= 1;
             assert!(!template.answered_by(&answer, id, 77), "another status");
         }

@@ -1,0 +1,165 @@
+//! Bytes that nobody should send.
+
+use bytes::{Bytes, BytesMut};
+use crossdock_framework::{
+    codec::{Codec, Decoded, FrameLimits},
+    edits::{Edit, Edits},
+    frame::{Frame, Head, Kind, WireId},
+    out::Out,
+    status::{Cause, Status},
+    view::{Key, RoutingView},
+};
+
+use super::{Case, Law, answers::answers};
+use crate::vectors::Vector;
+
+/// What a read buffer may hold beyond what was put into it: allocators round up.
+const SLACK: usize = 4096;
+
+/// A frame over the limit is refused as soon as its header is there, the header tells how much to
+/// discard, a request can be answered from it, and the next frame is found behind.
+///
+/// # Errors
+/// The first vector for which that is not so.
+pub fn oversized_is_refused_early<C: Codec>(vectors: &[Vector]) -> Law {
+    for case in Case::each("oversized_is_refused_early", vectors) {
+        let whole = case.cut::<C>()?.swap_remove(0).frame;
+        let limits = FrameLimits {
+            frame: whole.bytes.len() - 1,
+        };
+        let mut codec = C::default();
+        let mut buf = BytesMut::new();
+        let mut bytes = whole.bytes.iter();
+        let (frame, rest) = loop {
+            match codec.decode(&mut buf, &limits) {
+                Ok(Decoded::More(_)) => match bytes.next() {
+                    Some(byte) => buf.extend_from_slice(&[*byte]),
+                    None => return Err(case.broken("the whole frame was buffered")),
+                },
+                Ok(Decoded::Oversized { frame, rest }) => break (frame, rest),
+                other => return Err(case.broken(format!("{other:?}"))),
+            }
+        };
+        let told = frame.bytes.len() as u64 + rest;
+        case.check(told == whole.bytes.len() as u64, || {
+            format!("{told} bytes instead of {}", whole.bytes.len())
+        })?;
+        let same = (frame.head.id(), frame.head.kind()) == (whole.head.id(), whole.head.kind());
+        case.check(same, || "another id or kind".to_owned())?;
+        if frame.head.kind() == Kind::Request {
+            answers::<C>(&case, &frame)?;
+        }
+        poke::<C>(&frame);
+    }
+    Ok(())
+}
+
+/// Vectors with bytes changed, cut out, doubled and cut off, and noise: the codec cuts frames that
+/// are no more than the input, or waits, or gives up; it never panics, never stands still and
+/// never asks for more memory than the input takes.
+///
+/// `rounds` mutations of each vector, all drawn from `seed`.
+///
+/// # Errors
+/// The first vector for which that is not so.
+pub fn mutations_do_no_harm<C: Codec>(vectors: &[Vector], seed: u64, rounds: usize) -> Law {
+    let mut random = fastrand::Rng::with_seed(seed);
+    for case in Case::each("mutations_do_no_harm", vectors) {
+        for _ in 0..rounds {
+            let stream = mutated(&case.vector.bytes, &mut random);
+            harmless::<C>(&case, stream)?;
+            let noise: Vec<u8> = (0..random.usize(..256)).map(|_| random.u8(..)).collect();
+            harmless::<C>(&case, noise)?;
+        }
+    }
+    Ok(())
+}
+
+fn mutated(bytes: &Bytes, random: &mut fastrand::Rng) -> Vec<u8> {
+    let mut stream = bytes.to_vec();
+    for _ in 0..random.usize(1..=4) {
+        let at = random.usize(..stream.len().max(1));
+        match random.u8(..6) {
+            0 => stream.truncate(at),
+            1 => drop(stream.drain(at..(at + random.usize(..8)).min(stream.len()))),
+            2 => {
+                let copy = stream.get(at..).unwrap_or_default().to_vec();
+                stream.extend(copy);
+            }
+            3 => stream.insert(at.min(stream.len()), random.u8(..)),
+            // Lengths live in the first bytes, and the extremes hurt most.
+            4 => set(&mut stream, at % 32, [0, 0x7f, 0x80, 0xff][random.usize(..4)]),
+            _ => set(&mut stream, at, random.u8(..)),
+        }
+    }
+    stream
+}
+
+fn set(stream: &mut [u8], at: usize, to: u8) {
+    if let Some(byte) = stream.get_mut(at) {
+        *byte = to;
+    }
+}
+
+fn harmless<C: Codec>(case: &Case<'_>, stream: Vec<u8>) -> Law {
+    let limits = FrameLimits { frame: 64 * 1024 };
+    let (len, mut codec) = (stream.len(), C::default());
+    let mut buf = BytesMut::from(&stream[..]);
+    loop {
+        let before = buf.len();
+        let decoded = codec.decode(&mut buf, &limits);
+        case.check(buf.capacity() <= len + SLACK, || {
+            format!("{} bytes of buffer for {len}: {stream:02x?}", buf.capacity())
+        })?;
+        let frame = match decoded {
+            Ok(Decoded::Frame(frame) | Decoded::Damaged { frame, .. }) => frame,
+            Ok(Decoded::Oversized { frame, .. }) => {
+                poke::<C>(&frame);
+                return Ok(());
+            }
+            Ok(Decoded::More(missing)) => {
+                return case.check(missing > 0, || format!("waits for nothing: {stream:02x?}"));
+            }
+            Err(_) => return Ok(()),
+        };
+        let taken = before - buf.len();
+        case.check(taken > 0 && frame.bytes.len() <= taken, || {
+            format!("{taken} bytes gave {}: {stream:02x?}", frame.bytes.len())
+        })?;
+        poke::<C>(&frame);
+    }
+}
+
+/// Asks a codec everything about a frame and has it written in every way, for the panics that it
+/// may cost.
+pub fn poke<C: Codec>(frame: &Frame<C::Head>) {
+    let view = C::view(frame);
+    for key in [
+        Key::Authority,
+        Key::Path,
+        Key::HttpMethod,
+        Key::Scheme,
+        Key::Header("x-law"),
+        Key::Header("service"),
+        Key::Header("group"),
+        Key::Header("x-sofa-version"),
+        Key::Header("x-dubbo-version"),
+    ] {
+        let _ = view.get(key);
+    }
+    let _ = (view.service(), view.method(), view.timeout());
+    view.headers(&mut |_, _| {});
+    let _ = C::classify(frame);
+    let mut edits = Edits::none();
+    edits.push(Edit::Append("x-law".into(), "1".into()));
+    edits.push(Edit::Remove("group".into()));
+    for edits in [Edits::none(), edits] {
+        let mut out = Out::default();
+        let refused = C::default().encode(frame, WireId(9), &edits, &mut out).is_err();
+        assert!(!refused || out.is_empty(), "a refused edit wrote something");
+    }
+    let mut out = Out::default();
+    C::default().answer(frame, &Status::new(Cause::BadRequest, "bad"), &mut out);
+    C::default().answer(frame, &Status::new(Cause::Denied, "no"), &mut out);
+    C::default().heartbeat_ack(frame, &mut out);
+}
