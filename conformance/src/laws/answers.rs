@@ -55,7 +55,8 @@ pub(super) fn answers<C: Codec>(case: &Case<'_>, request: &Frame<C::Head>) -> La
     for cause in CAUSES {
         let mut out = Out::default();
         C::default().answer(request, &Status::new(cause, TEXT), &mut out);
-        let answer = cut_one::<C>(&out).map_err(|what| case.broken(format!("{cause:?}: {what}")))?;
+        let answer =
+            cut_one::<C>(&out).map_err(|what| case.broken(format!("{cause:?}: {what}")))?;
         let fits = answer.head.kind() == Kind::Response
             && answer.head.id() == request.head.id()
             && answer.head.variant() == request.head.variant();

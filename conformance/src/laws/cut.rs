@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use crossdock_framework::{
-    codec::{Codec, Decoded, FrameLimits},
+    codec::{Codec, DecodeError, Decoded, FrameLimits},
     frame::{Frame, Head},
     out::Out,
 };
@@ -74,5 +74,16 @@ fn cut_next<C: Codec>(
         Ok(Decoded::More(missing)) => Err(format!("{missing} bytes are missing")),
         Ok(Decoded::Oversized { .. }) => Err("longer than the default limit".to_owned()),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// What a decoder said, in words.
+pub(crate) fn told<H: Head>(said: &Result<Decoded<H>, DecodeError>) -> String {
+    match said {
+        Ok(Decoded::More(missing)) => format!("waits for {missing} bytes"),
+        Ok(Decoded::Frame(frame)) => format!("a frame of {} bytes", frame.bytes.len()),
+        Ok(Decoded::Oversized { rest, .. }) => format!("oversized, {rest} bytes to come"),
+        Ok(Decoded::Damaged { reason, .. }) => format!("damaged: {reason}"),
+        Err(error) => error.to_string(),
     }
 }

@@ -29,7 +29,10 @@ pub fn edits_spare_the_payload<C: Codec>(
     for case in Case::each("edits_spare_the_payload", vectors) {
         for cut in case.cut::<C>()? {
             let frame = &cut.frame;
-            if !matches!(frame.head.kind(), Kind::Request | Kind::Oneway | Kind::Response) {
+            if !matches!(
+                frame.head.kind(),
+                Kind::Request | Kind::Oneway | Kind::Response
+            ) {
                 continue;
             }
             let Some(added) = edited::<C>(&case, frame, Edit::Set(NAME.into(), "one".into()))?
@@ -96,7 +99,9 @@ fn edited<C: Codec>(
     let id = WireId(77);
     let mut out = Out::default();
     if C::default().encode(frame, id, &edits, &mut out).is_err() {
-        case.check(out.is_empty(), || "a refused edit wrote something".to_owned())?;
+        case.check(out.is_empty(), || {
+            "a refused edit wrote something".to_owned()
+        })?;
         return Ok(None);
     }
     let edited = cut_one::<C>(&out).map_err(|what| case.broken(what))?;
@@ -117,7 +122,10 @@ pub fn edits_without_effect_change_nothing<C: Codec>(vectors: &[Vector]) -> Law 
             edits.push(Edit::OverwriteIfExists(NAME.into(), "x".into()));
             let mut out = Out::default();
             let id = cut.frame.head.id();
-            if C::default().encode(&cut.frame, id, &edits, &mut out).is_ok() {
+            if C::default()
+                .encode(&cut.frame, id, &edits, &mut out)
+                .is_ok()
+            {
                 case.check(out.to_vec() == cut.frame.bytes, || "other bytes".to_owned())?;
             }
         }

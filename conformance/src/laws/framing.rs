@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use crossdock_framework::codec::{Codec, Decoded, FrameLimits};
 
-use super::{Case, Cut, Law, cut_all};
+use super::{Case, Cut, Law, cut::told, cut_all};
 use crate::vectors::Vector;
 
 /// Every place is tried in the first and last bytes of a stream, and this many between.
@@ -50,7 +50,10 @@ fn same<C: Codec>(case: &Case<'_>, whole: &[Cut<C::Head>], pieces: &[&[u8]]) -> 
                     damaged: Some(reason),
                 }),
                 Ok(Decoded::More(missing)) if (1..=left).contains(&missing) => break,
-                other => return Err(case.broken(format!("with {left} bytes to come: {other:?}"))),
+                other => {
+                    let said = told(&other);
+                    return Err(case.broken(format!("with {left} bytes to come: {said}")));
+                }
             }
         }
     }
@@ -75,7 +78,10 @@ pub fn truncation_waits<C: Codec>(vectors: &[Vector]) -> Law {
             let mut buf = BytesMut::from(case.vector.bytes.slice(..at).as_ref());
             match C::default().decode(&mut buf, &FrameLimits::default()) {
                 Ok(Decoded::More(1..)) if buf.len() == at => {}
-                other => return Err(case.broken(format!("{at} of {first} bytes: {other:?}"))),
+                other => {
+                    let said = told(&other);
+                    return Err(case.broken(format!("{at} of {first} bytes: {said}")));
+                }
             }
         }
     }
@@ -101,8 +107,7 @@ pub fn frames_follow_each_other<C: Codec>(vectors: &[Vector]) -> Law {
         vector: &stream,
     };
     let found = cut_all::<C>(&Bytes::clone(&stream.bytes)).map_err(|what| case.broken(what))?;
-    let alike =
-        wanted.len() == found.len() && wanted.iter().zip(&found).all(|(a, b)| a.is_like(b));
+    let alike = wanted.len() == found.len() && wanted.iter().zip(&found).all(|(a, b)| a.is_like(b));
     case.check(alike, || "other frames than alone".to_owned())
 }
 

@@ -10,7 +10,7 @@ use crossdock_framework::{
     view::{Key, RoutingView},
 };
 
-use super::{Case, Law, answers::answers};
+use super::{Case, Law, answers::answers, cut::told};
 use crate::vectors::Vector;
 
 /// What a read buffer may hold beyond what was put into it: allocators round up.
@@ -37,7 +37,7 @@ pub fn oversized_is_refused_early<C: Codec>(vectors: &[Vector]) -> Law {
                     None => return Err(case.broken("the whole frame was buffered")),
                 },
                 Ok(Decoded::Oversized { frame, rest }) => break (frame, rest),
-                other => return Err(case.broken(format!("{other:?}"))),
+                other => return Err(case.broken(told(&other))),
             }
         };
         let told = frame.bytes.len() as u64 + rest;
@@ -88,7 +88,11 @@ fn mutated(bytes: &Bytes, random: &mut fastrand::Rng) -> Vec<u8> {
             }
             3 => stream.insert(at.min(stream.len()), random.u8(..)),
             // Lengths live in the first bytes, and the extremes hurt most.
-            4 => set(&mut stream, at % 32, [0, 0x7f, 0x80, 0xff][random.usize(..4)]),
+            4 => set(
+                &mut stream,
+                at % 32,
+                [0, 0x7f, 0x80, 0xff][random.usize(..4)],
+            ),
             _ => set(&mut stream, at, random.u8(..)),
         }
     }
@@ -109,7 +113,10 @@ fn harmless<C: Codec>(case: &Case<'_>, stream: Vec<u8>) -> Law {
         let before = buf.len();
         let decoded = codec.decode(&mut buf, &limits);
         case.check(buf.capacity() <= len + SLACK, || {
-            format!("{} bytes of buffer for {len}: {stream:02x?}", buf.capacity())
+            format!(
+                "{} bytes of buffer for {len}: {stream:02x?}",
+                buf.capacity()
+            )
         })?;
         let frame = match decoded {
             Ok(Decoded::Frame(frame) | Decoded::Damaged { frame, .. }) => frame,
@@ -155,7 +162,9 @@ pub fn poke<C: Codec>(frame: &Frame<C::Head>) {
     edits.push(Edit::Remove("group".into()));
     for edits in [Edits::none(), edits] {
         let mut out = Out::default();
-        let refused = C::default().encode(frame, WireId(9), &edits, &mut out).is_err();
+        let refused = C::default()
+            .encode(frame, WireId(9), &edits, &mut out)
+            .is_err();
         assert!(!refused || out.is_empty(), "a refused edit wrote something");
     }
     let mut out = Out::default();

@@ -40,7 +40,13 @@ pub fn only_the_id_changes<C: Codec>(vectors: &[Vector]) -> Law {
             if cut.damaged.is_some() {
                 continue;
             }
-            let ids = [0, mask, 1, 1 << (C::ID_BITS - 1), 0x0123_4567_89ab_cdef & mask];
+            let ids = [
+                0,
+                mask,
+                1,
+                1 << (C::ID_BITS - 1),
+                0x0123_4567_89ab_cdef & mask,
+            ];
             let mut places = Vec::new();
             for id in ids.map(WireId) {
                 let bytes = encoded::<C>(&case, &cut.frame, id)?;
@@ -65,11 +71,7 @@ pub fn only_the_id_changes<C: Codec>(vectors: &[Vector]) -> Law {
     Ok(())
 }
 
-fn renamed<C: Codec>(
-    case: &Case<'_>,
-    bytes: &Bytes,
-    id: WireId,
-) -> Result<Frame<C::Head>, Broken> {
+fn renamed<C: Codec>(case: &Case<'_>, bytes: &Bytes, id: WireId) -> Result<Frame<C::Head>, Broken> {
     let mut out = Out::default();
     out.copy(bytes);
     let frame = cut_one::<C>(&out).map_err(|what| case.broken(what))?;
@@ -79,11 +81,7 @@ fn renamed<C: Codec>(
     Ok(frame)
 }
 
-fn encoded<C: Codec>(
-    case: &Case<'_>,
-    frame: &Frame<C::Head>,
-    id: WireId,
-) -> Result<Bytes, Broken> {
+fn encoded<C: Codec>(case: &Case<'_>, frame: &Frame<C::Head>, id: WireId) -> Result<Bytes, Broken> {
     let mut out = Out::default();
     C::default()
         .encode(frame, id, &Edits::none(), &mut out)

@@ -62,7 +62,9 @@ fn words(case: &Case<'_>, view: &dyn RoutingView, expected: &Expected) -> Law {
     let service = expected.field("service");
     same("service", view.service().as_deref(), service)?;
     same("authority", view.get(Key::Authority).as_deref(), service)?;
-    let method = expected.field("generic_method").or(expected.field("method"));
+    let method = expected
+        .field("generic_method")
+        .or_else(|| expected.field("method"));
     let path = service.zip(method).map(|(s, m)| format!("/{s}/{m}"));
     same("path", view.get(Key::Path).as_deref(), path.as_deref())?;
     let Some(wanted) = expected.headers() else {
@@ -72,7 +74,9 @@ fn words(case: &Case<'_>, view: &dyn RoutingView, expected: &Expected) -> Law {
     view.headers(&mut |name, value| {
         found.insert(name.to_owned(), value.to_owned());
     });
-    case.check(found == wanted, || format!("{found:?} instead of {wanted:?}"))?;
+    case.check(found == wanted, || {
+        format!("{found:?} instead of {wanted:?}")
+    })?;
     for (name, value) in &wanted {
         let name = name.to_ascii_lowercase();
         let found = view.get(Key::Header(&name));

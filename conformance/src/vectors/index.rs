@@ -29,7 +29,9 @@ impl Expected {
 
     /// Header map entries or attachments.
     pub fn headers(&self) -> Option<BTreeMap<String, String>> {
-        let json = self.field("headers").or(self.field("attachments"))?;
+        let json = self
+            .field("headers")
+            .or_else(|| self.field("attachments"))?;
         serde_json::from_str(json).ok()
     }
 }
