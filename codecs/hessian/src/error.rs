@@ -4,9 +4,9 @@ use crate::Kind;
 
 /// A walk stopped: what was wrong, at which octet.
 ///
-/// After an error the rest of the stream cannot be trusted, except after
-/// [`ErrorKind::Expected`] from a `read_*` method or a cursor constructor: that consumes no part
-/// of the value, so that the caller can try another reading.
+/// A `read_*` method that fails, and a cursor refused with [`ErrorKind::Expected`], have consumed
+/// no part of the value, so that the caller can try another reading. After any other error the
+/// rest of the stream cannot be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("hessian, offset {offset}: {kind}")]
 pub struct Error {

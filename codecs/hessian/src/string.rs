@@ -292,7 +292,10 @@ impl<'a> Input<'a> {
             *self = input;
             return Ok(Some(string));
         }
-        self.chunked_string(grammar).map(Some)
+        let mut input = *self;
+        let string = input.chunked_string(grammar)?;
+        *self = input;
+        Ok(Some(string))
     }
 
     #[cold]

@@ -107,8 +107,10 @@ impl<'a> Walker<'a> {
     #[inline]
     pub fn read_string(&mut self) -> Result<Str<'a>, Error> {
         self.tag()?;
-        let string = self.input.string(self.grammar)?;
+        let mut input = self.input;
+        let string = input.string(self.grammar)?;
         self.count_value()?;
+        self.input = input;
         Ok(string)
     }
 

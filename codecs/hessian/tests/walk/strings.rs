@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crossdock_hessian::{Error, ErrorKind, Grammar, Limits, Str, Walker};
+use crossdock_hessian::{Error, ErrorKind, Grammar, Kind, Limits, Str, Walker};
 
 use crate::common::named;
 
@@ -88,13 +88,14 @@ fn chunks_of_any_size_are_one_string() -> Result<(), Error> {
 
 #[test]
 fn a_chunk_must_be_followed_by_a_string() {
-    let kind = read(b"R\0\x01a\x91")
-        .err()
-        .map(|error| (error.offset, error.kind.to_string()));
-    assert_eq!(
-        kind,
-        Some((4, "expected a string, found octet 0x91".to_owned()))
-    );
+    let mut walker = Walker::new(b"R\0\x01a\x91", Grammar::V2, Limits::default());
+    let kind = ErrorKind::Expected {
+        wanted: Kind::String,
+        octet: 0x91,
+    };
+    assert_eq!(walker.read_string(), Err(Error { offset: 4, kind }));
+    assert_eq!(walker.pos(), 0, "what failed is not consumed");
+    assert!(read(b"R\0\x01a\x02b").is_err_and(|error| error.is_truncated()));
 }
 
 #[test]
