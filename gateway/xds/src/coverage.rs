@@ -42,7 +42,7 @@ impl Walk<'_> {
         for (field, value) in message.fields() {
             let length = self.path.len();
             push_field(&mut self.path, field.name());
-            match support::field(name, field.name()) {
+            match support::field(name, field.name(), text(&field, value).as_deref()) {
                 Support::Acts => self.acted(name, &field, value, optional),
                 other => self.report(other, optional),
             }
@@ -69,7 +69,7 @@ impl Walk<'_> {
                 for (key, item) in entries {
                     let length = self.path.len();
                     push_entry(&mut self.path, key);
-                    match support::entry(message, field.name(), key) {
+                    match support::key(message, field.name(), key) {
                         Support::Acts => self.value(message, field, item, optional),
                         other => self.report(other, optional),
                     }
@@ -90,18 +90,6 @@ impl Walk<'_> {
                 name if name.starts_with("google.protobuf.") => {}
                 _ => self.message(inner, optional),
             },
-            Value::EnumNumber(number) => {
-                let Kind::Enum(names) = field.kind() else {
-                    return;
-                };
-                let Some(chosen) = names.get_value(*number) else {
-                    return;
-                };
-                self.report(
-                    support::choice(message, field.name(), chosen.name()),
-                    optional,
-                );
-            }
             _ => {}
         }
     }
@@ -155,7 +143,7 @@ impl Walk<'_> {
         for key in keys {
             let length = self.path.len();
             push_entry(&mut self.path, key);
-            self.report(support::setting(message, field.name(), key), optional);
+            self.report(support::key(message, field.name(), key), optional);
             self.path.truncate(length);
         }
     }
@@ -198,4 +186,32 @@ fn is_optional(message: &DynamicMessage) -> bool {
     };
     support::SKIPPABLE.contains(&message.descriptor().full_name())
         && (says("is_optional") || says("disabled"))
+}
+
+/// The text of a value that may be judged apart from other values of its field.
+fn text(field: &FieldDescriptor, value: &Value) -> Option<String> {
+    match value {
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::I32(number) => Some(number.to_string()),
+        Value::U32(number) => Some(number.to_string()),
+        Value::I64(number) => Some(number.to_string()),
+        Value::U64(number) => Some(number.to_string()),
+        Value::EnumNumber(number) => match field.kind() {
+            Kind::Enum(names) => names
+                .get_value(*number)
+                .map(|value| value.name().to_owned()),
+            _ => None,
+        },
+        Value::Message(wrapper) if is_wrapper(wrapper) => {
+            let inner = wrapper.descriptor().get_field_by_name("value")?;
+            text(&inner, &wrapper.get_field(&inner))
+        }
+        _ => None,
+    }
+}
+
+fn is_wrapper(message: &DynamicMessage) -> bool {
+    let descriptor = message.descriptor();
+    descriptor.full_name().starts_with("google.protobuf.")
+        && descriptor.full_name().ends_with("Value")
 }

@@ -1,7 +1,17 @@
 //! What Crossdock does with each field of Envoy's configuration.
 //!
 //! Every field that a file sets is looked up here. A field that no table lists is reported as not
-//! acted upon: a function that is new in Envoy cannot be ignored in silence.
+//! acted upon: a function that is new in Envoy cannot be ignored in silence. The tables are the
+//! promise, the gateway's compiler keeps it: whoever teaches it a field says so here.
+
+mod access_log;
+mod bootstrap;
+mod cluster;
+mod extension;
+mod listener;
+mod route;
+
+use std::{collections::HashMap, sync::LazyLock};
 
 /// What Crossdock does with a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +27,46 @@ pub enum Support {
     Refused(&'static str, &'static str),
 }
 
+/// The fields of one message.
+struct Message {
+    /// The full name.
+    name: &'static str,
+    /// Field names by what is done with them. `field=VALUE` speaks of one value of a truth value,
+    /// an enum or a whole number, and goes before `field`.
+    fields: &'static [(Support, &'static [&'static str])],
+}
+
+const TABLES: [&[Message]; 5] = [
+    bootstrap::MESSAGES,
+    listener::MESSAGES,
+    route::MESSAGES,
+    cluster::MESSAGES,
+    access_log::MESSAGES,
+];
+
+static MESSAGES: LazyLock<HashMap<&str, &Message>> = LazyLock::new(|| {
+    TABLES
+        .iter()
+        .copied()
+        .flatten()
+        .map(|message| (message.name, message))
+        .collect()
+});
+
+/// Why a field of no table is not acted upon.
+const UNKNOWN: Support = Support::Ignored("Crossdock does not know this field");
+
+// Reasons that many fields share.
+const HTTP: &str = "concerns HTTP, which this version does not serve";
+const TLS: &str = "concerns TLS, which this version does not have";
+const RETRIES: &str = "concerns retries, which this version does not have";
+const TRACING: &str = "concerns tracing, which this version does not have";
+const STATISTICS: &str = "shapes statistics, which have fixed names here";
+const RUNTIME: &str = "values at runtime are not looked up; the configured value holds";
+const DEFAULT: &str = "this is what happens anyway";
+const STATIC: &str = "write it into `static_resources`";
+const REMOVE: &str = "remove it, or serve this part with another gateway";
+
 /// Messages with `is_optional` or `disabled`, by which a filter that is not known may be left out.
 pub(crate) const SKIPPABLE: [&str; 2] = [
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
@@ -24,31 +74,44 @@ pub(crate) const SKIPPABLE: [&str; 2] = [
 ];
 
 /// What is done with a field, by the full name of its message and its own name.
+///
+/// `value` is the text of a truth value, of an enum or of a whole number, in case one value is
+/// judged apart.
 #[must_use]
-pub fn field(_message: &str, _field: &str) -> Support {
-    Support::Acts
+pub fn field(message: &str, field: &str, value: Option<&str>) -> Support {
+    let Some(message) = MESSAGES.get(message) else {
+        return UNKNOWN;
+    };
+    let exact = value.and_then(|value| message.find(&format!("{field}={value}")));
+    exact.or_else(|| message.find(field)).unwrap_or(UNKNOWN)
 }
 
-/// What is done with an entry of a map field, by its key.
+/// What is done with a key of a map or of a free-form field that is acted upon.
 #[must_use]
-pub fn entry(_message: &str, _field: &str, _key: &str) -> Support {
-    Support::Acts
+pub fn key(message: &str, field: &str, key: &str) -> Support {
+    match (message, field) {
+        ("envoy.config.bootstrap.v3.RuntimeLayer", "static_layer") => bootstrap::runtime_key(key),
+        ("envoy.config.core.v3.Metadata", "filter_metadata") if key != "crossdock" => {
+            Support::Harmless("metadata for someone else")
+        }
+        _ => Support::Acts,
+    }
 }
 
-/// What is done with one value of an enum field.
+/// What is done with an extension, by the field that takes it and the full name of its type.
 #[must_use]
-pub fn choice(_message: &str, _field: &str, _value: &str) -> Support {
-    Support::Acts
+pub fn extension(message: &str, field: &str, type_name: &str) -> Support {
+    extension::judge(message, field, type_name)
 }
 
-/// What is done with an extension, by the field that takes it and by its type.
-#[must_use]
-pub fn extension(_message: &str, _field: &str, _type_name: &str) -> Support {
-    Support::Acts
+impl Message {
+    fn find(&self, field: &str) -> Option<Support> {
+        self.fields
+            .iter()
+            .find(|(_, names)| names.contains(&field))
+            .map(|(support, _)| *support)
+    }
 }
 
-/// What is done with a key of a free-form field.
-#[must_use]
-pub fn setting(_message: &str, _field: &str, _key: &str) -> Support {
-    Support::Acts
-}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,454 @@
+//! Listeners, filter chains, and the two filters that end one: the HTTP connection manager, which
+//! serves RPC too, and the TCP proxy.
+
+use super::{
+    DEFAULT, HTTP, Message, REMOVE, RUNTIME, STATIC, STATISTICS,
+    Support::{Acts, Harmless, Ignored, Refused},
+    TLS, TRACING,
+};
+
+const ONE_CHAIN: &str = "choosing a filter chain by the connection is not in this version";
+const TRANSPARENT: &str =
+    "connections that were meant for another address are not handled in this version";
+const DISCOVERY: &str = "configuration from a control plane is not in this version";
+const TCP_ONLY: &str = "listeners are for TCP only";
+const SOCKET: &str = "sockets have the system's options";
+const SNIFFED: &str = "the protocol of each connection is sniffed";
+const OWN_LIMITS: &str = "buffers are limited by `crossdock.*` keys";
+
+pub(super) const MESSAGES: &[Message] = &[
+    Message {
+        name: "envoy.config.listener.v3.Listener",
+        fields: &[
+            (
+                Acts,
+                &[
+                    "name",
+                    "address",
+                    "filter_chains",
+                    "listener_filters",
+                    "metadata",
+                    "bind_to_port=true",
+                ],
+            ),
+            (
+                Refused(ONE_CHAIN, REMOVE),
+                &["default_filter_chain", "filter_chain_matcher"],
+            ),
+            (
+                Harmless(DEFAULT),
+                &[
+                    "use_original_dst=false",
+                    "transparent=false",
+                    "freebind=false",
+                ],
+            ),
+            (
+                Refused(TRANSPARENT, REMOVE),
+                &[
+                    "use_original_dst",
+                    "bind_to_port",
+                    "transparent",
+                    "deprecated_v1",
+                ],
+            ),
+            (
+                Refused(TCP_ONLY, REMOVE),
+                &["udp_listener_config", "api_listener", "internal_listener"],
+            ),
+            (Refused(DISCOVERY, STATIC), &["fcds_config"]),
+            (
+                Harmless("accepted connections go to the worker with the fewest"),
+                &[
+                    "connection_balance_config",
+                    "reuse_port",
+                    "enable_reuse_port",
+                    "max_connections_to_accept_per_socket_event",
+                ],
+            ),
+            (
+                Harmless(STATISTICS),
+                &["stat_prefix", "stats_matcher", "traffic_direction"],
+            ),
+            (
+                Harmless("there is no overload manager to be exempt from"),
+                &["ignore_global_conn_limit", "bypass_overload_manager"],
+            ),
+            (
+                Harmless("detection never waits longer than its own limit"),
+                &[
+                    "listener_filters_timeout",
+                    "continue_on_listener_filters_timeout",
+                ],
+            ),
+            (
+                Harmless("a static listener is never modified"),
+                &["drain_type"],
+            ),
+            (
+                Ignored(OWN_LIMITS),
+                &[
+                    "per_connection_buffer_limit_bytes",
+                    "per_connection_buffer_high_watermark_timeout",
+                ],
+            ),
+            (
+                Ignored(SOCKET),
+                &[
+                    "freebind",
+                    "tcp_fast_open_queue_length",
+                    "socket_options",
+                    "tcp_backlog_size",
+                    "enable_mptcp",
+                    "tcp_keepalive",
+                ],
+            ),
+            (
+                Ignored("a listener has one address"),
+                &["additional_addresses"],
+            ),
+            (
+                Ignored("calls are logged, connections are not"),
+                &["access_log"],
+            ),
+        ],
+    },
+    Message {
+        name: "envoy.config.listener.v3.ListenerFilter",
+        fields: &[
+            (Acts, &["name", "typed_config"]),
+            (Refused(DISCOVERY, STATIC), &["config_discovery"]),
+            (Harmless("no listener filter is run"), &["filter_disabled"]),
+        ],
+    },
+    Message {
+        name: "envoy.config.listener.v3.FilterChain",
+        fields: &[
+            (
+                Acts,
+                &["filter_chain_match", "filters", "name", "transport_socket"],
+            ),
+            (Harmless(DEFAULT), &["use_proxy_proto=false"]),
+            (
+                Refused(
+                    "the PROXY protocol is not understood in this version",
+                    REMOVE,
+                ),
+                &["use_proxy_proto"],
+            ),
+            (Harmless("metadata for someone else"), &["metadata"]),
+            (Harmless(TLS), &["transport_socket_connect_timeout"]),
+        ],
+    },
+    Message {
+        name: "envoy.config.listener.v3.FilterChainMatch",
+        fields: &[(
+            Refused(
+                ONE_CHAIN,
+                "give each kind of connection a listener of its own",
+            ),
+            &[
+                "prefix_ranges",
+                "address_suffix",
+                "suffix_len",
+                "source_prefix_ranges",
+                "source_ports",
+                "destination_port",
+                "transport_protocol",
+                "application_protocols",
+                "server_names",
+                "source_type",
+                "direct_source_prefix_ranges",
+            ],
+        )],
+    },
+    Message {
+        name: "envoy.config.listener.v3.Filter",
+        fields: &[
+            (Acts, &["name", "typed_config"]),
+            (Refused(DISCOVERY, STATIC), &["config_discovery"]),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.TransportSocket",
+        fields: &[(Acts, &["name", "typed_config"])],
+    },
+    Message {
+        name: "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        fields: &[
+            (Acts, &["route_config", "http_filters", "access_log"]),
+            (
+                Refused(DISCOVERY, "write the routes into `route_config`"),
+                &["rds", "scoped_routes"],
+            ),
+            (
+                Refused("HTTP/3 is not in this version", "leave it out"),
+                &["codec_type=HTTP3"],
+            ),
+            (Harmless(SNIFFED), &["codec_type"]),
+            (Harmless(STATISTICS), &["stat_prefix"]),
+            (
+                Harmless("request ids are an affair of HTTP and tracing"),
+                &[
+                    "generate_request_id",
+                    "preserve_external_request_id",
+                    "always_set_request_id_in_response",
+                    "request_id_extension",
+                ],
+            ),
+            (Ignored(TRACING), &["tracing"]),
+            (
+                Ignored("how long a drain takes is said by --drain-time-s"),
+                &["drain_timeout", "drain_timeout_jitter"],
+            ),
+            (
+                Ignored("calls are logged when they end"),
+                &[
+                    "access_log_flush_interval",
+                    "flush_access_log_on_new_request",
+                    "access_log_options",
+                ],
+            ),
+            (
+                Ignored(TLS),
+                &[
+                    "forward_client_cert_details",
+                    "set_current_client_cert_details",
+                    "forward_client_cert_matcher",
+                ],
+            ),
+            (
+                Ignored("answers made here have the form of the caller's protocol"),
+                &["local_reply_config"],
+            ),
+            (Ignored(HTTP), HTTP_FIELDS),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
+        fields: &[
+            (Acts, &["name", "typed_config", "is_optional", "disabled"]),
+            (Refused(DISCOVERY, STATIC), &["config_discovery"]),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.router.v3.Router",
+        fields: &[
+            (
+                Harmless(STATISTICS),
+                &["dynamic_stats", "suppress_grpc_request_failure_code_stats"],
+            ),
+            (Ignored(TRACING), &["start_child_span"]),
+            (
+                Ignored("calls are logged once, on the side of the caller"),
+                &["upstream_log", "upstream_log_options"],
+            ),
+            (
+                Refused(
+                    "filters towards an endpoint are not in this version",
+                    REMOVE,
+                ),
+                &["upstream_http_filters"],
+            ),
+            (
+                Ignored(HTTP),
+                &[
+                    "suppress_envoy_headers",
+                    "strict_check_headers",
+                    "respect_expected_rq_timeout",
+                    "reject_connect_request_early_data",
+                ],
+            ),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        fields: &[
+            (
+                Acts,
+                &["cluster", "weighted_clusters", "idle_timeout", "access_log"],
+            ),
+            (Harmless(STATISTICS), &["stat_prefix"]),
+            (
+                Refused(
+                    "endpoints are not chosen by metadata in this version",
+                    REMOVE,
+                ),
+                &["metadata_match"],
+            ),
+            (
+                Refused("tunnels are not in this version", REMOVE),
+                &["tunneling_config"],
+            ),
+            (Refused(DISCOVERY, STATIC), &["on_demand"]),
+            (
+                Ignored("a connection that cannot be made is not tried again"),
+                &["max_connect_attempts", "backoff_options"],
+            ),
+            (
+                Ignored("`idle_timeout` holds for both sides"),
+                &["downstream_idle_timeout", "upstream_idle_timeout"],
+            ),
+            (
+                Ignored("connections last as long as they are used"),
+                &[
+                    "max_downstream_connection_duration",
+                    "max_downstream_connection_duration_jitter_percentage",
+                    "check_drain_close",
+                ],
+            ),
+            (
+                Ignored("connections are spread without a hash"),
+                &["hash_policy"],
+            ),
+            (
+                Ignored("connections are logged when they end"),
+                &[
+                    "access_log_flush_interval",
+                    "flush_access_log_on_connected",
+                    "access_log_options",
+                ],
+            ),
+            (
+                Ignored("the endpoint is dialled at once"),
+                &["upstream_connect_mode", "max_early_data_bytes"],
+            ),
+            (
+                Ignored("the PROXY protocol is not sent in this version"),
+                &["proxy_protocol_tlvs", "proxy_protocol_tlv_merge_policy"],
+            ),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster",
+        fields: &[(Acts, &["clusters"])],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight",
+        fields: &[
+            (Acts, &["name", "weight"]),
+            (
+                Refused(
+                    "endpoints are not chosen by metadata in this version",
+                    REMOVE,
+                ),
+                &["metadata_match"],
+            ),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.Address",
+        fields: &[
+            (Acts, &["socket_address"]),
+            (
+                Refused(
+                    "only TCP addresses are served in this version",
+                    "use `socket_address`",
+                ),
+                &["pipe", "envoy_internal_address"],
+            ),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.SocketAddress",
+        fields: &[
+            (Acts, &["protocol=TCP", "address", "port_value"]),
+            (Refused(TCP_ONLY, REMOVE), &["protocol"]),
+            (
+                Refused("ports have no names here", "use `port_value`"),
+                &["named_port"],
+            ),
+            (
+                Refused(
+                    "addresses in another network namespace are not in this version",
+                    REMOVE,
+                ),
+                &["network_namespace_filepath"],
+            ),
+            (
+                Ignored("names are resolved by the system's resolver"),
+                &["resolver_name"],
+            ),
+            (Ignored(SOCKET), &["ipv4_compat"]),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.Metadata",
+        fields: &[
+            (Acts, &["filter_metadata"]),
+            (
+                Harmless("metadata for someone else"),
+                &["typed_filter_metadata"],
+            ),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.RuntimeFractionalPercent",
+        fields: &[
+            (Acts, &["default_value"]),
+            (Ignored(RUNTIME), &["runtime_key"]),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.RuntimeDouble",
+        fields: &[
+            (Acts, &["default_value"]),
+            (Ignored(RUNTIME), &["runtime_key"]),
+        ],
+    },
+    Message {
+        name: "envoy.type.v3.FractionalPercent",
+        fields: &[(Acts, &["numerator", "denominator"])],
+    },
+    Message {
+        name: "envoy.type.v3.Percent",
+        fields: &[(Acts, &["value"])],
+    },
+];
+
+/// The fields of the connection manager that only HTTP needs.
+const HTTP_FIELDS: &[&str] = &[
+    "add_user_agent",
+    "http_protocol_options",
+    "http2_protocol_options",
+    "http3_protocol_options",
+    "common_http_protocol_options",
+    "server_name",
+    "server_header_transformation",
+    "scheme_header_transformation",
+    "use_remote_address",
+    "proxy_100_continue",
+    "xff_num_trusted_hops",
+    "represent_ipv4_remote_address_as_ipv4_mapped_ipv6",
+    "skip_xff_append",
+    "via",
+    "upgrade_configs",
+    "stream_idle_timeout",
+    "stream_flush_timeout",
+    "internal_address_config",
+    "delayed_close_timeout",
+    "request_timeout",
+    "request_headers_timeout",
+    "max_request_headers_kb",
+    "normalize_path",
+    "merge_slashes",
+    "path_normalization_options",
+    "path_with_escaped_slashes_action",
+    "strip_matching_host_port",
+    "strip_any_host_port",
+    "strip_trailing_host_dot",
+    "stream_error_on_invalid_http_message",
+    "original_ip_detection_extensions",
+    "early_header_mutation_extensions",
+    "proxy_status_config",
+    "typed_header_validation_config",
+    "append_x_forwarded_port",
+    "append_local_overload",
+    "add_proxy_protocol_connection_state",
+    "http1_safe_max_connection_duration",
+    "forward_proto_config",
+];
