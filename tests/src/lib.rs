@@ -12,6 +12,7 @@
 mod admin;
 mod answer;
 mod build;
+pub mod calls;
 mod deadline;
 mod gateway;
 mod launch;

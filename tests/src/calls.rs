@@ -1,0 +1,176 @@
+//! What a peer can do: a list of calls with what has to come of them, by the way named `default`. The same list
+//! runs without the gateway and through it, which must make no difference.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::{Answer, Consumer, Tally, eventually};
+
+/// A payload well below every limit.
+pub const MIB: usize = 1 << 20;
+/// A payload over the 8 MiB that Dubbo allows by default.
+pub const OVER_LIMIT: usize = 9 * MIB;
+
+/// Long enough for a call to arrive on a busy machine.
+const ARRIVAL: Duration = Duration::from_secs(5);
+const CALLS: u64 = 1000;
+const EMOJI: &str = "\u{1f600}";
+
+/// A Dubbo consumer in Java.
+pub fn java_dubbo(consumer: &mut Consumer) {
+    java(consumer);
+    business_exception(&consumer.call("fail", json!(["boom"])));
+    let unknown = consumer.call_with("nope", json!(["x"]), json!({"mode": "generic"}));
+    assert_eq!(unknown.failure(), "RpcException/1", "{unknown:?}");
+    assert!(
+        unknown.message().contains("No such method nope"),
+        "{unknown:?}"
+    );
+    generic(consumer);
+    assert_eq!(
+        consumer
+            .call_with("echo", json!(["x"]), json!({"mode": "async"}))
+            .value(),
+        "x"
+    );
+    assert_eq!(consumer.call("$echo", json!(["ping"])).value(), "ping");
+    let late = consumer.call_with("sleep", json!([2000]), json!({"timeout": 200}));
+    assert_eq!(late.failure(), "RpcException/2", "{late:?}");
+}
+
+/// A SOFARPC client in Java.
+pub fn java_sofa(consumer: &mut Consumer) {
+    java(consumer);
+    for mode in ["sync", "future", "callback"] {
+        assert_eq!(
+            consumer
+                .call_with("echo", json!(["x"]), json!({"mode": mode}))
+                .value(),
+            "x"
+        );
+        business_exception(&consumer.call_with("fail", json!(["boom"]), json!({"mode": mode})));
+    }
+    let unknown = consumer.call_with("nope", json!(["x"]), json!({"mode": "generic"}));
+    assert_eq!(unknown.failure(), "SofaRpcException/199", "{unknown:?}");
+    assert!(
+        unknown
+            .message()
+            .contains("Cannot find invoke method: [nope]"),
+        "{unknown:?}"
+    );
+    generic(consumer);
+    let late = consumer.call_with("sleep", json!([2000]), json!({"timeout": 200}));
+    assert_eq!(late.failure(), "SofaTimeOutException/200", "{late:?}");
+}
+
+/// A raw Bolt client in Java.
+pub fn java_bolt(consumer: &mut Consumer) {
+    java(consumer);
+    let failed = consumer.call("fail", json!(["boom"]));
+    assert_eq!(failed.failure(), "InvokeServerException/-1", "{failed:?}");
+    assert!(failed.caused_by("RpcServerException"), "{failed:?}");
+    assert_eq!(
+        consumer
+            .call_with("echo", json!(["x"]), json!({"mode": "callback"}))
+            .value(),
+        "x"
+    );
+    let late = consumer.call_with("sleep", json!([2000]), json!({"timeout": 200}));
+    assert_eq!(late.failure(), "InvokeTimeoutException/-1", "{late:?}");
+}
+
+/// A client on Node, over Bolt or Dubbo.
+pub fn node(consumer: &mut Consumer) {
+    common(consumer);
+    assert_eq!(consumer.call("blob", json!([MIB])).value()["octets"], MIB);
+    long_text(consumer);
+    let failed = consumer.call("fail", json!(["boom"]));
+    assert!(failed.message().contains("boom"), "{failed:?}");
+    assert!(!consumer.call("nope", json!([])).ok());
+    let answer = consumer.call_with(
+        "headers",
+        json!([]),
+        json!({"attachments": {"tenant": "blue"}}),
+    );
+    assert_eq!(answer.value()["tenant"], "blue");
+}
+
+/// A Bolt client in Python.
+pub fn python_bolt(consumer: &mut Consumer) {
+    common(consumer);
+    long_text(consumer);
+    assert!(!consumer.call("fail", json!(["boom"])).ok());
+    assert!(!consumer.call("nope", json!(["x"])).ok());
+}
+
+/// What even the smallest client can do: calls, a timeout, and a thousand calls from fifty threads of which each
+/// has to get its own answer.
+pub fn common(consumer: &mut Consumer) {
+    assert_eq!(
+        consumer.call("echo", json!(["grüß dich 你好"])).value(),
+        "grüß dich 你好"
+    );
+    assert_eq!(consumer.call("who", json!([])).value(), "v1");
+    let late = consumer.call_with("sleep", json!([2000]), json!({"timeout": 200}));
+    assert!(!late.ok() && late.millis() < 1900, "{late:?}");
+    let many =
+        json!({"op": "concurrent", "method": "echo", "n": CALLS, "threads": 50, "unique": true});
+    all_answered(&consumer.ask(many).tally(), "echo");
+}
+
+fn java(consumer: &mut Consumer) {
+    common(consumer);
+    assert_eq!(consumer.call("echo", json!([EMOJI])).value(), EMOJI);
+    let placed = consumer.call("place", json!([{"order": 3}]));
+    assert_eq!(placed.value()["whole"], true, "{placed:?}");
+    assert_eq!(placed.value()["state"], "placed by v1");
+    assert!(
+        placed.value()["notes"]["greeting"]
+            .as_str()
+            .is_some_and(|text| text.ends_with(EMOJI))
+    );
+    assert_eq!(consumer.call("blob", json!([MIB])).value()["octets"], MIB);
+    assert_eq!(consumer.call("size", json!([{"octets": MIB}])).value(), MIB);
+    one_way(consumer);
+    let answer = consumer.call_with(
+        "headers",
+        json!([]),
+        json!({"attachments": {"tenant": "blue"}}),
+    );
+    assert_eq!(answer.value()["tenant"], "blue");
+    assert_eq!(answer.attachment("peer-reply"), Some("back"));
+    let together = json!({"op": "concurrent", "method": "who", "n": CALLS, "mode": "async"});
+    all_answered(&consumer.ask(together).tally(), "v1");
+}
+
+/// Arrives exactly once.
+fn one_way(consumer: &mut Consumer) {
+    let fired = |consumer: &mut Consumer| consumer.call("fired", json!([])).value().as_u64();
+    let before = fired(consumer).expect("a number");
+    assert_eq!(consumer.call("fire", json!(["x"])).value(), &Value::Null);
+    let after = eventually(ARRIVAL, || fired(consumer).filter(|count| *count != before));
+    assert_eq!(after, Some(before + 1));
+}
+
+fn generic(consumer: &mut Consumer) {
+    let answer = consumer.call_with("place", json!([{"order": 2}]), json!({"mode": "generic"}));
+    assert_eq!(answer.value()["state"], "placed by v1");
+}
+
+fn long_text(consumer: &mut Consumer) {
+    let text = consumer.call("echo", json!([{"text": MIB}]));
+    assert_eq!(text.value().as_str().map(str::len), Some(MIB));
+}
+
+#[track_caller]
+fn business_exception(answer: &Answer) {
+    assert_eq!(answer.exception(), "peer.api.BizException");
+    assert_eq!(answer.message(), "boom");
+}
+
+#[track_caller]
+fn all_answered(tally: &Tally, value: &str) {
+    assert_eq!(tally.answers.get(value), Some(&CALLS), "{tally:?}");
+    assert_eq!((tally.failed(), tally.wrong), (0, 0), "{tally:?}");
+}
