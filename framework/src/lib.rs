@@ -22,3 +22,4 @@ pub mod time;
 pub mod view;
 pub mod wheel;
 pub mod worker;
+pub mod workers;

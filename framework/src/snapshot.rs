@@ -248,6 +248,10 @@ impl Live {
 
 /// A snapshot held by the calls of one worker; cloned without a shared write.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::redundant_allocation,
+    reason = "workers share the Arc; calls count the Rc"
+)]
 pub struct Pinned(Rc<Arc<Snapshot>>);
 
 impl Pinned {

@@ -70,6 +70,7 @@ pub(crate) struct Table<T> {
     entries: Vec<Entry<T>>,
     free: VecDeque<u32>,
     layout: Layout,
+    addressable: u32,
     max: u32,
     len: u32,
 }
@@ -84,6 +85,7 @@ impl<T> Table<T> {
             entries: Vec::new(),
             free: VecDeque::new(),
             layout,
+            addressable,
             max: max.min(addressable),
             len: 0,
         }
@@ -180,10 +182,8 @@ impl<T> Table<T> {
 
     fn grow(&mut self) {
         let have = self.entries.len() as u32;
-        let want = have
-            .max(MIN_SLOTS)
-            .saturating_mul(2)
-            .min(self.max.max(MIN_SLOTS));
+        let most = self.max.max(MIN_SLOTS).min(self.addressable);
+        let want = have.saturating_mul(2).clamp(MIN_SLOTS.min(most), most);
         self.entries.extend((have..want).map(|_| Entry {
             generation: 0,
             value: None,
