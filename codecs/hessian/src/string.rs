@@ -292,10 +292,7 @@ impl<'a> Input<'a> {
             *self = input;
             return Ok(Some(string));
         }
-        let mut input = *self;
-        let string = input.chunked_string(grammar)?;
-        *self = input;
-        Ok(Some(string))
+        self.chunked_string(grammar).map(Some)
     }
 
     #[cold]

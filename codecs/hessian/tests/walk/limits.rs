@@ -90,6 +90,14 @@ fn cursors_and_skipping_share_the_depth() -> Result<(), Error> {
         });
         assert_eq!(limit, expected);
     }
+    let mut walker = Walker::new(b"\x79\x78", Grammar::V2, Limits { depth: 1, ..limits });
+    let mut items = walker.list()?;
+    let error = items.next_item()?.unwrap().skip_value().unwrap_err();
+    assert_eq!(
+        error.kind,
+        ErrorKind::TooDeep { limit: 1 },
+        "an empty list is a level, too"
+    );
     let mut walker = Walker::new(b"\x78", Grammar::V2, Limits { depth: 0, ..limits });
     assert_eq!(
         walker.list().unwrap_err().kind,
@@ -139,6 +147,15 @@ fn lengths_are_not_believed() {
             Some(ErrorKind::Truncated)
         );
     }
+}
+
+#[test]
+fn a_count_is_refused_before_its_values_are_walked() {
+    let error = Error {
+        offset: 2,
+        kind: ErrorKind::Truncated,
+    };
+    assert_eq!(skip(b"X\x92N", Grammar::V2, Limits::default()), Err(error));
 }
 
 #[test]

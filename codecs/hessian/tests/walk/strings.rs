@@ -79,6 +79,8 @@ fn chunks_of_any_size_are_one_string() -> Result<(), Error> {
         [0, 4, 0, 3, 1]
     );
     assert_eq!(string, read(b"\x04a\xed\xa0\xbd\xed\xb8\x80Z")?);
+    assert_ne!(string, read(b"\x03a\xed\xa0\xbd\xed\xb8\x80")?);
+    assert_ne!(string, read(b"\x04abcd")?);
 
     let stream = b"s\0\x01ax\0\x01bX\0\x01c";
     let string = Walker::new(stream, Grammar::V3, Limits::default()).read_string()?;

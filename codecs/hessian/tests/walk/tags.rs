@@ -132,6 +132,7 @@ fn check(grammar: Grammar, rows: &[Row], definition: u8) {
                 assert_eq!(walker.pos(), start, "a look reads nothing");
                 assert_eq!(walker.skip_value(), Ok(()), "{grammar:?} {tag:#04x}");
                 assert!(walker.at_end(), "{grammar:?} {tag:#04x}");
+                containers_take_a_reference(grammar, &stream, *kind);
                 every_cut_is_truncated(grammar, &stream, start, tail.len());
             }
             None if tag == definition => {
@@ -146,6 +147,26 @@ fn check(grammar: Grammar, rows: &[Row], definition: u8) {
                 assert_eq!(walker.skip_value(), Err(error), "{grammar:?}");
             }
         }
+    }
+}
+
+/// The prefix took references 0 and 1, so a container that follows it is number 2.
+fn containers_take_a_reference(grammar: Grammar, stream: &[u8], kind: Kind) {
+    let container = matches!(kind, Kind::List | Kind::Map | Kind::Object);
+    let last = if container { 2 } else { 1 };
+    for (index, known) in [(last, true), (last + 1, false)] {
+        let reference = match grammar {
+            Grammar::V2 => [b'Q', 0x90 + index],
+            Grammar::V3 => [b'J', index],
+        };
+        let stream = [stream, &reference].concat();
+        let mut walker = Walker::new(&stream, grammar, Limits::default());
+        (0..3).for_each(|_| walker.skip_value().expect("the value is good"));
+        assert_eq!(
+            walker.skip_value().is_ok(),
+            known,
+            "{grammar:?} {kind} {index}"
+        );
     }
 }
 
