@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -15,11 +15,9 @@ use serde_json::Value;
 use crate::admin::get;
 use crate::build::{profile_folder, target};
 use crate::deadline::eventually;
-use crate::{End, Process};
+use crate::{Bootstrap, End, Process};
 
 const READY: Duration = Duration::from_secs(20);
-/// The admin port is chosen before the gateway takes it, so another process may be quicker.
-const ATTEMPTS: usize = 5;
 
 /// A running gateway. Killed by its id when dropped.
 #[derive(Debug)]
@@ -27,62 +25,61 @@ pub struct Gateway {
     /// Its process.
     pub process: Process,
     admin: SocketAddr,
-    file: PathBuf,
+    folder: PathBuf,
 }
 
 impl Gateway {
-    /// Starts the gateway with a bootstrap file in Envoy's format, in which `@ADMIN@` stands for the port of
-    /// the admin endpoint and listeners have port 0; waits until it is ready.
+    /// Starts the gateway and waits until it is ready.
     ///
     /// # Panics
     /// When it cannot be built or does not become ready.
     #[must_use]
-    pub fn start(bootstrap: &str, args: &[&str]) -> Self {
-        for _ in 0..ATTEMPTS {
-            let mut gateway = Self::launch(bootstrap, args);
-            let ready = eventually(READY, || {
-                let ended = gateway.process.wait(Duration::ZERO) != End::StillRunning;
-                let answers =
-                    get(gateway.admin, "GET", "/ready").is_ok_and(|(status, _)| status == 200);
-                (ended || answers).then_some(answers)
-            });
-            match ready {
-                Some(true) => return gateway,
-                Some(false) if gateway.process.log_tail().contains("in use") => {}
-                _ => panic!(
-                    "the gateway does not become ready; {}",
-                    gateway.process.log_tail()
-                ),
-            }
-        }
-        panic!("no port for the admin endpoint in {ATTEMPTS} attempts");
-    }
-
-    fn launch(bootstrap: &str, args: &[&str]) -> Self {
+    pub fn start(bootstrap: &Bootstrap, args: &[&str]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let admin = free_port();
-        let scratch = target().join("peers").join("run");
-        fs::create_dir_all(&scratch).expect("the target folder can be written");
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let file = scratch.join(format!("gateway-{}-{number}.yaml", std::process::id()));
-        let text = bootstrap.replace("@ADMIN@", &admin.port().to_string());
-        fs::write(&file, text).expect("the target folder can be written");
+        let folder = target()
+            .join("peers")
+            .join("run")
+            .join(format!("gateway-{}-{number}", std::process::id()));
+        fs::create_dir_all(&folder).expect("the target folder can be written");
+        let (file, admin) = (folder.join("bootstrap.json"), folder.join("admin"));
+        fs::write(&file, bootstrap.text()).expect("the target folder can be written");
         let mut command = Command::new(binary());
-        command.arg("-c").arg(&file).args(args);
-        let process = Process::start("gateway", &mut command, &scratch).expect("the binary starts");
+        command
+            .arg("-c")
+            .arg(&file)
+            .arg("--admin-address-path")
+            .arg(&admin)
+            .args(args);
+        let logs = target().join("peers").join("run");
+        let mut process =
+            Process::start("gateway", &mut command, &logs).expect("the binary starts");
+        let ready = eventually(READY, || {
+            let ended = process.wait(Duration::ZERO) != End::StillRunning;
+            let address = fs::read_to_string(&admin)
+                .ok()
+                .and_then(|text| text.trim().parse().ok());
+            let ready = address.filter(|address| {
+                get(*address, "GET", "/ready").is_ok_and(|(status, _)| status == 200)
+            });
+            (ended || ready.is_some()).then_some(ready)
+        });
+        let Some(Some(admin)) = ready else {
+            panic!("the gateway does not become ready; {}", process.log_tail());
+        };
         Self {
             process,
             admin,
-            file,
+            folder,
         }
     }
 
-    /// Where the listener of that name is bound.
+    /// Where its listener is bound.
     ///
     /// # Panics
-    /// When there is none.
+    /// When it has none.
     #[must_use]
-    pub fn listener(&self, name: &str) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         let (_, body) = self.admin("GET", "/listeners?format=json");
         let page: Value =
             serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"));
@@ -90,13 +87,13 @@ impl Gateway {
             .as_array()
             .map(Vec::as_slice)
             .unwrap_or_default();
-        let status = statuses.iter().find(|status| status["name"] == name);
+        let status = statuses.iter().find(|status| status["name"] == "rpc");
         let port = status
             .and_then(|status| status["local_address"]["socket_address"]["port_value"].as_u64());
         let port = port.and_then(|port| u16::try_from(port).ok());
         (
             Ipv4Addr::LOCALHOST,
-            port.unwrap_or_else(|| panic!("no listener {name} in {body}")),
+            port.unwrap_or_else(|| panic!("no listener in {body}")),
         )
             .into()
     }
@@ -138,13 +135,8 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.file);
+        let _ = fs::remove_dir_all(&self.folder);
     }
-}
-
-fn free_port() -> SocketAddr {
-    let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-    probe.local_addr().expect("a listener has an address")
 }
 
 /// The program beside this test program, built once per run. `CROSSDOCK_BIN` names another one.

@@ -11,6 +11,7 @@
 
 mod admin;
 mod answer;
+mod bootstrap;
 mod build;
 pub mod calls;
 mod deadline;
@@ -23,6 +24,7 @@ mod turn;
 
 pub use admin::get;
 pub use answer::{Answer, Tally};
+pub use bootstrap::Bootstrap;
 pub use deadline::{Deadline, eventually};
 pub use gateway::Gateway;
 pub use peers::{Consumer, Peers, Provider};

@@ -80,9 +80,15 @@ impl Provider {
     /// Starts one that answers `who` with the label. `options` are pairs such as `"--group", "blue"`.
     #[must_use]
     pub fn start(peers: &Peers, label: &str, options: &[&str]) -> Self {
+        Self::start_with(peers, label, options, &[])
+    }
+
+    /// The same with `settings`, which are system properties of a Java peer.
+    #[must_use]
+    pub fn start_with(peers: &Peers, label: &str, options: &[&str], settings: &[&str]) -> Self {
         let mut all = vec!["--label", label];
         all.extend(options);
-        let (process, port) = peers.start(Role::Provider, &[], &all);
+        let (process, port) = peers.start(Role::Provider, settings, &all);
         Self { process, port }
     }
 

@@ -1,9 +1,15 @@
 //! The peers themselves, with nothing between consumer and provider: what `peers_gateway.rs` shows through the
 //! gateway means something only because it holds without it.
 
+use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
 use crossdock_tests::calls::{self, MIB, OVER_LIMIT};
-use crossdock_tests::{Consumer, Kind, Peers, Provider, Tap, Turn};
+use crossdock_tests::{Consumer, Kind, Peers, Provider, Tap, Turn, eventually};
 use serde_json::json;
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[test]
 fn java_dubbo_with_hessian2_and_fastjson2() {
@@ -176,4 +182,48 @@ fn node_and_python_call_java() {
         let failed = consumer.call("fail", json!(["boom"]));
         assert!(failed.message().contains("boom"), "{failed:?}");
     }
+}
+
+/// Whether the peer hangs up on a connection that says nothing.
+fn closes_silent(address: SocketAddr) -> bool {
+    let mut silent = TcpStream::connect(address).expect("the provider listens");
+    silent
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("a timeout of seconds");
+    matches!(silent.read(&mut [0]), Ok(0))
+}
+
+#[test]
+fn consumers_send_heartbeats_and_providers_miss_them() {
+    let _turn = Turn::take();
+    let (Some(dubbo), Some(sofa)) = (
+        Peers::prepare(Kind::JavaDubbo),
+        Peers::prepare(Kind::JavaSofa),
+    ) else {
+        return;
+    };
+    let provider = Provider::start(&dubbo, "v1", &["--heartbeat", "1000"]);
+    let mut consumer = Consumer::start(&dubbo, &[]);
+    let tap = Tap::before(provider.address());
+    consumer.refer(tap.address(), json!({"heartbeat": 600}));
+    assert_eq!(consumer.call("who", json!([])).value(), "v1");
+    let beats = |octets: &[u8], beat: &[u8]| octets.windows(beat.len()).any(|w| w == beat);
+    let beat = eventually(PATIENCE, || {
+        beats(&tap.up(), &[0xda, 0xbb, 0xe2]).then_some(())
+    });
+    assert!(beat.is_some(), "a Dubbo heartbeat");
+    assert!(closes_silent(provider.address()), "Dubbo");
+
+    let idle = ["bolt.tcp.server.idle.interval=1500"];
+    let provider = Provider::start_with(&sofa, "v1", &[], &idle);
+    let mut consumer = Consumer::start(&sofa, &["bolt.tcp.heartbeat.interval=500"]);
+    let tap = Tap::before(provider.address());
+    consumer.refer(tap.address(), json!({}));
+    assert_eq!(consumer.call("who", json!([])).value(), "v1");
+    // Protocol 1, request, command 0.
+    let beat = eventually(PATIENCE, || {
+        beats(&tap.up(), &[1, 1, 0, 0, 1]).then_some(())
+    });
+    assert!(beat.is_some(), "a Bolt heartbeat");
+    assert!(closes_silent(provider.address()), "Bolt");
 }

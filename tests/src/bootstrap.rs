@@ -1,0 +1,108 @@
+//! A bootstrap file in Envoy's format, put together from the parts that a test is about.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde_json::{Map, Value, json};
+
+const MANAGER: &str = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+const ROUTER: &str = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
+
+/// One listener named `rpc` with an HTTP connection manager, its routes, the clusters they name, and the
+/// admin endpoint on loopback.
+#[derive(Clone, Debug)]
+pub struct Bootstrap {
+    virtual_hosts: Vec<Value>,
+    clusters: Vec<Value>,
+    runtime: Map<String, Value>,
+    validate_clusters: bool,
+}
+
+impl Bootstrap {
+    /// Sends every call to `peer.api.Echo` by these routes (Envoy's `Route` messages). Other services have
+    /// no virtual host.
+    #[must_use]
+    pub fn of(routes: Value) -> Self {
+        let host = json!({"name": "echo", "domains": ["peer.api.Echo"], "routes": routes});
+        Self {
+            virtual_hosts: vec![host],
+            clusters: Vec::new(),
+            runtime: Map::new(),
+            validate_clusters: true,
+        }
+    }
+
+    /// Sends every call to these addresses.
+    #[must_use]
+    pub fn to(addresses: &[SocketAddr]) -> Self {
+        Self::of(json!([{"match": {"prefix": "/"}, "route": {"cluster": "echo", "timeout": "0s"}}]))
+            .cluster("echo", addresses, json!({}))
+    }
+
+    /// Adds a STATIC cluster; `more` are further fields of Envoy's `Cluster` message.
+    #[must_use]
+    pub fn cluster(mut self, name: &str, addresses: &[SocketAddr], more: Value) -> Self {
+        let endpoints: Vec<Value> = addresses
+            .iter()
+            .map(|address| json!({"endpoint": {"address": socket(*address)}}))
+            .collect();
+        let mut cluster = json!({
+            "name": name,
+            "type": "STATIC",
+            "connect_timeout": "1s",
+            "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
+        });
+        if let (Value::Object(all), Value::Object(more)) = (&mut cluster, more) {
+            all.extend(more);
+        }
+        self.clusters.push(cluster);
+        self
+    }
+
+    /// Whether a route to a cluster that does not exist makes the file wrong.
+    #[must_use]
+    pub fn validate_clusters(mut self, validate: bool) -> Self {
+        self.validate_clusters = validate;
+        self
+    }
+
+    /// Sets one of Crossdock's own settings, a key `crossdock.…` of the layered runtime.
+    #[must_use]
+    pub fn setting(mut self, key: &str, value: Value) -> Self {
+        self.runtime.insert(key.to_owned(), value);
+        self
+    }
+
+    /// The file's text. Listener and admin endpoint have ports of the kernel's choice.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let any = socket((Ipv4Addr::LOCALHOST, 0).into());
+        let manager = json!({
+            "@type": MANAGER,
+            "stat_prefix": "rpc",
+            "route_config": {
+                "name": "rpc",
+                "virtual_hosts": self.virtual_hosts,
+                "validate_clusters": self.validate_clusters,
+            },
+            "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": ROUTER}}],
+        });
+        let filter = json!({"name": "envoy.filters.network.http_connection_manager", "typed_config": manager});
+        let file = json!({
+            "admin": {"address": any},
+            "layered_runtime": {"layers": [{"name": "crossdock", "static_layer": self.runtime}]},
+            "static_resources": {
+                "listeners": [{
+                    "name": "rpc",
+                    "address": any,
+                    "filter_chains": [{"filters": [filter]}],
+                }],
+                "clusters": self.clusters,
+            },
+        });
+        format!("{file:#}\n")
+    }
+}
+
+fn socket(address: SocketAddr) -> Value {
+    json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
+}
