@@ -377,3 +377,6 @@ pub(crate) fn write_int(out: &mut Vec<u8>, value: usize) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

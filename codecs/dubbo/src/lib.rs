@@ -126,4 +126,3 @@ impl Codec for Dubbo {
         true
     }
 }
-

@@ -247,3 +247,6 @@ fn write_string(serialization: Serialization, out: &mut Vec<u8>, text: &str) {
         _ => Writer::new(out, Grammar::V2).string(text),
     }
 }
+
+#[cfg(test)]
+mod tests;

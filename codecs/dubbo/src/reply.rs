@@ -18,7 +18,7 @@ pub(crate) const RPC_EXCEPTION: &str = "org.apache.dubbo.rpc.RpcException";
 /// The same before Dubbo went to Apache, up to 2.6.
 const OLD_RPC_EXCEPTION: &str = "com.alibaba.dubbo.rpc.RpcException";
 
-/// The codes of an `RpcException`.
+/// The codes of an `RpcException`, 8 and above since Dubbo 3.
 pub(crate) mod code {
     pub(crate) const UNKNOWN: i32 = 0;
     pub(crate) const NETWORK: i32 = 1;
@@ -27,6 +27,10 @@ pub(crate) mod code {
     pub(crate) const SERIALIZATION: i32 = 5;
     pub(crate) const NO_INVOKER: i32 = 6;
     pub(crate) const LIMIT_EXCEEDED: i32 = 7;
+    pub(crate) const TIMEOUT_TERMINATE: i32 = 8;
+    pub(crate) const METHOD_NOT_FOUND: i32 = 11;
+    pub(crate) const VALIDATION: i32 = 12;
+    pub(crate) const AUTHORIZATION: i32 = 13;
 }
 
 /// What the body flag of a response says.
@@ -116,8 +120,9 @@ fn class_of_exception(values: &mut Values<'_>) -> Class {
     }
     match thrown.int.and_then(|code| i32::try_from(code).ok()) {
         Some(code::NETWORK | code::NO_INVOKER) => Class::Unavailable,
-        Some(code::TIMEOUT) => Class::Timeout,
-        Some(code::FORBIDDEN) => Class::Client,
+        Some(code::TIMEOUT | code::TIMEOUT_TERMINATE) => Class::Timeout,
+        Some(code::FORBIDDEN | code::VALIDATION | code::AUTHORIZATION) => Class::Client,
+        Some(code::METHOD_NOT_FOUND) => Class::NotFound,
         Some(code::SERIALIZATION) => Class::Codec,
         Some(code::LIMIT_EXCEEDED) => Class::Overload,
         _ => Class::Business,

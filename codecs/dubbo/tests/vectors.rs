@@ -1,53 +1,17 @@
 //! Frames of other implementations, against what an independent reader found in them.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+mod common;
 
-use bytes::BytesMut;
+use std::{collections::BTreeMap, fs};
+
+use common::{folder, frame, frames, names};
 use crossdock_dubbo::{Dubbo, Head, Inspection, inspect};
 use crossdock_framework::{
-    codec::{Codec as _, Decoded, FrameLimits},
+    codec::Codec as _,
     frame::{Frame, Head as _, Kind},
     status::Class,
     view::{Key, RoutingView as _},
 };
-
-fn folder() -> PathBuf {
-    PathBuf::from(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../conformance/vectors"
-    ))
-}
-
-fn octets(name: &str) -> Vec<u8> {
-    let path = folder().join(format!("{name}.hex"));
-    let text = fs::read_to_string(&path).expect(name);
-    let digits: Vec<u8> = text
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .flat_map(str::bytes)
-        .collect();
-    let hex = |digit: u8| char::from(digit).to_digit(16).expect("a hex digit") as u8;
-    digits
-        .chunks_exact(2)
-        .map(|pair| hex(pair[0]) << 4 | hex(pair[1]))
-        .collect()
-}
-
-fn frames(name: &str) -> Vec<Frame<Head>> {
-    let mut buf = BytesMut::from(&octets(name)[..]);
-    let mut frames = Vec::new();
-    while !buf.is_empty() {
-        match Dubbo::default().decode(&mut buf, &FrameLimits::default()) {
-            Ok(Decoded::Frame(frame)) => frames.push(frame),
-            other => panic!("{name}: {other:?}"),
-        }
-    }
-    frames
-}
-
-fn frame(name: &str) -> Frame<Head> {
-    frames(name).remove(0)
-}
 
 fn kind(kind: Kind) -> &'static str {
     match kind {
@@ -143,13 +107,7 @@ fn every_field_of_the_index_is_found() {
 
 #[test]
 fn every_frame_is_walked_to_its_last_octet_but_the_malformed_one() {
-    let mut names: Vec<String> = fs::read_dir(folder())
-        .expect("the vectors")
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter_map(|name| name.strip_suffix(".hex").map(str::to_owned))
-        .filter(|name| name.contains("dubbo") || name.starts_with("jd"))
-        .collect();
-    names.sort();
+    let names = names();
     assert!(names.len() > 70, "{} files", names.len());
     for name in names {
         for frame in frames(&name) {
