@@ -31,6 +31,9 @@ public final class ProviderMain {
     }
 
     private static void export(ApplicationConfig application, Map<String, Object> options, int port) {
+        // Dubbo exports a service of its own beside any other, and would take port 20880 for it.
+        application.setMetadataServiceProtocol("dubbo");
+        application.setMetadataServicePort(port);
         ServiceConfig<Echo> service = new ServiceConfig<>();
         service.setApplication(application);
         service.setRegistry(new RegistryConfig(RegistryConfig.NO_AVAILABLE));
