@@ -2,6 +2,7 @@
 
 mod bench;
 mod count;
+mod frames;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -20,6 +21,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Count instructions and allocations of the gateway per call, under callgrind.
     Count(count::Arguments),
+    /// Cut and walk recorded frames and say what each one holds, one JSON object a line.
+    Frames(frames::Arguments),
     /// One of the processes that a benchmark starts.
     #[command(hide = true, subcommand)]
     Child(bench::Role),
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Count(arguments) => count::run(&arguments),
+        Command::Frames(arguments) => frames::run(&arguments),
         Command::Child(role) => role.play().map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {

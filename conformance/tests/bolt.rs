@@ -8,7 +8,7 @@ use crossdock_conformance::{
 use crossdock_framework::codec::Codec;
 
 fn vectors() -> Vec<Vector> {
-    let mut vectors = load(&bundled()).unwrap();
+    let mut vectors = load(&bundled()).expect("the vectors come with the crate");
     vectors.retain(|vector| vector.name.contains("bolt"));
     assert_eq!(vectors.len(), 68);
     vectors

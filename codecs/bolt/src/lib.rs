@@ -11,6 +11,7 @@ mod decode;
 mod encode;
 mod head;
 mod header_map;
+mod inspect;
 mod sofa;
 mod status;
 mod view;
@@ -26,6 +27,7 @@ use crossdock_framework::{
 
 pub use head::{Dialect, Head};
 pub use header_map::{Entries, Entry, HeaderMap, Malformed};
+pub use inspect::{Inspection, inspect};
 pub use sofa::{REQUEST_CLASS, RESPONSE_CLASS, SERVER_EXCEPTION_CLASS};
 pub use view::View;
 
@@ -93,9 +95,4 @@ impl Codec for Bolt {
         answer::goaway(variant, id, out);
         true
     }
-}
-
-/// Whether the checksum of a whole frame is right, or it has none.
-pub fn checksum_holds(frame: &Frame<Head>) -> bool {
-    decode::checksum_holds(&frame.head, &frame.bytes)
 }
