@@ -1,1 +1,19 @@
-//! Under construction.
+//! Route tables and load balancers of Crossdock, compiled from xDS v3.
+//!
+//! Both are pure: a [`RouteTable`] is a function of a request's words, a balancer a function of a
+//! hash or a random number and of what its hosts do at the moment. Neither does I/O, keeps a
+//! clock, or knows a protocol.
+#![forbid(unsafe_code)]
+
+mod changes;
+pub mod format;
+mod hash;
+mod problem;
+mod rules;
+mod table;
+#[cfg(test)]
+mod testing;
+
+pub use hash::hash;
+pub use problem::Problem;
+pub use table::{Origin, RouteTable};

@@ -1,0 +1,104 @@
+//! The path of a route: `path`, `prefix`, `path_separated_prefix` and `safe_regex`.
+//!
+//! As in Envoy, all of them look at the path without its query and fragment.
+
+use ::regex::Regex;
+use envoy_types::pb::envoy::config::route::v3::{RouteMatch, route_match::PathSpecifier};
+
+use super::regex;
+use crate::problem::{Place, Problems};
+
+/// What a route asks of the path.
+#[derive(Debug)]
+pub(crate) enum PathRule {
+    /// The whole path.
+    Exact(Box<str>),
+    /// Its start; `""` asks for nothing.
+    Prefix(Box<str>),
+    /// Its start, up to a `/` or to the end.
+    Separated(Box<str>),
+    /// An expression for the whole path, and the text that it can only start with.
+    Regex(Regex, Box<str>),
+}
+
+impl PathRule {
+    /// The path rule of a `RouteMatch`; in lower case if case does not count.
+    pub(crate) fn compile(
+        matcher: &RouteMatch,
+        place: &Place<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let fold = ignores_case(matcher);
+        let text = |text: &str| -> Box<str> {
+            if fold {
+                text.to_ascii_lowercase().into()
+            } else {
+                text.into()
+            }
+        };
+        match &matcher.path_specifier {
+            Some(PathSpecifier::Path(path)) => Some(Self::Exact(text(path))),
+            Some(PathSpecifier::Prefix(prefix)) => Some(Self::Prefix(text(prefix))),
+            Some(PathSpecifier::PathSeparatedPrefix(prefix)) => {
+                let fine = prefix.starts_with('/')
+                    && !prefix.ends_with('/')
+                    && !prefix.contains(['?', '#']);
+                if fine {
+                    return Some(Self::Separated(text(prefix)));
+                }
+                problems.add(
+                    &place.field("path_separated_prefix"),
+                    "it has to start with /, not to end with it, and to have no ? or #",
+                    "write it as /a/b, or use prefix",
+                );
+                None
+            }
+            Some(PathSpecifier::SafeRegex(matcher)) => {
+                let regex = regex::compile(matcher, &place.field("safe_regex"), problems)?;
+                let literal = regex::literal_prefix(&matcher.regex);
+                Some(Self::Regex(regex, literal.into()))
+            }
+            Some(PathSpecifier::ConnectMatcher(_)) => {
+                problems.add(
+                    &place.field("connect_matcher"),
+                    "CONNECT is not in this version",
+                    "match a path",
+                );
+                None
+            }
+            Some(PathSpecifier::PathMatchPolicy(_)) => {
+                problems.add(
+                    &place.field("path_match_policy"),
+                    "extensions of path matching are not supported",
+                    "use safe_regex",
+                );
+                None
+            }
+            None => {
+                problems.add(
+                    place,
+                    "a route without a path rule",
+                    "set prefix: \"/\" to match every path",
+                );
+                None
+            }
+        }
+    }
+
+    /// Whether it asks for nothing that a request of any protocol could lack.
+    pub(crate) fn asks_nothing(&self) -> bool {
+        matches!(self, Self::Prefix(prefix) if matches!(&**prefix, "" | "/"))
+    }
+}
+
+/// Whether the texts of a path rule ignore ASCII case. Expressions say that themselves.
+pub(crate) fn ignores_case(matcher: &RouteMatch) -> bool {
+    let sensitive = matcher.case_sensitive.as_ref();
+    sensitive.is_some_and(|sensitive| !sensitive.value)
+        && !matches!(matcher.path_specifier, Some(PathSpecifier::SafeRegex(_)))
+}
+
+/// `path` without query and fragment.
+pub(crate) fn bare(path: &str) -> &str {
+    path.split(['?', '#']).next().unwrap_or_default()
+}

@@ -1,0 +1,116 @@
+//! `QueryParameterMatcher`: rules about the query of an HTTP path. RPC paths have none.
+
+use envoy_types::pb::envoy::config::route::v3::{
+    QueryParameterMatcher, query_parameter_matcher::QueryParameterMatchSpecifier,
+};
+
+use super::text::TextRule;
+use crate::problem::{Place, Problems};
+
+/// A rule about one query parameter. As in Envoy, only the first of several values counts, and
+/// names and values are compared as they are written, percent signs included.
+#[derive(Debug)]
+pub(crate) struct QueryRule {
+    name: Box<str>,
+    /// `None` asks for any value.
+    text: Option<TextRule>,
+}
+
+impl QueryRule {
+    /// The rule of a `QueryParameterMatcher`.
+    pub(crate) fn compile(
+        matcher: &QueryParameterMatcher,
+        place: &Place<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        use QueryParameterMatchSpecifier as Form;
+        if matcher.name.is_empty() {
+            problems.add(
+                &place.field("name"),
+                "a query parameter matcher without a parameter",
+                "name the parameter",
+            );
+        }
+        let text = match &matcher.query_parameter_match_specifier {
+            None | Some(Form::PresentMatch(true)) => None,
+            Some(Form::PresentMatch(false)) => {
+                problems.add(
+                    &place.field("present_match"),
+                    "Envoy reads false as true here, so the rule would not say what it means",
+                    "set present_match: true, or put a route with the parameter before this one",
+                );
+                return None;
+            }
+            Some(Form::StringMatch(matcher)) => Some(TextRule::compile(
+                matcher,
+                &place.field("string_match"),
+                problems,
+            )?),
+        };
+        Some(Self {
+            name: matcher.name.as_str().into(),
+            text,
+        })
+    }
+
+    /// Whether `path`, with its query, is as the rule says.
+    pub(crate) fn matches(&self, path: &str) -> bool {
+        let Some((_, query)) = path.split_once('?') else {
+            return false;
+        };
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        let mut pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let Some((_, value)) = pairs.find(|(name, _)| *name == &*self.name) else {
+            return false;
+        };
+        self.text.as_ref().is_none_or(|text| text.matches(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::envoy::r#type::matcher::v3::{
+        StringMatcher, string_matcher::MatchPattern,
+    };
+
+    use super::*;
+
+    fn matcher(form: Option<QueryParameterMatchSpecifier>) -> QueryParameterMatcher {
+        QueryParameterMatcher {
+            name: "v".into(),
+            query_parameter_match_specifier: form,
+        }
+    }
+
+    #[test]
+    fn the_first_value_counts() {
+        let exact = StringMatcher {
+            ignore_case: false,
+            match_pattern: Some(MatchPattern::Exact("2".into())),
+        };
+        let form = QueryParameterMatchSpecifier::StringMatch(exact);
+        let mut problems = Problems::default();
+        let rule = QueryRule::compile(&matcher(Some(form)), &Place::ROOT, &mut problems);
+        let rule = rule.expect("valid");
+        assert!(rule.matches("/a?v=2") && rule.matches("/a?u=1&v=2&v=3"));
+        assert!(!rule.matches("/a?v=3&v=2"));
+        assert!(!rule.matches("/a") && !rule.matches("/a?") && !rule.matches("/v=2"));
+    }
+
+    #[test]
+    fn presence_needs_no_value() {
+        let mut problems = Problems::default();
+        let rule = QueryRule::compile(&matcher(None), &Place::ROOT, &mut problems).expect("valid");
+        assert!(rule.matches("/a?v") && rule.matches("/a?v=") && !rule.matches("/a?w=v"));
+    }
+
+    #[test]
+    fn absence_cannot_be_asked_for() {
+        let form = QueryParameterMatchSpecifier::PresentMatch(false);
+        let mut problems = Problems::default();
+        let place = Place::ROOT.item("query_parameters", 0);
+        assert!(QueryRule::compile(&matcher(Some(form)), &place, &mut problems).is_none());
+        let problem = &problems.or(()).expect_err("refused")[0];
+        assert_eq!(problem.path, "query_parameters[0].present_match");
+    }
+}
