@@ -81,14 +81,18 @@ fn sources() -> PathBuf {
 /// The folders that a kind is built from; its own comes last.
 fn parts(kind: Kind) -> Vec<&'static str> {
     match kind {
-        Kind::JavaDubbo | Kind::JavaSofa | Kind::JavaBolt => vec!["java-common", kind.name()],
+        Kind::JavaDubbo | Kind::JavaDubbo27 | Kind::JavaSofa | Kind::JavaBolt => {
+            vec!["java-common", kind.name()]
+        }
         Kind::Node | Kind::Python => vec![kind.name()],
     }
 }
 
 fn tools(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::JavaDubbo | Kind::JavaSofa | Kind::JavaBolt => &["java", "javac", "mvn"],
+        Kind::JavaDubbo | Kind::JavaDubbo27 | Kind::JavaSofa | Kind::JavaBolt => {
+            &["java", "javac", "mvn"]
+        }
         Kind::Node => &["node", "npm"],
         Kind::Python => &["python3"],
     }
@@ -98,7 +102,7 @@ fn tools(kind: Kind) -> &'static [&'static str] {
 fn commands(kind: Kind) -> Vec<Vec<&'static [&'static str]>> {
     match kind {
         // What was fetched before needs no network.
-        Kind::JavaDubbo | Kind::JavaSofa | Kind::JavaBolt => {
+        Kind::JavaDubbo | Kind::JavaDubbo27 | Kind::JavaSofa | Kind::JavaBolt => {
             vec![
                 vec![&["mvn", "-q", "-B", "-o", "compile"]],
                 vec![&["mvn", "-q", "-B", "compile"]],

@@ -17,8 +17,18 @@ const ARRIVAL: Duration = Duration::from_secs(5);
 const CALLS: u64 = 1000;
 const EMOJI: &str = "\u{1f600}";
 
-/// A Dubbo consumer in Java.
+/// A Dubbo 3.3 consumer in Java.
 pub fn java_dubbo(consumer: &mut Consumer) {
+    dubbo(consumer);
+    reply_attachments(consumer);
+}
+
+/// A Dubbo 2.7 consumer in Java, which shows no attachments of a reply.
+pub fn java_dubbo27(consumer: &mut Consumer) {
+    dubbo(consumer);
+}
+
+fn dubbo(consumer: &mut Consumer) {
     java(consumer);
     business_exception(&consumer.call("fail", json!(["boom"])));
     let unknown = consumer.call_with("nope", json!(["x"]), json!({"mode": "generic"}));
@@ -42,6 +52,7 @@ pub fn java_dubbo(consumer: &mut Consumer) {
 /// A SOFARPC client in Java.
 pub fn java_sofa(consumer: &mut Consumer) {
     java(consumer);
+    reply_attachments(consumer);
     for mode in ["sync", "future", "callback"] {
         assert_eq!(
             consumer
@@ -67,6 +78,7 @@ pub fn java_sofa(consumer: &mut Consumer) {
 /// A raw Bolt client in Java.
 pub fn java_bolt(consumer: &mut Consumer) {
     java(consumer);
+    reply_attachments(consumer);
     let failed = consumer.call("fail", json!(["boom"]));
     assert_eq!(failed.failure(), "InvokeServerException/-1", "{failed:?}");
     assert!(failed.caused_by("RpcServerException"), "{failed:?}");
@@ -139,9 +151,14 @@ fn java(consumer: &mut Consumer) {
         json!({"attachments": {"tenant": "blue"}}),
     );
     assert_eq!(answer.value()["tenant"], "blue");
-    assert_eq!(answer.attachment("peer-reply"), Some("back"));
     let together = json!({"op": "concurrent", "method": "who", "n": CALLS, "mode": "async"});
     all_answered(&consumer.ask(together).tally(), "v1");
+}
+
+fn reply_attachments(consumer: &mut Consumer) {
+    let answer = consumer.call("headers", json!([]));
+    assert_eq!(answer.attachment("peer-reply"), Some("back"), "{answer:?}");
+    assert_eq!(answer.attachment("peer-label"), Some("v1"));
 }
 
 /// Arrives exactly once.

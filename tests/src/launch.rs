@@ -42,6 +42,13 @@ pub(crate) fn command(
             scratch,
             settings,
         ),
+        Kind::JavaDubbo27 => java(
+            "peer.dubbo27",
+            role,
+            &["dubbo.application.logger=jdk"],
+            scratch,
+            settings,
+        ),
         Kind::JavaSofa => java(
             "peer.sofa",
             role,

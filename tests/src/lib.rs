@@ -37,6 +37,8 @@ pub use turn::Turn;
 pub enum Kind {
     /// Apache Dubbo 3.3 in Java: provider and consumer, hessian2 and fastjson2.
     JavaDubbo,
+    /// Apache Dubbo 2.7 in Java: provider and consumer, hessian2.
+    JavaDubbo27,
     /// SOFARPC in Java over Bolt v1: provider and consumer.
     JavaSofa,
     /// SOFABolt in Java without SOFARPC: server and client, v1 and v2 with and without CRC.
@@ -53,6 +55,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::JavaDubbo => "java-dubbo",
+            Self::JavaDubbo27 => "java-dubbo27",
             Self::JavaSofa => "java-sofa",
             Self::JavaBolt => "java-bolt",
             Self::Node => "node",

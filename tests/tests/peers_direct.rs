@@ -40,6 +40,18 @@ fn java_dubbo_with_hessian2_and_fastjson2() {
 }
 
 #[test]
+fn java_dubbo27() {
+    let _turn = Turn::take();
+    let Some(peers) = Peers::prepare(Kind::JavaDubbo27) else {
+        return;
+    };
+    let provider = Provider::start(&peers, "v1", &[]);
+    let mut consumer = Consumer::start(&peers, &[]);
+    consumer.refer(provider.address(), json!({}));
+    calls::java_dubbo27(&mut consumer);
+}
+
+#[test]
 fn java_dubbo_service_of_a_group_and_version() {
     let _turn = Turn::take();
     let Some(peers) = Peers::prepare(Kind::JavaDubbo) else {

@@ -36,6 +36,22 @@ fn java_dubbo_with_hessian2_and_fastjson2() {
 }
 
 #[test]
+fn java_dubbo27() {
+    let _turn = Turn::take();
+    let Some(peers) = Peers::prepare(Kind::JavaDubbo27) else {
+        return;
+    };
+    let provider = Provider::start(&peers, "v1", &[]);
+    let gateway = Gateway::start(&Bootstrap::to(&[provider.address()]), ARGS);
+    let mut consumer = Consumer::start(&peers, &[]);
+    consumer.refer(gateway.address(), json!({"payload": 64 * MIB}));
+    calls::java_dubbo27(&mut consumer);
+    let over = consumer.call("size", json!([{"octets": OVER_LIMIT}]));
+    assert_eq!(over.failure(), "RpcException/1", "{over:?}");
+    assert_eq!(consumer.call("who", json!([])).value(), "v1", "after it");
+}
+
+#[test]
 fn java_dubbo_service_of_a_group_and_version() {
     let _turn = Turn::take();
     let Some(peers) = Peers::prepare(Kind::JavaDubbo) else {

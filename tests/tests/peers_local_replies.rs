@@ -115,6 +115,31 @@ fn check_overload(consumer: &mut Consumer, put: Put, expected: &str) {
     );
 }
 
+const DUBBO_TABLE: &[(&str, &str)] = &[
+    ("no route", "RpcException/6"),
+    ("no cluster", "RpcException/6"),
+    ("no host", "RpcException/6"),
+    ("connect failed", "RpcException/1"),
+    ("timeout", "RpcException/2"),
+    ("request over limit", "RpcException/1"),
+    ("response over limit", "RpcException/5"),
+    ("denied", "RpcException/4"),
+];
+
+#[test]
+fn java_dubbo27() {
+    let _turn = Turn::take();
+    let Some(peers) = Peers::prepare(Kind::JavaDubbo27) else {
+        return;
+    };
+    let provider = Provider::start(&peers, "v1", &["--payload", "67108864"]);
+    let gateway = Gateway::start(&bootstrap(provider.address()), ARGS);
+    let mut consumer = Consumer::start(&peers, &[]);
+    consumer.refer(gateway.address(), json!({"payload": 64 * MIB}));
+    check(&mut consumer, DUBBO, DUBBO_TABLE);
+    check_overload(&mut consumer, DUBBO, "RpcException/7");
+}
+
 #[test]
 fn java_dubbo() {
     let _turn = Turn::take();
@@ -127,20 +152,7 @@ fn java_dubbo() {
     for serialization in ["hessian2", "fastjson2"] {
         let way = json!({"serialization": serialization, "payload": 64 * MIB, "connections": 1, "retries": 0});
         consumer.refer(gateway.address(), way);
-        check(
-            &mut consumer,
-            DUBBO,
-            &[
-                ("no route", "RpcException/6"),
-                ("no cluster", "RpcException/6"),
-                ("no host", "RpcException/6"),
-                ("connect failed", "RpcException/1"),
-                ("timeout", "RpcException/2"),
-                ("request over limit", "RpcException/1"),
-                ("response over limit", "RpcException/5"),
-                ("denied", "RpcException/4"),
-            ],
-        );
+        check(&mut consumer, DUBBO, DUBBO_TABLE);
         check_overload(&mut consumer, DUBBO, "RpcException/7");
     }
 
