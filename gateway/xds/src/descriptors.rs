@@ -51,6 +51,11 @@ pub(crate) fn pool<'a>(messages: impl IntoIterator<Item = &'a str>) -> Descripto
     pool
 }
 
+/// Whether a message of this name is described.
+pub(crate) fn is_known(name: &str) -> bool {
+    file_of(name).is_some()
+}
+
 fn file_of(name: &str) -> Option<u16> {
     let at = TYPES.binary_search_by_key(&name, |(name, _)| *name).ok()?;
     Some(TYPES[at].1)
