@@ -18,6 +18,7 @@ pub mod route;
 pub mod snapshot;
 pub mod stats;
 pub mod status;
+pub mod tcp;
 pub mod time;
 pub mod view;
 pub mod wheel;

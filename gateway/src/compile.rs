@@ -1,0 +1,221 @@
+//! From the bootstrap's messages to what the framework runs: the one place that knows both.
+//!
+//! Every problem is collected before any is reported, and nothing is bound or started before the
+//! whole configuration has compiled: a wrong file never starts half.
+
+mod balancer_stub;
+mod clusters;
+mod listeners;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use crossdock_framework::{snapshot::Snapshot, stats::Registry};
+use crossdock_xds::{
+    Problem,
+    bootstrap::Loaded,
+    envoy_types::pb::{
+        envoy::config::{
+            bootstrap::v3::runtime_layer::LayerSpecifier,
+            core::v3::{Address, Metadata, address, socket_address::PortSpecifier},
+        },
+        google::protobuf::{Duration as ProtoDuration, Struct},
+    },
+};
+
+pub(crate) use self::{
+    clusters::{ClusterPlan, DnsTarget},
+    listeners::{ListenerPlan, RpcPlan, Serves, TcpPlan},
+};
+use crate::settings::{Settings, Wrong};
+
+/// A configuration, compiled.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// What is listened to.
+    pub(crate) listeners: Vec<ListenerPlan>,
+    /// The clusters, in the order of the snapshot.
+    pub(crate) clusters: Vec<ClusterPlan>,
+    /// The first snapshot; clusters that are found by DNS have no hosts in it yet.
+    pub(crate) snapshot: Snapshot,
+    /// Where the admin endpoint listens.
+    pub(crate) admin: Option<SocketAddr>,
+    /// Bytes that the process may buffer.
+    pub(crate) buffer_bytes: usize,
+}
+
+/// Compiles a configuration.
+///
+/// # Errors
+///
+/// Every problem, in the order of the file.
+pub(crate) fn compile(loaded: &Loaded, registry: &Registry) -> Result<Plan, Vec<Problem>> {
+    let mut problems = Problems {
+        loaded,
+        list: Vec::new(),
+    };
+    let settings = runtime(&mut problems);
+    let admin = admin(&mut problems);
+    let resources = loaded
+        .bootstrap
+        .static_resources
+        .clone()
+        .unwrap_or_default();
+    let clusters = clusters::compile(&resources.clusters, &settings, registry, &mut problems);
+    let built = clusters.iter().map(ClusterPlan::build).collect();
+    let mut snapshot = Snapshot::new(built);
+    let listeners = {
+        let mut compiler = listeners::Compiler {
+            settings: &settings,
+            registry,
+            snapshot: &mut snapshot,
+            problems: &mut problems,
+        };
+        compiler.compile(&resources.listeners)
+    };
+    if listeners.is_empty() && problems.list.is_empty() {
+        tracing::warn!("the configuration has no listener: nothing will be served");
+    }
+    match problems.list.is_empty() {
+        true => Ok(Plan {
+            listeners,
+            clusters,
+            snapshot,
+            admin,
+            buffer_bytes: settings.buffer_bytes(),
+        }),
+        false => {
+            problems.list.sort();
+            problems.list.dedup();
+            Err(problems.list)
+        }
+    }
+}
+
+/// Problems with the places of their fields.
+struct Problems<'l> {
+    loaded: &'l Loaded,
+    list: Vec<Problem>,
+}
+
+impl Problems<'_> {
+    fn add(&mut self, path: impl Into<String>, reason: impl Into<String>, cure: impl Into<String>) {
+        self.list.push(self.loaded.problem(path, reason, cure));
+    }
+
+    /// Problems of a part that names its fields relative to `path`.
+    fn within(&mut self, path: &str, inner: Vec<crossdock_routers::Problem>) {
+        for problem in inner {
+            let full = match problem.path.is_empty() {
+                true => path.to_owned(),
+                false => format!("{path}.{}", problem.path),
+            };
+            self.add(full, problem.reason, problem.cure);
+        }
+    }
+
+    /// Wrong settings of the struct at `path`.
+    fn settings(&mut self, path: &str, wrong: Vec<Wrong>) {
+        for wrong in wrong {
+            let key = match wrong.key.contains('.') {
+                true => format!("{path}[\"{}\"]", wrong.key),
+                false => format!("{path}.{}", wrong.key),
+            };
+            self.add(key, wrong.reason, wrong.cure);
+        }
+    }
+}
+
+/// The settings in `layered_runtime`; later layers go before earlier ones.
+fn runtime(problems: &mut Problems<'_>) -> Settings {
+    let mut settings = Settings::default();
+    let layers = problems
+        .loaded
+        .bootstrap
+        .layered_runtime
+        .clone()
+        .unwrap_or_default()
+        .layers;
+    for (ix, layer) in layers.iter().enumerate() {
+        if let Some(LayerSpecifier::StaticLayer(layer)) = &layer.layer_specifier {
+            let mut wrong = Vec::new();
+            settings.add_runtime(layer, &mut wrong);
+            problems.settings(&format!("layered_runtime.layers[{ix}].static_layer"), wrong);
+        }
+    }
+    settings
+}
+
+/// The address of the admin endpoint: it can end the process, so it is for this machine alone.
+fn admin(problems: &mut Problems<'_>) -> Option<SocketAddr> {
+    let admin = problems.loaded.bootstrap.admin.clone()?;
+    let path = "admin.address";
+    let address = socket_address(admin.address.as_ref()?, path, problems)?;
+    if !address.ip().is_loopback() {
+        problems.add(
+            "admin.address.socket_address.address",
+            "the admin endpoint has no authentication and must not be reached from outside",
+            "use 127.0.0.1 or ::1",
+        );
+        return None;
+    }
+    Some(address)
+}
+
+/// A numeric socket address.
+fn socket_address(
+    address: &Address,
+    path: &str,
+    problems: &mut Problems<'_>,
+) -> Option<SocketAddr> {
+    let Some(address::Address::SocketAddress(socket)) = &address.address else {
+        problems.add(path, "not a TCP socket address", "use socket_address");
+        return None;
+    };
+    let path = format!("{path}.socket_address");
+    let Ok(ip) = socket.address.parse() else {
+        problems.add(
+            format!("{path}.address"),
+            format!("'{}' is not an IP address", socket.address),
+            "use an address such as 127.0.0.1; names are for STRICT_DNS clusters",
+        );
+        return None;
+    };
+    Some(SocketAddr::new(
+        ip,
+        port(socket.port_specifier.as_ref(), &path, problems)?,
+    ))
+}
+
+fn port(port: Option<&PortSpecifier>, path: &str, problems: &mut Problems<'_>) -> Option<u16> {
+    let value = match port {
+        Some(PortSpecifier::PortValue(value)) => u16::try_from(*value).ok(),
+        _ => None,
+    };
+    if value.is_none() {
+        problems.add(
+            format!("{path}.port_value"),
+            "no port from 0 to 65535",
+            "give a port_value",
+        );
+    }
+    value
+}
+
+/// The settings in `filter_metadata.crossdock`.
+fn own_settings(metadata: Option<&Metadata>) -> Option<&Struct> {
+    metadata?.filter_metadata.get("crossdock")
+}
+
+/// A time of the configuration; `None` for a negative one.
+fn duration(given: &ProtoDuration) -> Option<Duration> {
+    let (seconds, nanos) = (
+        u64::try_from(given.seconds).ok()?,
+        u32::try_from(given.nanos).ok()?,
+    );
+    (nanos < 1_000_000_000).then(|| Duration::new(seconds, nanos))
+}
+
+/// Shares a name.
+fn name(text: &str) -> Arc<str> {
+    Arc::from(text)
+}

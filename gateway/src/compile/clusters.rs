@@ -1,0 +1,335 @@
+//! Clusters: where their hosts are found and how they are used.
+
+use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
+
+use super::balancer_stub::BalancerConfig;
+use crossdock_framework::{
+    cluster::{Breakers, Cluster, ClusterMetric, ClusterSettings, Host, HostSet, HostState},
+    stats::{Group, Registry},
+};
+use crossdock_xds::envoy_types::pb::envoy::config::{
+    cluster::v3::{
+        Cluster as ClusterProto, circuit_breakers::Thresholds, cluster::ClusterDiscoveryType,
+        cluster::DiscoveryType,
+    },
+    core::v3::{HealthStatus, address},
+    endpoint::v3::{LbEndpoint, lb_endpoint::HostIdentifier},
+};
+
+use super::{Problems, duration, name, own_settings, port};
+use crate::settings::Settings;
+
+/// Circuit breakers of a cluster that configures none: Envoy's 1024 connections and waiting
+/// calls. Calls in flight are bounded by each worker's own table instead of Envoy's 1024, because
+/// one shared connection carries more than that.
+const DEFAULT_CONNECTIONS: u32 = 1024;
+
+/// Calls that may wait for a connection, if the cluster says nothing.
+const DEFAULT_PENDING: u32 = 65_536;
+
+/// A cluster, compiled but for its hosts, which DNS may change.
+#[derive(Debug)]
+pub(crate) struct ClusterPlan {
+    pub(crate) name: Arc<str>,
+    pub(crate) hosts: Vec<HostPlan>,
+    /// How often names are looked up again.
+    pub(crate) refresh: Duration,
+    balancer: BalancerConfig,
+    connect_timeout: Duration,
+    breakers: Arc<[Breakers; 2]>,
+    settings: ClusterSettings,
+    stats: Arc<Group>,
+}
+
+/// One configured endpoint.
+#[derive(Clone, Debug)]
+pub(crate) struct HostPlan {
+    pub(crate) target: DnsTarget,
+    hash_key: Option<Arc<str>>,
+    weight: u32,
+    healthy: bool,
+}
+
+/// Where an endpoint is.
+#[derive(Clone, Debug)]
+pub(crate) enum DnsTarget {
+    /// At this address.
+    Address(SocketAddr, Arc<HostState>),
+    /// At every address of this name.
+    Name(Arc<str>, u16),
+}
+
+impl ClusterPlan {
+    /// Whether names have to be looked up.
+    pub(crate) fn needs_dns(&self) -> bool {
+        self.hosts
+            .iter()
+            .any(|host| matches!(host.target, DnsTarget::Name(..)))
+    }
+
+    /// The cluster with the hosts whose addresses are configured.
+    pub(crate) fn build(&self) -> Arc<Cluster> {
+        let known = self.hosts.iter().filter_map(|plan| match &plan.target {
+            DnsTarget::Address(address, state) => {
+                Some(plan.host(*address, None, Arc::clone(state)))
+            }
+            DnsTarget::Name(..) => None,
+        });
+        self.with_hosts(known.collect(), None)
+    }
+
+    /// The cluster with these hosts. A balancer's tables are kept from `previous` where the hosts
+    /// on them are the same.
+    pub(crate) fn with_hosts(
+        &self,
+        hosts: Vec<Host>,
+        previous: Option<&Arc<Cluster>>,
+    ) -> Arc<Cluster> {
+        let hosts = Arc::new(HostSet::new(hosts));
+        let balancer = self
+            .balancer
+            .build(&hosts, previous.map(|cluster| &cluster.balancer));
+        Arc::new(Cluster {
+            name: Arc::clone(&self.name),
+            hosts,
+            balancer,
+            connect_timeout: self.connect_timeout,
+            breakers: Arc::clone(&self.breakers),
+            settings: self.settings,
+            stats: Arc::clone(&self.stats),
+        })
+    }
+}
+
+impl HostPlan {
+    /// The host at one of the endpoint's addresses.
+    pub(crate) fn host(
+        &self,
+        address: SocketAddr,
+        hostname: Option<Arc<str>>,
+        state: Arc<HostState>,
+    ) -> Host {
+        Host {
+            address,
+            hostname,
+            hash_key: self.hash_key.clone(),
+            weight: self.weight,
+            healthy: self.healthy,
+            state,
+        }
+    }
+}
+
+/// Compiles every cluster.
+pub(super) fn compile(
+    clusters: &[ClusterProto],
+    settings: &Settings,
+    registry: &Registry,
+    problems: &mut Problems<'_>,
+) -> Vec<ClusterPlan> {
+    let mut names = HashSet::new();
+    let mut plans = Vec::new();
+    for (ix, cluster) in clusters.iter().enumerate() {
+        let path = format!("static_resources.clusters[{ix}]");
+        if cluster.name.is_empty() {
+            problems.add(format!("{path}.name"), "the cluster has no name", "name it");
+        } else if !names.insert(cluster.name.as_str()) {
+            problems.add(
+                format!("{path}.name"),
+                format!("there are two clusters '{}'", cluster.name),
+                "rename one of them",
+            );
+        }
+        plans.extend(compile_one(cluster, &path, settings, registry, problems));
+    }
+    plans
+}
+
+fn compile_one(
+    cluster: &ClusterProto,
+    path: &str,
+    settings: &Settings,
+    registry: &Registry,
+    problems: &mut Problems<'_>,
+) -> Option<ClusterPlan> {
+    let by_name = discovery(cluster, path, problems)?;
+    let mut wrong = Vec::new();
+    let own = own_settings(cluster.metadata.as_ref());
+    let settings = settings.for_cluster(own, &mut wrong).upstream();
+    problems.settings(&format!("{path}.metadata.filter_metadata.crossdock"), wrong);
+    let balancer = match BalancerConfig::from_cluster(cluster) {
+        Ok(balancer) => Some(balancer),
+        Err(inner) => {
+            problems.within(path, inner);
+            None
+        }
+    };
+    let hosts = hosts(cluster, path, by_name, problems);
+    #[expect(deprecated, reason = "Envoy's users still set it there")]
+    let refresh = cluster.dns_refresh_rate.as_ref().and_then(duration);
+    Some(ClusterPlan {
+        name: name(&cluster.name),
+        hosts,
+        refresh: refresh
+            .unwrap_or(Duration::from_secs(5))
+            .max(Duration::from_millis(1)),
+        balancer: balancer?,
+        connect_timeout: connect_timeout(cluster, path, problems),
+        breakers: breakers(cluster),
+        settings,
+        stats: registry.group::<ClusterMetric>("cluster", &cluster.name, true),
+    })
+}
+
+/// Whether the endpoints of the cluster are names.
+fn discovery(cluster: &ClusterProto, path: &str, problems: &mut Problems<'_>) -> Option<bool> {
+    let kind = match &cluster.cluster_discovery_type {
+        None => Some(DiscoveryType::Static),
+        Some(ClusterDiscoveryType::Type(kind)) => DiscoveryType::try_from(*kind).ok(),
+        Some(ClusterDiscoveryType::ClusterType(_)) => None,
+    };
+    match kind {
+        Some(DiscoveryType::Static) => Some(false),
+        Some(DiscoveryType::StrictDns) => Some(true),
+        other => {
+            let shown = other.map_or("a cluster_type extension", |kind| kind.as_str_name());
+            problems.add(
+                format!("{path}.type"),
+                format!("{shown} is not in this version"),
+                "use STATIC or STRICT_DNS",
+            );
+            None
+        }
+    }
+}
+
+fn connect_timeout(cluster: &ClusterProto, path: &str, problems: &mut Problems<'_>) -> Duration {
+    let Some(given) = &cluster.connect_timeout else {
+        return Duration::from_secs(5);
+    };
+    match duration(given) {
+        Some(timeout) if timeout > Duration::ZERO => timeout,
+        _ => {
+            problems.add(
+                format!("{path}.connect_timeout"),
+                "the time is not above zero",
+                "use a time such as 1s",
+            );
+            Duration::from_secs(5)
+        }
+    }
+}
+
+/// The breakers for the priorities DEFAULT (0) and HIGH (1).
+fn breakers(cluster: &ClusterProto) -> Arc<[Breakers; 2]> {
+    let thresholds = cluster
+        .circuit_breakers
+        .clone()
+        .unwrap_or_default()
+        .thresholds;
+    let of = |priority: i32| -> Breakers {
+        let none = Thresholds::default();
+        let given = thresholds
+            .iter()
+            .find(|t| t.priority == priority)
+            .unwrap_or(&none);
+        Breakers::new(
+            given.max_requests.map_or(u32::MAX, |max| max.value),
+            given
+                .max_connections
+                .map_or(DEFAULT_CONNECTIONS, |max| max.value),
+            given
+                .max_pending_requests
+                .map_or(DEFAULT_PENDING, |max| max.value),
+        )
+    };
+    Arc::new([of(0), of(1)])
+}
+
+fn hosts(
+    cluster: &ClusterProto,
+    path: &str,
+    by_name: bool,
+    problems: &mut Problems<'_>,
+) -> Vec<HostPlan> {
+    let assignment = cluster.load_assignment.clone().unwrap_or_default();
+    let mut hosts = Vec::new();
+    for (l, locality) in assignment.endpoints.iter().enumerate() {
+        let path = format!("{path}.load_assignment.endpoints[{l}]");
+        if locality.priority != 0 {
+            problems.add(
+                format!("{path}.priority"),
+                "endpoint priorities are not in this version",
+                "put every endpoint into priority 0",
+            );
+        }
+        for (e, endpoint) in locality.lb_endpoints.iter().enumerate() {
+            let path = format!("{path}.lb_endpoints[{e}]");
+            hosts.extend(host(endpoint, &path, by_name, problems));
+        }
+    }
+    hosts
+}
+
+fn host(
+    endpoint: &LbEndpoint,
+    path: &str,
+    by_name: bool,
+    problems: &mut Problems<'_>,
+) -> Option<HostPlan> {
+    let Some(HostIdentifier::Endpoint(inner)) = &endpoint.host_identifier else {
+        problems.add(path, "the endpoint has no address", "give endpoint.address");
+        return None;
+    };
+    let path = format!("{path}.endpoint.address");
+    let Some(address::Address::SocketAddress(socket)) = inner
+        .address
+        .as_ref()
+        .and_then(|address| address.address.as_ref())
+    else {
+        problems.add(path, "not a TCP socket address", "use socket_address");
+        return None;
+    };
+    let path = format!("{path}.socket_address");
+    let port = port(socket.port_specifier.as_ref(), &path, problems)?;
+    let target = match socket.address.parse() {
+        Ok(ip) => DnsTarget::Address(SocketAddr::new(ip, port), HostState::new()),
+        Err(_) if by_name => DnsTarget::Name(name(&socket.address), port),
+        Err(_) => {
+            problems.add(
+                format!("{path}.address"),
+                format!("'{}' is not an IP address", socket.address),
+                "a STATIC cluster takes addresses; use type STRICT_DNS for names",
+            );
+            return None;
+        }
+    };
+    let healthy = !matches!(
+        endpoint.health_status(),
+        HealthStatus::Unhealthy | HealthStatus::Draining | HealthStatus::Timeout
+    );
+    let weight = endpoint
+        .load_balancing_weight
+        .map_or(1, |weight| weight.value)
+        .max(1);
+    Some(HostPlan {
+        target,
+        hash_key: hash_key(endpoint),
+        weight,
+        healthy,
+    })
+}
+
+/// `metadata.filter_metadata["envoy.lb"].hash_key`.
+fn hash_key(endpoint: &LbEndpoint) -> Option<Arc<str>> {
+    use crossdock_xds::envoy_types::pb::google::protobuf::value::Kind;
+    let metadata = endpoint
+        .metadata
+        .as_ref()?
+        .filter_metadata
+        .get("envoy.lb")?;
+    match metadata.fields.get("hash_key")?.kind.as_ref()? {
+        Kind::StringValue(key) => Some(name(key)),
+        _ => None,
+    }
+}

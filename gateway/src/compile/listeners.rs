@@ -1,0 +1,497 @@
+//! Listeners: one filter chain each, ended by an HTTP connection manager or by `tcp_proxy`.
+
+use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
+
+use crossdock_bolt::Bolt;
+use crossdock_dubbo::Dubbo;
+use crossdock_framework::{
+    filter::Chain,
+    protocol::Protocol,
+    relay::Framed,
+    route::Router,
+    snapshot::{DownstreamLimits, HttpMetric, Policy, PolicyIx, Snapshot},
+    stats::{Group, Registry},
+    tcp::TcpMetric,
+};
+use crossdock_routers::RouteTable;
+use crossdock_xds::envoy_types::pb::{
+    envoy::{
+        config::{
+            listener::v3::{FilterChain, Listener, filter::ConfigType},
+            route::v3::RouteConfiguration,
+        },
+        extensions::filters::network::{
+            http_connection_manager::v3::{
+                HttpConnectionManager, http_connection_manager::RouteSpecifier,
+            },
+            tcp_proxy::v3::{TcpProxy, tcp_proxy::ClusterSpecifier},
+        },
+    },
+    google::protobuf::Any,
+};
+
+use super::{Problems, duration, name, own_settings, socket_address};
+use crate::settings::Settings;
+
+const HCM: &str =
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+const TCP_PROXY: &str = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+
+/// Envoy's `listener_filters_timeout`: how long the protocol of a connection may stay unknown.
+const DETECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Idle time of `tcp_proxy` if it says nothing, as in Envoy.
+const TCP_IDLE: Duration = Duration::from_secs(3600);
+
+/// A listener to bind.
+#[derive(Debug)]
+pub(crate) struct ListenerPlan {
+    pub(crate) name: Arc<str>,
+    pub(crate) address: SocketAddr,
+    /// Connections at the same time.
+    pub(crate) connections: usize,
+    pub(crate) serves: Serves,
+}
+
+/// What a listener serves.
+#[derive(Debug)]
+pub(crate) enum Serves {
+    /// Calls of every protocol that is told by its first bytes.
+    Rpc(RpcPlan),
+    /// Bytes.
+    Tcp(TcpPlan),
+}
+
+/// An HTTP connection manager, which serves RPC too.
+#[derive(Debug)]
+pub(crate) struct RpcPlan {
+    pub(crate) policy: PolicyIx,
+    pub(crate) protocols: Vec<Arc<dyn Protocol>>,
+    pub(crate) detect_timeout: Duration,
+    /// Where connections of unknown protocols go.
+    pub(crate) fallback: Option<TcpPlan>,
+}
+
+/// A `tcp_proxy`.
+#[derive(Clone, Debug)]
+pub(crate) struct TcpPlan {
+    pub(crate) targets: Vec<TcpTarget>,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) stats: Arc<Group>,
+}
+
+/// A cluster that `tcp_proxy` goes to, with its weight.
+#[derive(Clone, Debug)]
+pub(crate) struct TcpTarget {
+    pub(crate) cluster: Arc<str>,
+    pub(crate) weight: u32,
+}
+
+/// What listeners are compiled with.
+pub(super) struct Compiler<'c, 'l> {
+    pub(super) settings: &'c Settings,
+    pub(super) registry: &'c Registry,
+    pub(super) snapshot: &'c mut Snapshot,
+    pub(super) problems: &'c mut Problems<'l>,
+}
+
+impl Compiler<'_, '_> {
+    pub(super) fn compile(&mut self, listeners: &[Listener]) -> Vec<ListenerPlan> {
+        let (mut names, mut addresses) = (HashSet::new(), HashSet::new());
+        let mut plans = Vec::new();
+        for (ix, listener) in listeners.iter().enumerate() {
+            let path = format!("static_resources.listeners[{ix}]");
+            if !listener.name.is_empty() && !names.insert(listener.name.as_str()) {
+                let reason = format!("there are two listeners '{}'", listener.name);
+                self.problems
+                    .add(format!("{path}.name"), reason, "rename one of them");
+            }
+            let Some(plan) = self.listener(listener, ix, &path) else {
+                continue;
+            };
+            if plan.address.port() != 0 && !addresses.insert(plan.address) {
+                self.problems.add(
+                    format!("{path}.address"),
+                    format!("two listeners are at {}", plan.address),
+                    "give each a port of its own",
+                );
+            }
+            plans.push(plan);
+        }
+        plans
+    }
+
+    fn listener(&mut self, listener: &Listener, ix: usize, path: &str) -> Option<ListenerPlan> {
+        let mut wrong = Vec::new();
+        let own = own_settings(listener.metadata.as_ref());
+        let settings = self.settings.for_listener(own, &mut wrong);
+        self.problems
+            .settings(&format!("{path}.metadata.filter_metadata.crossdock"), wrong);
+        let address = match &listener.address {
+            Some(address) => socket_address(address, &format!("{path}.address"), self.problems),
+            None => {
+                self.problems
+                    .add(path, "the listener has no address", "give it one");
+                None
+            }
+        };
+        let (chain, chain_path) = self.only_chain(listener, path)?;
+        let (config, type_name, config_path) = self.only_filter(chain, &chain_path)?;
+        let serves = match type_name.as_str() {
+            HCM => {
+                let hcm = self.decode::<HttpConnectionManager>(config, &config_path)?;
+                self.rpc(&hcm, listener, &settings, &config_path)
+                    .map(Serves::Rpc)
+            }
+            TCP_PROXY => {
+                let proxy = self.decode::<TcpProxy>(config, &config_path)?;
+                self.tcp(&proxy, &config_path).map(Serves::Tcp)
+            }
+            other => {
+                self.problems.add(
+                    &config_path,
+                    format!("the network filter {other} is not in this version"),
+                    "use http_connection_manager or tcp_proxy",
+                );
+                None
+            }
+        };
+        let shown = match listener.name.as_str() {
+            "" => format!("listener-{ix}"),
+            given => given.to_owned(),
+        };
+        let (address, serves) = (address?, serves?);
+        Some(ListenerPlan {
+            name: name(&shown),
+            address,
+            connections: settings.connections(),
+            serves,
+        })
+    }
+
+    fn only_chain<'p>(
+        &mut self,
+        listener: &'p Listener,
+        path: &str,
+    ) -> Option<(&'p FilterChain, String)> {
+        let mut chains = listener.filter_chains.iter();
+        let (chain, chain_path) = match (chains.next(), &listener.default_filter_chain) {
+            (Some(chain), None) => (chain, format!("{path}.filter_chains[0]")),
+            (None, Some(chain)) => (chain, format!("{path}.default_filter_chain")),
+            (None, None) => {
+                self.problems
+                    .add(path, "the listener has no filter chain", "give it one");
+                return None;
+            }
+            (Some(_), Some(_)) => {
+                self.more_chains(format!("{path}.default_filter_chain"));
+                return None;
+            }
+        };
+        if chains.next().is_some() {
+            self.more_chains(format!("{path}.filter_chains[1]"));
+            return None;
+        }
+        Some((chain, chain_path))
+    }
+
+    fn more_chains(&mut self, path: String) {
+        self.problems.add(
+            path,
+            "choosing among several filter chains is not in this version",
+            "use a listener for each",
+        );
+    }
+
+    fn only_filter<'p>(
+        &mut self,
+        chain: &'p FilterChain,
+        path: &str,
+    ) -> Option<(&'p Any, String, String)> {
+        let [filter] = chain.filters.as_slice() else {
+            let (reason, cure) = match chain.filters.len() {
+                0 => (
+                    "the filter chain is empty",
+                    "give it an http_connection_manager",
+                ),
+                _ => (
+                    "several network filters in one chain are not in this version",
+                    "leave only http_connection_manager or tcp_proxy",
+                ),
+            };
+            self.problems.add(format!("{path}.filters"), reason, cure);
+            return None;
+        };
+        let path = format!("{path}.filters[0].typed_config");
+        match &filter.config_type {
+            Some(ConfigType::TypedConfig(any)) => {
+                let type_name = any
+                    .type_url
+                    .rsplit('/')
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned();
+                Some((any, type_name, path))
+            }
+            _ => {
+                self.problems.add(
+                    path,
+                    "the filter has no configuration",
+                    "give a typed_config",
+                );
+                None
+            }
+        }
+    }
+
+    fn decode<M: prost::Message + Default>(&mut self, any: &Any, path: &str) -> Option<M> {
+        let decoded = M::decode(any.value.as_slice());
+        decoded
+            .inspect_err(|error| {
+                self.problems
+                    .add(path, format!("not a message of its type: {error}"), "");
+            })
+            .ok()
+    }
+
+    fn rpc(
+        &mut self,
+        hcm: &HttpConnectionManager,
+        listener: &Listener,
+        settings: &Settings,
+        path: &str,
+    ) -> Option<RpcPlan> {
+        let router = self.router(hcm, path);
+        let logs = crate::access_log::compile(&hcm.access_log);
+        let logs = match logs {
+            Ok(logs) => Some(logs),
+            Err(inner) => {
+                for (field, reason, cure) in inner {
+                    self.problems.add(format!("{path}.{field}"), reason, cure);
+                }
+                None
+            }
+        };
+        let protocols = self.protocols(settings);
+        let fallback = self.fallback(settings, &hcm.stat_prefix, path);
+        let limits = settings.downstream(limits(hcm));
+        let (router, logs, protocols) = (router?, logs?, protocols?);
+        let policy = Policy {
+            name: name(&hcm.stat_prefix),
+            links: self.snapshot.link(router.as_ref()),
+            router,
+            filters: Chain::default(),
+            logs: logs.into(),
+            stats: self
+                .registry
+                .group::<HttpMetric>("http", &hcm.stat_prefix, true),
+            limits,
+        };
+        self.snapshot.policies.push(Arc::new(policy));
+        let given = listener
+            .listener_filters_timeout
+            .as_ref()
+            .and_then(duration);
+        let detect = settings
+            .detect_timeout()
+            .or(given.filter(|time| *time > Duration::ZERO));
+        Some(RpcPlan {
+            policy: PolicyIx(self.snapshot.policies.len() as u32 - 1),
+            protocols,
+            detect_timeout: detect.unwrap_or(DETECT_TIMEOUT),
+            fallback,
+        })
+    }
+
+    fn router(&mut self, hcm: &HttpConnectionManager, path: &str) -> Option<Arc<dyn Router>> {
+        let Some(RouteSpecifier::RouteConfig(config)) = &hcm.route_specifier else {
+            let (reason, cure) = match &hcm.route_specifier {
+                None => (
+                    "there is no route configuration",
+                    "give an inline route_config",
+                ),
+                _ => (
+                    "routes over the network are not in this version",
+                    "use route_config",
+                ),
+            };
+            self.problems.add(path, reason, cure);
+            return None;
+        };
+        let path = format!("{path}.route_config");
+        match RouteTable::compile(config) {
+            Ok(table) => {
+                self.check_clusters(config, &table, &path);
+                Some(Arc::new(table))
+            }
+            Err(inner) => {
+                self.problems.within(&path, inner);
+                None
+            }
+        }
+    }
+
+    /// Envoy refuses a static route to an unknown cluster unless `validate_clusters` is false.
+    fn check_clusters(&mut self, config: &RouteConfiguration, table: &RouteTable, path: &str) {
+        if config
+            .validate_clusters
+            .is_some_and(|validate| !validate.value)
+        {
+            return;
+        }
+        for unknown in table
+            .clusters()
+            .iter()
+            .filter(|name| self.snapshot.find(name).is_none())
+        {
+            self.problems.add(
+                place_of(config, unknown, path),
+                format!("the cluster '{unknown}' is not configured"),
+                "add it to static_resources.clusters, or correct the name",
+            );
+        }
+    }
+
+    /// The codecs that a connection is probed for, in the order that never changes.
+    fn protocols(&mut self, settings: &Settings) -> Option<Vec<Arc<dyn Protocol>>> {
+        let all: [Arc<dyn Protocol>; 2] = [
+            Arc::new(Framed::<Dubbo>::default()),
+            Arc::new(Framed::<Bolt>::default()),
+        ];
+        let Some(wanted) = settings.codecs() else {
+            return Some(all.into());
+        };
+        let unknown = wanted
+            .iter()
+            .find(|name| !all.iter().any(|known| known.name() == *name));
+        if let Some(unknown) = unknown {
+            self.problems.add(
+                "layered_runtime",
+                format!("crossdock.codecs names '{unknown}', which is no codec"),
+                "the codecs are dubbo and bolt",
+            );
+            return None;
+        }
+        Some(
+            all.into_iter()
+                .filter(|known| wanted.iter().any(|n| n == known.name()))
+                .collect(),
+        )
+    }
+
+    fn fallback(&mut self, settings: &Settings, prefix: &str, path: &str) -> Option<TcpPlan> {
+        let cluster = settings.tcp_fallback()?;
+        if self.snapshot.find(cluster).is_none() {
+            let reason = format!("crossdock.tcp_fallback names '{cluster}', which is no cluster");
+            self.problems
+                .add(path, reason, "name a cluster of static_resources.clusters");
+            return None;
+        }
+        Some(TcpPlan {
+            targets: vec![TcpTarget {
+                cluster: name(cluster),
+                weight: 1,
+            }],
+            idle_timeout: TCP_IDLE,
+            stats: self.registry.group::<TcpMetric>("tcp", prefix, false),
+        })
+    }
+
+    fn tcp(&mut self, proxy: &TcpProxy, path: &str) -> Option<TcpPlan> {
+        let targets = match &proxy.cluster_specifier {
+            Some(ClusterSpecifier::Cluster(cluster)) => {
+                vec![TcpTarget {
+                    cluster: name(cluster),
+                    weight: 1,
+                }]
+            }
+            Some(ClusterSpecifier::WeightedClusters(weighted)) => weighted
+                .clusters
+                .iter()
+                .map(|entry| TcpTarget {
+                    cluster: name(&entry.name),
+                    weight: entry.weight,
+                })
+                .collect(),
+            None => Vec::new(),
+        };
+        if targets.iter().all(|target| target.weight == 0) {
+            self.problems
+                .add(path, "tcp_proxy names no cluster", "give it a cluster");
+            return None;
+        }
+        for unknown in targets
+            .iter()
+            .filter(|t| self.snapshot.find(&t.cluster).is_none())
+        {
+            self.problems.add(
+                format!("{path}.cluster"),
+                format!("the cluster '{}' is not configured", unknown.cluster),
+                "add it to static_resources.clusters, or correct the name",
+            );
+        }
+        let idle = proxy
+            .idle_timeout
+            .as_ref()
+            .and_then(duration)
+            .unwrap_or(TCP_IDLE);
+        // Zero turns the time-out off; a year is as good.
+        let idle_timeout = match idle {
+            Duration::ZERO => Duration::from_secs(365 * 24 * 3600),
+            time => time,
+        };
+        let stats = self
+            .registry
+            .group::<TcpMetric>("tcp", &proxy.stat_prefix, false);
+        Some(TcpPlan {
+            targets,
+            idle_timeout,
+            stats,
+        })
+    }
+}
+
+/// What the HTTP connection manager itself says about its connections.
+fn limits(hcm: &HttpConnectionManager) -> DownstreamLimits {
+    let mut limits = DownstreamLimits::default();
+    let options = hcm.common_http_protocol_options.as_ref();
+    let idle = options.and_then(|options| options.idle_timeout.as_ref());
+    if let Some(idle) = idle.and_then(duration) {
+        limits.idle_timeout = match idle {
+            Duration::ZERO => Duration::from_secs(365 * 24 * 3600),
+            time => time,
+        };
+    }
+    limits
+}
+
+/// The path of the first route that names a cluster.
+fn place_of(config: &RouteConfiguration, cluster: &str, path: &str) -> String {
+    use crossdock_xds::envoy_types::pb::envoy::config::route::v3::{
+        route::Action, route_action::ClusterSpecifier as Specifier,
+    };
+    for (v, host) in config.virtual_hosts.iter().enumerate() {
+        for (r, route) in host.routes.iter().enumerate() {
+            let Some(Action::Route(action)) = &route.action else {
+                continue;
+            };
+            let path = format!("{path}.virtual_hosts[{v}].routes[{r}].route");
+            match &action.cluster_specifier {
+                Some(Specifier::Cluster(name)) if name == cluster => {
+                    return format!("{path}.cluster");
+                }
+                Some(Specifier::WeightedClusters(weighted)) => {
+                    let at = weighted
+                        .clusters
+                        .iter()
+                        .position(|entry| entry.name == cluster);
+                    if let Some(at) = at {
+                        return format!("{path}.weighted_clusters.clusters[{at}].name");
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    path.to_owned()
+}

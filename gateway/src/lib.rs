@@ -1,0 +1,108 @@
+//! The gateway: command line, configuration, listeners, workers, admin endpoint.
+//!
+//! The way of a connection: [`listen`] accepts it and hands it to a worker, [`serve`] finds out
+//! its protocol, and the framework's relay serves it to its end.
+#![forbid(unsafe_code)]
+
+mod access_log;
+mod admin;
+mod args;
+mod compile;
+mod dns;
+mod listen;
+mod logging;
+mod run;
+mod serve;
+mod server;
+mod settings;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use crossdock_xds::bootstrap::{self, Options};
+
+use crate::{
+    args::{Cli, Command, Config, Mode, Serve},
+    run::{CannotStart, Gateway},
+    server::ProcessSettings,
+};
+
+/// The program: parses the command line, does what it says, and returns its exit code: 0 for
+/// success, 1 for a configuration or an address that cannot be used, 2 for a wrong command line.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        Some(Command::Validate { config }) => validate::validate(&config),
+        Some(Command::Quickstart { .. }) => ExitCode::FAILURE,
+        None if cli.serve.mode != Mode::Serve => validate::validate(&cli.serve.config),
+        None => serve_file(&cli.serve),
+    }
+}
+
+/// Serves a configuration to the end of the process.
+fn serve_file(args: &Serve) -> ExitCode {
+    let log_level = match logging::start(&args.log_level) {
+        Ok(level) => level,
+        Err(text) => return refuse(&[text]),
+    };
+    let loaded =
+        match bootstrap::load_with(args.config.config_path.as_deref(), &options(&args.config)) {
+            Ok(loaded) => loaded,
+            Err(rejected) => {
+                let lines: Vec<_> = rejected.problems.iter().map(ToString::to_string).collect();
+                return refuse(&lines);
+            }
+        };
+    for note in &loaded.notes {
+        tracing::info!("{note}");
+    }
+    for unused in &loaded.unused {
+        tracing::warn!("{unused}");
+    }
+    let settings = ProcessSettings {
+        concurrency: args.workers(),
+        drain_time: args.drain_time(),
+        log_level,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(&[format!("cannot start: {error}")]),
+    };
+    runtime.block_on(async {
+        let gateway = match Gateway::start(loaded, settings).await {
+            Ok(gateway) => gateway,
+            Err(CannotStart(lines)) => return refuse(&lines),
+        };
+        for listener in gateway.bound() {
+            tracing::info!("listener '{}' at {}", listener.name, listener.address);
+        }
+        if let Some(address) = gateway.admin_address() {
+            tracing::info!("admin endpoint at http://{address}");
+            if let Some(path) = &args.admin_address_path
+                && let Err(error) = std::fs::write(path, address.to_string())
+            {
+                return refuse(&[format!("cannot write {}: {error}", path.display())]);
+            }
+        }
+        gateway.serve().await
+    })
+}
+
+fn options(config: &Config) -> Options {
+    Options {
+        config_yaml: config.config_yaml.clone(),
+        allow_unknown_fields: config.allow_unknown_static_fields || config.allow_unknown_fields,
+    }
+}
+
+/// Tells the operator why nothing was started.
+fn refuse(lines: &[String]) -> ExitCode {
+    for line in lines {
+        eprintln!("error: {line}");
+    }
+    ExitCode::FAILURE
+}

@@ -1,0 +1,183 @@
+//! Listeners: sockets bound, connections accepted, and each handed to a worker.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use crossdock_framework::{
+    metrics,
+    protocol::LocalFuture,
+    snapshot::Ends,
+    stats::{Group, Registry, Shard},
+    worker::Worker,
+    workers::{Accepted, Serve, Workers},
+};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use tokio::{net::TcpListener, sync::watch};
+
+use crate::{
+    compile::{ListenerPlan, Serves},
+    serve::{serve_rpc, serve_tcp},
+};
+
+/// Connections that the kernel keeps for a listener that is busy.
+const BACKLOG: i32 = 1024;
+
+/// How long a listener rests when the process is out of file descriptors.
+const OUT_OF_FILES: Duration = Duration::from_millis(100);
+
+metrics! {
+    /// Metrics of a listener, `listener.<address>.…`, named as Envoy does.
+    pub(crate) enum ListenerMetric {
+        /// Connections accepted.
+        counter CxTotal = "downstream_cx_total",
+        /// Connections open.
+        gauge CxActive = "downstream_cx_active",
+        /// Connections closed at once because the listener has too many.
+        counter CxOverflow = "downstream_cx_overflow",
+        /// Sockets that could not be accepted, for instance for want of file descriptors.
+        counter CxFail = "downstream_cx_accept_fail",
+        /// Connections whose protocol stayed unknown until the time was up.
+        counter DetectTimeout = "downstream_pre_cx_timeout",
+        /// Connections whose first bytes belong to no protocol served here.
+        counter Unknown = "downstream_cx_unknown_protocol",
+        /// Connections of unknown protocols passed on as plain bytes.
+        counter Fallback = "downstream_cx_tcp_fallback",
+    }
+}
+
+/// A bound listener.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) plan: Arc<ListenerPlan>,
+    pub(crate) address: SocketAddr,
+    socket: TcpListener,
+    site: Arc<Site>,
+}
+
+/// What every connection of a listener shares.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) plan: Arc<ListenerPlan>,
+    pub(crate) stats: Arc<Group>,
+    open: AtomicUsize,
+}
+
+impl Bound {
+    /// Binds a listener; its connections wait in the kernel until [`Bound::accept`] runs.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be had; the text names it.
+    pub(crate) fn bind(plan: ListenerPlan, registry: &Registry) -> Result<Self, String> {
+        let asked = plan.address;
+        let socket = bind(asked).map_err(|error| {
+            let cure = match error.kind() {
+                io::ErrorKind::AddrInUse => "; another process has it, or give another port",
+                io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege",
+                io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
+                _ => "",
+            };
+            format!(
+                "listener '{}' cannot listen at {asked}: {error}{cure}",
+                plan.name
+            )
+        })?;
+        let address = socket.local_addr().map_err(|error| error.to_string())?;
+        let label = address.to_string().replace(':', "_");
+        let plan = Arc::new(plan);
+        let stats = registry.group::<ListenerMetric>("listener", &label, false);
+        let site = Site {
+            plan: Arc::clone(&plan),
+            stats,
+            open: AtomicUsize::new(0),
+        };
+        Ok(Self {
+            plan,
+            address,
+            socket,
+            site: Arc::new(site),
+        })
+    }
+
+    /// Accepts connections until told to stop.
+    pub(crate) async fn accept(self, workers: Arc<Workers>, mut stop: watch::Receiver<bool>) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.socket.accept() => accepted,
+                _ = stop.wait_for(|stop| *stop) => return,
+            };
+            match accepted {
+                Ok((socket, peer)) => self.hand_over(socket, peer, &workers).await,
+                Err(error) => {
+                    self.site.stats.inc(Shard(0), ListenerMetric::CxFail);
+                    tracing::warn!(listener = %self.plan.name, "cannot accept: {error}");
+                    tokio::time::sleep(OUT_OF_FILES).await;
+                }
+            }
+        }
+    }
+
+    async fn hand_over(&self, socket: tokio::net::TcpStream, peer: SocketAddr, workers: &Workers) {
+        self.site.stats.inc(Shard(0), ListenerMetric::CxTotal);
+        if self.site.open.load(Relaxed) >= self.plan.connections {
+            self.site.stats.inc(Shard(0), ListenerMetric::CxOverflow);
+            return;
+        }
+        // A peer may be gone before it is served; that is its own affair.
+        let (Ok(local), Ok(())) = (socket.local_addr(), socket.set_nodelay(true)) else {
+            return;
+        };
+        let Ok(socket) = socket.into_std() else {
+            return;
+        };
+        self.site.open.fetch_add(1, Relaxed);
+        let accepted = Accepted {
+            socket,
+            ends: Ends { peer, local },
+        };
+        workers
+            .give(accepted, Arc::clone(&self.site) as Arc<dyn Serve>)
+            .await;
+    }
+}
+
+impl Serve for Site {
+    fn serve(self: Arc<Self>, accepted: Accepted, worker: Worker) -> LocalFuture {
+        Box::pin(async move {
+            let shard = worker.shard();
+            self.stats.inc(shard, ListenerMetric::CxActive);
+            if let Ok(socket) = tokio::net::TcpStream::from_std(accepted.socket) {
+                match &self.plan.serves {
+                    Serves::Rpc(rpc) => serve_rpc(&self, rpc, socket, accepted.ends, &worker).await,
+                    Serves::Tcp(tcp) => {
+                        serve_tcp(tcp, socket, bytes::BytesMut::new(), &worker).await;
+                    }
+                }
+            }
+            self.stats.dec(shard, ListenerMetric::CxActive);
+            self.open.fetch_sub(1, Relaxed);
+        })
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // Connections of a process before this one may still linger. Not SO_REUSEPORT: a second
+    // process on the port would take half of the traffic in silence.
+    socket.set_reuse_address(true)?;
+    socket.bind(&SockAddr::from(address))?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket.into())
+}

@@ -1,0 +1,231 @@
+//! One accepted connection: which protocol it speaks, and who serves it.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use crossdock_framework::{
+    cluster::{HostIx, Pick},
+    codec::Probe,
+    protocol::{Connection, Io, Protocol},
+    snapshot::Ends,
+    tcp::{self, Ended, TcpMetric},
+    worker::Worker,
+};
+use tokio::net::TcpStream;
+
+use crate::{
+    compile::{RpcPlan, TcpPlan},
+    listen::{ListenerMetric, Site},
+};
+
+/// Bytes by which every protocol can be told: the longest fixed header, with room to spare.
+const PREFIX: usize = 64;
+
+/// Serves a connection of a listener with an HTTP connection manager.
+pub(crate) async fn serve_rpc(
+    site: &Site,
+    rpc: &RpcPlan,
+    mut socket: TcpStream,
+    ends: Ends,
+    worker: &Worker,
+) {
+    let shard = worker.shard();
+    match detect(rpc, &mut socket, worker).await {
+        Detected::Protocol(protocol, prefix) => {
+            let policy = rpc.policy;
+            let connection = Connection {
+                io: Io::Tcp(socket),
+                prefix,
+                ends,
+                policy,
+            };
+            protocol.serve(connection, worker.clone()).await;
+        }
+        Detected::Unknown { prefix, timed_out } => {
+            site.stats.inc(
+                shard,
+                match timed_out {
+                    true => ListenerMetric::DetectTimeout,
+                    false => ListenerMetric::Unknown,
+                },
+            );
+            match &rpc.fallback {
+                Some(fallback) => {
+                    site.stats.inc(shard, ListenerMetric::Fallback);
+                    serve_tcp(fallback, socket, prefix, worker).await;
+                }
+                None => tracing::debug!(
+                    listener = %site.plan.name, peer = %ends.peer,
+                    "unknown protocol, closing: it begins with {:02x?}", prefix.get(..8.min(prefix.len()))
+                ),
+            }
+        }
+        Detected::Gone => {}
+    }
+}
+
+/// What the first bytes of a connection say.
+enum Detected {
+    Protocol(Arc<dyn Protocol>, BytesMut),
+    Unknown { prefix: BytesMut, timed_out: bool },
+    Gone,
+}
+
+/// Reads until a protocol says yes, or all say no, or the time is up.
+async fn detect(rpc: &RpcPlan, socket: &mut TcpStream, worker: &Worker) -> Detected {
+    let mut prefix = BytesMut::new();
+    let found = tokio::time::timeout(rpc.detect_timeout, async {
+        loop {
+            // An idle connection holds no buffer, not even before its first byte.
+            if socket.readable().await.is_err() {
+                return Some(None);
+            }
+            let mut block = worker.take_block();
+            block.reserve(PREFIX);
+            let read = socket.try_read_buf(&mut block);
+            prefix.extend_from_slice(&block.split());
+            worker.put_block(block);
+            match read {
+                Ok(0) => return Some(None),
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
+                Err(_) => return Some(None),
+            }
+            match judge(&rpc.protocols, &prefix) {
+                (Probe::Yes, protocol) => return Some(protocol),
+                (Probe::No, _) => return None,
+                (Probe::More, _) => {}
+            }
+        }
+    })
+    .await;
+    match found {
+        Ok(Some(Some(protocol))) => Detected::Protocol(protocol, prefix),
+        Ok(Some(None)) => Detected::Gone,
+        Ok(None) => Detected::Unknown {
+            prefix,
+            timed_out: false,
+        },
+        Err(_) => Detected::Unknown {
+            prefix,
+            timed_out: true,
+        },
+    }
+}
+
+/// Asks every protocol in its order. The first yes counts; probes exclude each other, so the
+/// order only decides who is asked first.
+fn judge(protocols: &[Arc<dyn Protocol>], prefix: &[u8]) -> (Probe, Option<Arc<dyn Protocol>>) {
+    let mut undecided = false;
+    for protocol in protocols {
+        match protocol.probe(prefix) {
+            Probe::Yes => return (Probe::Yes, Some(Arc::clone(protocol))),
+            Probe::More => undecided = true,
+            Probe::No => {}
+        }
+    }
+    match undecided {
+        true => (Probe::More, None),
+        false => (Probe::No, None),
+    }
+}
+
+/// Hosts that one TCP connection is tried at.
+const CONNECT_ATTEMPTS: usize = 3;
+
+/// Relays a connection to a host of the plan's clusters. `prefix` has been read already.
+pub(crate) async fn serve_tcp(
+    plan: &TcpPlan,
+    socket: TcpStream,
+    prefix: BytesMut,
+    worker: &Worker,
+) {
+    let shard = worker.shard();
+    plan.stats.inc(shard, TcpMetric::CxTotal);
+    plan.stats.inc(shard, TcpMetric::CxActive);
+    let served = match connect(plan, worker).await {
+        Some(connected) => {
+            let received = prefix.len();
+            let (moved, ended) =
+                tcp::relay(socket, connected.socket, prefix, plan.idle_timeout, worker).await;
+            plan.stats
+                .add(shard, TcpMetric::Rx, moved.received.max(received as u64));
+            plan.stats.add(shard, TcpMetric::Tx, moved.sent);
+            connected.host.end();
+            ended
+        }
+        None => {
+            plan.stats.inc(shard, TcpMetric::CxNoRoute);
+            Ended::Broken
+        }
+    };
+    if served == Ended::Idle {
+        plan.stats.inc(shard, TcpMetric::IdleTimeout);
+    }
+    plan.stats.dec(shard, TcpMetric::CxActive);
+}
+
+struct Connected {
+    socket: TcpStream,
+    host: Arc<crossdock_framework::cluster::HostState>,
+}
+
+async fn connect(plan: &TcpPlan, worker: &Worker) -> Option<Connected> {
+    let snapshot = worker.snapshot();
+    let cluster = Arc::clone(snapshot.cluster(snapshot.find(draw(plan, worker.random())?)?)?);
+    let mut tried: Vec<HostIx> = Vec::with_capacity(CONNECT_ATTEMPTS);
+    while tried.len() < CONNECT_ATTEMPTS {
+        let now_ms = worker.tick().ms();
+        let pick = Pick {
+            hash: None,
+            random: worker.random(),
+            now_ms,
+            tried: &tried,
+        };
+        let ix = cluster
+            .balancer
+            .pick(&cluster.hosts, &pick)
+            .filter(|ix| !tried.contains(ix))?;
+        let host = cluster.hosts.get(ix)?;
+        let opening = TcpStream::connect(host.address);
+        match tokio::time::timeout(cluster.connect_timeout, opening).await {
+            Ok(Ok(socket)) => {
+                let _ = socket.set_nodelay(true);
+                host.state.begin();
+                return Some(Connected {
+                    socket,
+                    host: Arc::clone(&host.state),
+                });
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(cluster = %cluster.name, "cannot connect to {}: {error}", host.address);
+            }
+            Err(_) => {
+                tracing::debug!(cluster = %cluster.name, "{} does not accept", host.address);
+            }
+        }
+        host.state.avoid_until(now_ms + REFUSED.as_millis() as u64);
+        tried.push(ix);
+    }
+    None
+}
+
+/// For how long other hosts are preferred after one refused a connection.
+const REFUSED: Duration = Duration::from_millis(500);
+
+/// The cluster that `random` falls upon.
+fn draw(plan: &TcpPlan, random: u64) -> Option<&str> {
+    let total: u64 = plan
+        .targets
+        .iter()
+        .map(|target| u64::from(target.weight))
+        .sum();
+    let mut left = random.checked_rem(total)?;
+    for target in &plan.targets {
+        match left.checked_sub(u64::from(target.weight)) {
+            Some(rest) => left = rest,
+            None => return Some(&target.cluster),
+        }
+    }
+    None
+}
