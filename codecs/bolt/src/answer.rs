@@ -5,7 +5,7 @@
 //!
 //! | cause | told as | SOFARPC throws | raw Bolt throws |
 //! |---|---|---|---|
-//! | no route, no cluster | error `RPC-020100010: text`, a provider's words for an unknown service | `SofaRpcException` (199) with the text | `InvokeServerException` with the text |
+//! | no route, no cluster | error `RPC-020100010: text`, a provider's words for an unknown service | `SofaRpcException` (199) with the text | `InvokeServerException`, the text in its cause |
 //! | no host | error `RPC-020060001: text`, the client's own words for a service without address | (199) with the text | as above |
 //! | denied, cannot edit, draining, direct response, fault | error with the text | (199) with the text | as above |
 //! | overload, rate limited | status 4 | (100) | `InvokeServerBusyException` |

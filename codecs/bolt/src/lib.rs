@@ -96,3 +96,8 @@ impl Codec for Bolt {
         true
     }
 }
+
+/// Whether the checksum of a whole frame is right, or it has none.
+pub fn checksum_holds(frame: &Frame<Head>) -> bool {
+    decode::checksum_holds(&frame.head, &frame.bytes)
+}
