@@ -481,7 +481,8 @@ impl<C: Codec> Relay<C> {
 impl<C: Codec> Relay<C> {
     /// A connection is open: the calls that wait for it leave.
     pub(super) fn connected(&self, up: &Rc<Up<C>>) {
-        for key in self.calls.borrow().keys_where(|call| call.is_on(up)) {
+        let waiting = self.calls.borrow().keys_where(|call| call.is_on(up));
+        for key in waiting {
             match self.send_waiting(key, up) {
                 Ok(Attempt::Sent | Attempt::Waits) => {}
                 Ok(Attempt::OnewaySent) => self.settle(key, End::Sent),
