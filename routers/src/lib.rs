@@ -5,6 +5,7 @@
 //! clock, or knows a protocol.
 #![forbid(unsafe_code)]
 
+mod balance;
 mod changes;
 pub mod format;
 mod hash;
@@ -14,6 +15,7 @@ mod table;
 #[cfg(test)]
 mod testing;
 
+pub use balance::{BalancerConfig, HashFunction, LoadBalancer, Policy};
 pub use hash::hash;
 pub use problem::Problem;
 pub use table::{Origin, RouteTable};
