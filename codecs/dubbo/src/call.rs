@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use crate::{
     body::{Malformed, Values},
     head::Serialization,
+    plain::{self, Name},
 };
 
 const NO_NAME: Malformed = Malformed::Dubbo("a call has no interface or no method");
@@ -18,14 +19,14 @@ const DESCRIPTORS: Malformed = Malformed::Dubbo("the parameter descriptors are m
 #[derive(Clone, Debug)]
 pub(crate) struct Call<'f> {
     /// Version of the Dubbo protocol: `2.0.2` from every modern Java.
-    pub(crate) protocol: Option<Cow<'f, str>>,
-    pub(crate) interface: Cow<'f, str>,
+    pub(crate) protocol: Option<Name<'f>>,
+    pub(crate) interface: Name<'f>,
     /// Version of the service.
-    pub(crate) version: Option<Cow<'f, str>>,
+    pub(crate) version: Option<Name<'f>>,
     /// The method as it is called: `$invoke` for a generic call.
-    pub(crate) method: Cow<'f, str>,
+    pub(crate) method: Name<'f>,
     /// The method that a generic call names in its first argument.
-    pub(crate) generic: Option<Cow<'f, str>>,
+    pub(crate) generic: Option<Name<'f>>,
     /// Where in the body the next value stands.
     rest: usize,
 }
@@ -36,32 +37,46 @@ impl<'f> Call<'f> {
         serialization: Serialization,
         body: &'f [u8],
     ) -> Option<Result<Self, Malformed>> {
-        let values = Values::at(serialization, body, 0)?;
-        Some(Self::read_from(values))
+        let call = match plain::strings(serialization, body) {
+            Some(strings) => Self::of(
+                strings.texts.map(|text| text.map(Name::Ascii)),
+                strings.rest,
+            ),
+            None => Self::walk(Values::at(serialization, body, 0)?),
+        };
+        let with_generic = |mut call: Self| {
+            if matches!(call.method.octets(), b"$invoke" | b"$invokeAsync") {
+                call.generic = Values::at(serialization, body, call.rest).and_then(generic_method);
+            }
+            call
+        };
+        Some(call.map(with_generic))
     }
 
-    fn read_from(mut values: Values<'f>) -> Result<Self, Malformed> {
-        let protocol = values.text()?;
-        let interface = values.text()?.ok_or(NO_NAME)?;
-        let version = values.text()?;
-        let method = values.text()?.ok_or(NO_NAME)?;
-        let rest = values.pos();
-        let generic = match method.as_ref() {
-            "$invoke" | "$invokeAsync" => generic_method(values),
-            _ => None,
-        };
-        Ok(Self {
-            protocol,
-            interface,
-            version,
-            method,
-            generic,
-            rest,
-        })
+    fn walk(mut values: Values<'f>) -> Result<Self, Malformed> {
+        let mut texts = [None, None, None, None];
+        for text in &mut texts {
+            *text = values.text()?.map(Name::Text);
+        }
+        Self::of(texts, values.pos())
+    }
+
+    fn of(texts: [Option<Name<'f>>; 4], rest: usize) -> Result<Self, Malformed> {
+        match texts {
+            [protocol, Some(interface), version, Some(method)] => Ok(Self {
+                protocol,
+                interface,
+                version,
+                method,
+                generic: None,
+                rest,
+            }),
+            _ => Err(NO_NAME),
+        }
     }
 
     /// The method that is really called.
-    pub(crate) fn real_method(&self) -> &Cow<'f, str> {
+    pub(crate) fn real_method(&self) -> &Name<'f> {
         self.generic.as_ref().unwrap_or(&self.method)
     }
 
@@ -71,25 +86,53 @@ impl<'f> Call<'f> {
         serialization: Serialization,
         body: &'f [u8],
     ) -> Option<Result<(Cow<'f, str>, Values<'f>), Malformed>> {
-        let values = Values::at(serialization, body, self.rest)?;
-        Some(past_arguments(values))
+        let mut values = Values::at(serialization, body, self.rest)?;
+        let passed = pass_arguments(&mut values);
+        Some(passed.map(|text| (text, values)))
     }
+
+    /// Where in the body the attachments begin; `None` when what stands in front of them cannot be
+    /// read.
+    pub(crate) fn attachments_at(
+        &self,
+        serialization: Serialization,
+        body: &'f [u8],
+    ) -> Option<usize> {
+        let arguments = body.get(self.rest..)?;
+        if serialization == Serialization::HESSIAN2
+            && let Some(behind) = behind_plain_arguments(arguments)
+        {
+            return Some(body.len() - behind.len());
+        }
+        let mut values = Values::at(serialization, body, self.rest)?;
+        pass_arguments(&mut values).ok()?;
+        Some(values.pos())
+    }
+}
+
+/// What stands behind the descriptors and the arguments, when all of them are scalars.
+fn behind_plain_arguments(arguments: &[u8]) -> Option<&[u8]> {
+    let (descriptors, mut rest) = plain::hessian_text(arguments)?;
+    for _ in 0..count(descriptors.octets())? {
+        rest = plain::skip_scalar(rest)?;
+    }
+    Some(rest)
 }
 
 /// The first argument of a generic call.
-fn generic_method(mut values: Values<'_>) -> Option<Cow<'_, str>> {
+fn generic_method(mut values: Values<'_>) -> Option<Name<'_>> {
     match descriptors(&mut values).ok()? {
         (_, 0) => None,
-        _ => values.text().ok()?,
+        _ => values.text().ok()?.map(Name::Text),
     }
 }
 
-fn past_arguments<'f>(mut values: Values<'f>) -> Result<(Cow<'f, str>, Values<'f>), Malformed> {
-    let (text, count) = descriptors(&mut values)?;
+fn pass_arguments<'f>(values: &mut Values<'f>) -> Result<Cow<'f, str>, Malformed> {
+    let (text, count) = descriptors(values)?;
     for _ in 0..count {
         values.skip()?;
     }
-    Ok((text, values))
+    Ok(text)
 }
 
 /// The parameter descriptors and how many arguments follow.
@@ -103,13 +146,13 @@ fn descriptors<'f>(values: &mut Values<'f>) -> Result<(Cow<'f, str>, usize), Mal
         return Ok((Cow::Borrowed(""), count));
     }
     let text = values.text()?.unwrap_or_default();
-    let count = count(&text).ok_or(DESCRIPTORS)?;
+    let count = count(text.as_bytes()).ok_or(DESCRIPTORS)?;
     Ok((text, count))
 }
 
 /// How many parameters JVM descriptors such as `I[JLjava/lang/String;` describe.
-fn count(descriptors: &str) -> Option<usize> {
-    let mut rest = descriptors.as_bytes();
+fn count(descriptors: &[u8]) -> Option<usize> {
+    let mut rest = descriptors;
     let mut count = 0;
     while let Some((&first, after)) = rest.split_first() {
         rest = after;
@@ -124,7 +167,7 @@ fn count(descriptors: &str) -> Option<usize> {
         }
         count += 1;
     }
-    (!descriptors.ends_with('[')).then_some(count)
+    (!descriptors.ends_with(b"[")).then_some(count)
 }
 
 #[cfg(test)]
@@ -143,7 +186,7 @@ mod tests {
             ("X", None),
             ("I[", None),
         ] {
-            assert_eq!(count(text), expected, "{text}");
+            assert_eq!(count(text.as_bytes()), expected, "{text}");
         }
     }
 }

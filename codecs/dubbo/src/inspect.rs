@@ -12,6 +12,7 @@ use crate::{
     body::{Malformed, Values},
     call::Call,
     head::{HEADER_LEN, Head, status},
+    plain::Name,
     reply::BodyFlag,
     view::View,
 };
@@ -100,11 +101,12 @@ impl Inspection {
         let Some(call) = Call::read(head.serialization(), body).transpose()? else {
             return Ok(None);
         };
-        self.protocol_version = call.protocol.as_deref().map(Into::into);
-        self.service = Some(call.interface.to_string());
-        self.method = Some(call.method.to_string());
-        self.generic_method = call.generic.as_deref().map(Into::into);
-        self.version = call.version.as_deref().map(Into::into);
+        let text = |name: &Name<'_>| name.as_str().to_owned();
+        self.protocol_version = call.protocol.as_ref().map(text);
+        self.service = Some(text(&call.interface));
+        self.method = Some(text(&call.method));
+        self.generic_method = call.generic.as_ref().map(text);
+        self.version = call.version.as_ref().map(text);
         let Some((descriptors, behind)) =
             call.attachments(head.serialization(), body).transpose()?
         else {

@@ -29,6 +29,7 @@ mod inspect;
 mod jsonb;
 mod patches;
 mod path;
+mod plain;
 mod reply;
 mod view;
 

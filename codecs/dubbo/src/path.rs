@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::plain::Name;
+
 /// Paths up to this many octets are kept in place. Java's own limit of a class name is 65 535;
 /// names longer than this have not been seen.
 const INLINE: usize = 256;
@@ -17,13 +19,16 @@ pub(crate) enum Path {
 }
 
 impl Path {
-    pub(crate) fn new(interface: &str, method: &str) -> Self {
+    pub(crate) fn new(interface: &Name<'_>, method: &Name<'_>) -> Self {
         let mut octets = [0; INLINE];
         let mut len = 0;
-        for part in ["/", interface, "/", method] {
+        for part in [b"/", interface.octets(), b"/", method.octets()] {
             match octets.get_mut(len..len + part.len()) {
-                Some(slot) => slot.copy_from_slice(part.as_bytes()),
-                None => return Self::Heap(["/", interface, "/", method].concat().into()),
+                Some(slot) => slot.copy_from_slice(part),
+                None => {
+                    let path = format!("/{}/{}", interface.as_str(), method.as_str());
+                    return Self::Heap(path.into());
+                }
             }
             len += part.len();
         }
@@ -56,7 +61,10 @@ mod tests {
     fn long_paths_leave_the_inline_buffer() {
         for length in [0, 1, INLINE - 6, INLINE - 5, INLINE] {
             let interface = "i".repeat(length);
-            let path = Path::new(&interface, "any");
+            let path = Path::new(
+                &Name::Text(interface.as_str().into()),
+                &Name::Text("any".into()),
+            );
             assert_eq!(path.as_str(), format!("/{interface}/any"));
             assert_eq!(matches!(path, Path::Inline { .. }), length + 5 <= INLINE);
         }

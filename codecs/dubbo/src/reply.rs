@@ -9,6 +9,7 @@ use crossdock_framework::status::Class;
 use crate::{
     body::{Malformed, Values},
     head::{Head, Serialization, status},
+    plain,
 };
 
 const UNKNOWN_FLAG: Malformed = Malformed::Dubbo("a response has an unknown body flag");
@@ -78,6 +79,22 @@ fn past_value(mut values: Values<'_>) -> Result<Option<Values<'_>>, Malformed> {
         values.skip()?;
     }
     Ok(flag.has_attachments().then_some(values))
+}
+
+/// Where in the body the attachments begin; `None` when there are none or what stands in front of
+/// them cannot be read.
+pub(crate) fn attachments_at(head: Head, body: &[u8]) -> Option<usize> {
+    if (head.serialization(), head.status()) == (Serialization::HESSIAN2, status::OK) {
+        let behind = match body {
+            [0x93 | 0x94, value @ ..] => plain::skip_scalar(value),
+            [0x95, behind @ ..] => Some(behind),
+            _ => None,
+        };
+        if let Some(behind) = behind {
+            return Some(body.len() - behind.len());
+        }
+    }
+    Some(attachments(head, body)?.ok()?.pos())
 }
 
 /// How the call ended.

@@ -13,6 +13,7 @@ use crate::{
     call::Call,
     head::{HEADER_LEN, Head, Serialization},
     path::Path,
+    plain::{self, Found},
     reply,
 };
 
@@ -38,6 +39,9 @@ pub struct View<'f> {
     body: &'f [u8],
     call: OnceCell<Option<Call<'f>>>,
     path: OnceCell<Option<Path>>,
+    /// Where in the body the attachments begin.
+    attachments_at: OnceCell<Option<usize>>,
+    /// The walker at the attachments, for those that are not plain.
     attachments: OnceCell<Option<Values<'f>>>,
 }
 
@@ -48,6 +52,7 @@ impl<'f> View<'f> {
             body: frame.bytes.get(HEADER_LEN..).unwrap_or_default(),
             call: OnceCell::new(),
             path: OnceCell::new(),
+            attachments_at: OnceCell::new(),
             attachments: OnceCell::new(),
         }
     }
@@ -84,8 +89,26 @@ impl<'f> View<'f> {
         self.attachments.get_or_init(find).clone()
     }
 
+    fn attachments_at(&self) -> Option<usize> {
+        let find = || match self.head.kind() {
+            Kind::Response => reply::attachments_at(self.head, self.body),
+            _ => self.call()?.attachments_at(self.serialization(), self.body),
+        };
+        *self.attachments_at.get_or_init(find)
+    }
+
     /// The attachment of this name, the last if there are several.
     fn attachment(&self, name: &str) -> Option<Cow<'f, str>> {
+        let map = self.body.get(self.attachments_at()?..)?;
+        match plain::find(self.serialization(), map, name) {
+            Found::Value(value) => Some(Cow::Borrowed(value.as_str())),
+            Found::Absent => None,
+            Found::Unknown => self.walked_attachment(name),
+        }
+    }
+
+    #[cold]
+    fn walked_attachment(&self, name: &str) -> Option<Cow<'f, str>> {
         let mut values = self.attachments()?;
         let mut entries = values.map().ok()??;
         let mut found = None;
@@ -108,7 +131,7 @@ impl<'f> View<'f> {
     }
 
     fn version(&self) -> Option<&str> {
-        let version = self.call()?.version.as_deref()?;
+        let version = self.call()?.version.as_ref()?.as_str();
         (!matches!(version, "" | "0.0.0")).then_some(version)
     }
 }
@@ -116,7 +139,7 @@ impl<'f> View<'f> {
 impl RoutingView for View<'_> {
     fn get(&self, key: Key<'_>) -> Option<Cow<'_, str>> {
         match key {
-            Key::Authority => Some(Cow::Borrowed(&self.call()?.interface)),
+            Key::Authority => Some(Cow::Borrowed(self.call()?.interface.as_str())),
             Key::Path => self.path().map(Cow::Borrowed),
             Key::HttpMethod => self.head.is_request().then_some(Cow::Borrowed("POST")),
             Key::Scheme => self.head.is_request().then_some(Cow::Borrowed("http")),
@@ -125,7 +148,7 @@ impl RoutingView for View<'_> {
     }
 
     fn method(&self) -> Option<Cow<'_, str>> {
-        Some(Cow::Borrowed(self.call()?.real_method()))
+        Some(Cow::Borrowed(self.call()?.real_method().as_str()))
     }
 
     fn timeout(&self) -> Option<Duration> {
