@@ -26,7 +26,7 @@ pub use answers::{every_request_can_be_answered, heartbeats_are_answered};
 pub use cut::{Cut, cut_all, cut_one};
 pub use edits::{edits_spare_the_payload, edits_without_effect_change_nothing};
 pub use framing::{frames_follow_each_other, split_anywhere, truncation_waits};
-pub use hostile::{mutations_do_no_harm, oversized_is_refused_early, poke};
+pub use hostile::{any_input_is_harmless, mutations_do_no_harm, oversized_is_refused_early, poke};
 pub use ids::{encoding_is_the_identity, only_the_id_changes};
 pub use probes::{ProbeFn, probes_exclude_each_other};
 pub use views::views_agree;

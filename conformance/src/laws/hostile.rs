@@ -10,7 +10,7 @@ use crossdock_framework::{
     view::{Key, RoutingView},
 };
 
-use super::{Case, Law, answers::answers, cut::told};
+use super::{Broken, Case, Law, answers::answers, cut::told};
 use crate::vectors::Vector;
 
 /// What a read buffer may hold beyond what was put into it: allocators round up.
@@ -109,35 +109,99 @@ fn set(stream: &mut [u8], at: usize, to: u8) {
 }
 
 fn harmless<C: Codec>(case: &Case<'_>, stream: Vec<u8>) -> Law {
+    any_input_is_harmless::<C>(&stream).map_err(|broken| Broken {
+        what: format!("{}: {stream:02x?}", broken.what),
+        ..case.broken("")
+    })
+}
+
+/// What became of a stream that may be anything.
+#[derive(Debug, PartialEq, Eq)]
+struct Read {
+    /// The bytes of each frame, and whether it is damaged.
+    frames: Vec<(Bytes, bool)>,
+    end: End,
+}
+
+/// Why no more frames came.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Waiting,
+    Oversized(u64),
+    Lost(String),
+}
+
+/// Whatever the bytes are, and whether they come at once or one by one: the same frames come out,
+/// no more than went in, and then a wait or an error; no question about them panics, and writing
+/// a sound one gives its bytes again. For fuzz targets.
+///
+/// # Errors
+/// What went wrong; the vector's name is empty.
+pub fn any_input_is_harmless<C: Codec>(octets: &[u8]) -> Law {
+    let vector = Vector::new("", Bytes::copy_from_slice(octets));
+    let case = Case {
+        law: "any_input_is_harmless",
+        vector: &vector,
+    };
+    let whole = read::<C>(&case, octets.len().max(1))?;
+    let single = read::<C>(&case, 1)?;
+    case.check(whole == single, || {
+        format!("{whole:?}, byte by byte {single:?}")
+    })
+}
+
+fn read<C: Codec>(case: &Case<'_>, piece: usize) -> Result<Read, Broken> {
     let limits = FrameLimits { frame: 64 * 1024 };
-    let (len, mut codec) = (stream.len(), C::default());
-    let mut buf = BytesMut::from(&stream[..]);
-    loop {
-        let before = buf.len();
-        let decoded = codec.decode(&mut buf, &limits);
-        case.check(buf.capacity() <= len + SLACK, || {
-            format!(
-                "{} bytes of buffer for {len}: {stream:02x?}",
-                buf.capacity()
-            )
-        })?;
-        let frame = match decoded {
-            Ok(Decoded::Frame(frame) | Decoded::Damaged { frame, .. }) => frame,
-            Ok(Decoded::Oversized { frame, .. }) => {
-                poke::<C>(&frame);
-                return Ok(());
+    let (len, mut codec) = (case.vector.bytes.len(), C::default());
+    let mut buf = BytesMut::with_capacity(len);
+    let mut frames = Vec::new();
+    for piece in case.vector.bytes.chunks(piece) {
+        buf.extend_from_slice(piece);
+        loop {
+            let before = buf.len();
+            let decoded = codec.decode(&mut buf, &limits);
+            let capacity = buf.capacity();
+            case.check(capacity <= len + SLACK, || {
+                format!("a buffer of {capacity}")
+            })?;
+            let (frame, damaged) = match decoded {
+                Ok(Decoded::Frame(frame)) => (frame, false),
+                Ok(Decoded::Damaged { frame, .. }) => (frame, true),
+                Ok(Decoded::Oversized { frame, rest }) => {
+                    poke::<C>(&frame);
+                    let end = End::Oversized(rest);
+                    return Ok(Read { frames, end });
+                }
+                Ok(Decoded::More(missing)) => {
+                    case.check(missing > 0, || "waits for nothing".to_owned())?;
+                    break;
+                }
+                Err(error) => {
+                    let end = End::Lost(error.to_string());
+                    return Ok(Read { frames, end });
+                }
+            };
+            let taken = before - buf.len();
+            case.check(taken > 0 && frame.bytes.len() <= taken, || {
+                format!("{taken} bytes gave {}", frame.bytes.len())
+            })?;
+            poke::<C>(&frame);
+            if !damaged {
+                same_again::<C>(case, &frame)?;
             }
-            Ok(Decoded::More(missing)) => {
-                return case.check(missing > 0, || format!("waits for nothing: {stream:02x?}"));
-            }
-            Err(_) => return Ok(()),
-        };
-        let taken = before - buf.len();
-        case.check(taken > 0 && frame.bytes.len() <= taken, || {
-            format!("{taken} bytes gave {}: {stream:02x?}", frame.bytes.len())
-        })?;
-        poke::<C>(&frame);
+            frames.push((frame.bytes, damaged));
+        }
     }
+    let end = End::Waiting;
+    Ok(Read { frames, end })
+}
+
+fn same_again<C: Codec>(case: &Case<'_>, frame: &Frame<C::Head>) -> Law {
+    let mut out = Out::default();
+    let id = frame.head.id();
+    let done = C::default().encode(frame, id, &Edits::none(), &mut out);
+    let same = done.is_ok() && out.to_vec() == frame.bytes;
+    case.check(same, || "a frame is written as other bytes".to_owned())
 }
 
 /// Asks a codec everything about a frame and has it written in every way, for the panics that it

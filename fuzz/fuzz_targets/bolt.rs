@@ -1,0 +1,4 @@
+//! The body of this target is [`crossdock_fuzz::codec::bolt`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| crossdock_fuzz::codec::bolt(octets));
