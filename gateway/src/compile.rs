@@ -3,7 +3,6 @@
 //! Every problem is collected before any is reported, and nothing is bound or started before the
 //! whole configuration has compiled: a wrong file never starts half.
 
-mod balancer_stub;
 mod clusters;
 mod listeners;
 
@@ -60,8 +59,8 @@ pub(crate) fn compile(loaded: &Loaded, registry: &Registry) -> Result<Plan, Vec<
         .static_resources
         .clone()
         .unwrap_or_default();
-    let clusters = clusters::compile(&resources.clusters, &settings, registry, &mut problems);
-    let built = clusters.iter().map(ClusterPlan::build).collect();
+    let mut clusters = clusters::compile(&resources.clusters, &settings, registry, &mut problems);
+    let built = clusters.iter_mut().map(ClusterPlan::build).collect();
     let mut snapshot = Snapshot::new(built);
     let listeners = {
         let mut compiler = listeners::Compiler {

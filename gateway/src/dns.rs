@@ -101,7 +101,7 @@ impl Resolver {
         self.publish(hosts);
     }
 
-    fn publish(&self, hosts: Vec<Host>) {
+    fn publish(&mut self, hosts: Vec<Host>) {
         let _one_at_a_time = self
             .publishing
             .lock()
@@ -121,7 +121,7 @@ impl Resolver {
         }
         let mut clusters: Vec<Arc<Cluster>> = now.clusters().to_vec();
         if let Some(cluster) = clusters.get_mut(self.ix) {
-            *cluster = self.plan.with_hosts(hosts, Some(previous));
+            *cluster = self.plan.with_hosts(hosts);
             tracing::info!(cluster = %cluster.name, hosts = cluster.hosts.len(), "resolved");
         }
         // The clusters keep their order, so the links of every policy still hold.

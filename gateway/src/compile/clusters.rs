@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
 
-use super::balancer_stub::BalancerConfig;
+use crossdock_routers::{BalancerConfig, LoadBalancer};
 use crossdock_framework::{
     cluster::{Breakers, Cluster, ClusterMetric, ClusterSettings, Host, HostSet, HostState},
     stats::{Group, Registry},
@@ -35,6 +35,8 @@ pub(crate) struct ClusterPlan {
     /// How often names are looked up again.
     pub(crate) refresh: Duration,
     balancer: BalancerConfig,
+    /// The balancer that was built last; its table is kept while its hosts stay the same.
+    built: Option<Arc<LoadBalancer>>,
     connect_timeout: Duration,
     breakers: Arc<[Breakers; 2]>,
     settings: ClusterSettings,
@@ -68,27 +70,22 @@ impl ClusterPlan {
     }
 
     /// The cluster with the hosts whose addresses are configured.
-    pub(crate) fn build(&self) -> Arc<Cluster> {
+    pub(crate) fn build(&mut self) -> Arc<Cluster> {
         let known = self.hosts.iter().filter_map(|plan| match &plan.target {
             DnsTarget::Address(address, state) => {
                 Some(plan.host(*address, None, Arc::clone(state)))
             }
             DnsTarget::Name(..) => None,
         });
-        self.with_hosts(known.collect(), None)
+        let known = known.collect();
+        self.with_hosts(known)
     }
 
-    /// The cluster with these hosts. A balancer's tables are kept from `previous` where the hosts
-    /// on them are the same.
-    pub(crate) fn with_hosts(
-        &self,
-        hosts: Vec<Host>,
-        previous: Option<&Arc<Cluster>>,
-    ) -> Arc<Cluster> {
+    /// The cluster with these hosts.
+    pub(crate) fn with_hosts(&mut self, hosts: Vec<Host>) -> Arc<Cluster> {
         let hosts = Arc::new(HostSet::new(hosts));
-        let balancer = self
-            .balancer
-            .build(&hosts, previous.map(|cluster| &cluster.balancer));
+        let balancer = LoadBalancer::build(self.built.as_deref(), &hosts, &self.balancer);
+        self.built = Some(Arc::clone(&balancer));
         Arc::new(Cluster {
             name: Arc::clone(&self.name),
             hosts,
@@ -174,6 +171,7 @@ fn compile_one(
             .unwrap_or(Duration::from_secs(5))
             .max(Duration::from_millis(1)),
         balancer: balancer?,
+        built: None,
         connect_timeout: connect_timeout(cluster, path, problems),
         breakers: breakers(cluster),
         settings,
