@@ -14,13 +14,12 @@ use protox::{
     file::{File, FileResolver, GoogleFileResolver},
 };
 
-/// Not compiled: the package `envoy.extensions.config` hides `envoy.config` from everything in
-/// `envoy.extensions` (see [`compile`]), and a validator of CDS updates is nobody's need here.
-const LEFT_OUT: &str = "envoy/extensions/config/";
+/// The package that hides `envoy.config` from everything in `envoy.extensions` that comes after
+/// it: compiled last.
+const LAST: &str = "envoy/extensions/config/";
 
-/// What cannot be compiled because it hides a package from itself; a type of these files is
-/// reported as unknown where a configuration names it.
-const KNOWN_BAD: &[&str] = &["envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster.proto"];
+/// A file that imports `envoy.extensions.clusters.common` and means `envoy.extensions.common`.
+const HIDES_FROM_ITSELF: &str = "envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster.proto";
 
 /// Messages of the xDS API that the crate does not ship: JSON with the name of a type.
 const TYPED_STRUCTS: [(&str, &str); 2] = [
@@ -42,14 +41,13 @@ fn typed_struct(package: &str) -> String {
 /// one compiler is tried again in a fresh one, with fewer files around it, until all are through.
 ///
 /// # Errors
-/// When a file outside [`KNOWN_BAD`] cannot be compiled, or the folder cannot be read.
+/// When a file cannot be compiled, or the folder cannot be read.
 pub(crate) fn compile(protos: &Path) -> Result<DescriptorPool, String> {
     let resolver = Resolver::new(roots(protos).map_err(|e| format!("{}: {e}", protos.display()))?);
     let api = protos.join("data-plane-api");
     let mut left = Vec::new();
     list(&api.join("envoy"), &api, &mut left).map_err(|e| format!("{}: {e}", api.display()))?;
-    left.retain(|name| !name.starts_with(LEFT_OUT));
-    left.sort();
+    left.sort_by_key(|name| (name.starts_with(LAST), name.clone()));
     left.extend(TYPED_STRUCTS.map(|(name, _)| name.to_owned()));
     let mut pool = DescriptorPool::new();
     loop {
@@ -65,7 +63,6 @@ pub(crate) fn compile(protos: &Path) -> Result<DescriptorPool, String> {
         pool.decode_file_descriptor_set(compiler.encode_file_descriptor_set().as_slice())
             .map_err(|cause| format!("merging the descriptors: {cause}"))?;
         if failed.len() == before {
-            failed.retain(|(name, _)| !KNOWN_BAD.contains(&name.as_str()));
             return match failed.first() {
                 None => Ok(pool),
                 Some((name, cause)) => Err(format!("{name}: {cause}")),
@@ -142,6 +139,17 @@ impl FileResolver for Resolver {
         let mut descriptor = File::open(name, &path)?.file_descriptor_proto().clone();
         // Comments and positions in the .proto file are two thirds of its descriptor.
         descriptor.source_code_info = None;
+        if name == HIDES_FROM_ITSELF {
+            let fields = descriptor
+                .message_type
+                .iter_mut()
+                .flat_map(|message| &mut message.field);
+            for type_name in fields.filter_map(|field| field.type_name.as_mut()) {
+                if type_name.starts_with("common.") {
+                    type_name.insert_str(0, ".envoy.extensions.");
+                }
+            }
+        }
         let file = File::from_file_descriptor_proto(descriptor);
         self.parsed
             .borrow_mut()

@@ -1,6 +1,6 @@
 //! A bootstrap file, read.
 
-use std::{fs::File, io::Read as _, path::Path, rc::Rc};
+use std::{collections::BTreeMap, fs::File, io::Read as _, path::Path, rc::Rc};
 
 use envoy_types::pb::envoy::config::bootstrap::v3::Bootstrap;
 use prost::Message as _;
@@ -8,9 +8,12 @@ use prost_reflect::DynamicMessage;
 
 use crate::{
     coverage, descriptors,
-    mapping::{self, Findings, Mapper},
+    findings::Findings,
+    mapping::{self, Mapper},
     positions::{Id, Positions},
     problem::{Note, Position, Problem, Rejected, Unused},
+    rules,
+    runtime::{self, Setting},
     tree::{self, MAX_FILE_BYTES, Malformed, Node},
 };
 
@@ -54,6 +57,11 @@ impl Loaded {
             reason: reason.into(),
             cure: cure.into(),
         }
+    }
+    /// The values of all static runtime layers by key, among them Crossdock's own (`crossdock.*`).
+    #[must_use]
+    pub fn settings(&self) -> BTreeMap<String, Setting> {
+        runtime::settings(&self.bootstrap)
     }
 }
 
@@ -254,7 +262,7 @@ fn read(sources: &[Source<'_>], options: &Options) -> Result<Loaded, Rejected> {
             (Some(mut base), Some(over)) => {
                 // What protobuf reads twice it merges; so this is a merge.
                 if base.merge(over.encode_to_vec().as_slice()).is_err() {
-                    findings.problems.push(too_deep(&positions));
+                    findings.problem(too_deep(&positions));
                 }
                 Some(base)
             }
@@ -267,38 +275,58 @@ fn read(sources: &[Source<'_>], options: &Options) -> Result<Loaded, Rejected> {
 fn finish(
     merged: Option<DynamicMessage>,
     positions: Positions,
-    findings: Findings,
+    mut findings: Findings,
 ) -> Result<Loaded, Rejected> {
-    let Findings {
-        mut problems,
-        mut unused,
-        notes,
-    } = findings;
-    let readable = problems.is_empty();
+    let readable = findings.problems.is_empty();
     let mut bootstrap = None;
     if let Some(message) = &merged {
-        coverage::judge(message, &positions, &mut problems, &mut unused);
+        rules::check(message, &positions, &mut findings);
+        coverage::judge(message, &positions, &mut findings);
         match Bootstrap::decode(message.encode_to_vec().as_slice()) {
             Ok(typed) => bootstrap = Some(typed),
-            Err(_) => problems.push(too_deep(&positions)),
+            Err(_) => findings.problem(too_deep(&positions)),
         }
     }
-    problems.sort();
-    unused.sort();
-    let loaded = bootstrap.filter(|_| readable).map(|bootstrap| Loaded {
-        bootstrap,
-        positions,
-        unused: unused.clone(),
-        notes,
-    });
-    match loaded {
-        Some(loaded) if problems.is_empty() => Ok(loaded),
-        refused => Err(Rejected {
-            problems,
-            unused,
-            refused: refused.map(Box::new),
-        }),
+    for path in bootstrap
+        .as_ref()
+        .map(runtime::impossible)
+        .unwrap_or_default()
+    {
+        findings.problem(Problem {
+            at: positions.locate(&path),
+            path,
+            reason: "a runtime value is a text, a number or a truth value".into(),
+            cure: "write a list as a text with commas".into(),
+        });
     }
+    findings.sort();
+    let Findings {
+        problems,
+        unused,
+        notes,
+    } = findings;
+    let bootstrap = bootstrap.filter(|_| readable);
+    if let (Some(bootstrap), true) = (&bootstrap, problems.is_empty()) {
+        return Ok(Loaded {
+            bootstrap: bootstrap.clone(),
+            positions,
+            unused,
+            notes,
+        });
+    }
+    let refused = bootstrap.map(|bootstrap| {
+        Box::new(Loaded {
+            bootstrap,
+            positions,
+            unused: unused.clone(),
+            notes,
+        })
+    });
+    Err(Rejected {
+        problems,
+        unused,
+        refused,
+    })
 }
 
 /// Protobuf's readers stop at 100 messages within each other, of which JSON values within

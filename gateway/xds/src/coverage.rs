@@ -3,42 +3,38 @@
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, ReflectMessage as _, Value};
 
 use crate::{
-    mapping::MAX_PROBLEMS,
+    findings::Findings,
     positions::{Positions, push_entry, push_field, push_item},
     problem::{Loss, Problem, Unused},
+    rules::unpack,
     support::{self, Support},
 };
 
-/// Adds to `problems` each field of `message` that must be refused, and to `unused` each that is
-/// not acted upon. What lies within such a field is not looked at.
-pub(crate) fn judge(
-    message: &DynamicMessage,
-    positions: &Positions,
-    problems: &mut Vec<Problem>,
-    unused: &mut Vec<Unused>,
-) {
+/// Adds to `findings` a problem for each field of `message` that must be refused, and each field
+/// that is not acted upon. What lies within such a field is not looked at.
+pub(crate) fn judge(message: &DynamicMessage, positions: &Positions, findings: &mut Findings) {
     let mut walk = Walk {
         positions,
-        problems,
-        unused,
+        findings,
         path: String::new(),
     };
-    walk.message(message, false);
+    walk.message(message, None);
 }
+
+/// Why what must otherwise be refused may be left out here, and what is lost by that.
+type Optional = Option<(Loss, &'static str)>;
 
 struct Walk<'a> {
     positions: &'a Positions,
-    problems: &'a mut Vec<Problem>,
-    unused: &'a mut Vec<Unused>,
+    findings: &'a mut Findings,
     path: String,
 }
 
 impl Walk<'_> {
-    /// `optional`: what is not known here may be left out, because the file says so.
-    fn message(&mut self, message: &DynamicMessage, optional: bool) {
+    fn message(&mut self, message: &DynamicMessage, optional: Optional) {
         let descriptor = message.descriptor();
         let name = descriptor.full_name();
-        let optional = optional || is_optional(message);
+        let optional = optional.or_else(|| leave(message));
         for (field, value) in message.fields() {
             let length = self.path.len();
             push_field(&mut self.path, field.name());
@@ -50,7 +46,7 @@ impl Walk<'_> {
         }
     }
 
-    fn acted(&mut self, message: &str, field: &FieldDescriptor, value: &Value, optional: bool) {
+    fn acted(&mut self, message: &str, field: &FieldDescriptor, value: &Value, optional: Optional) {
         match value {
             Value::List(items) => {
                 for (index, item) in items.iter().enumerate() {
@@ -76,17 +72,19 @@ impl Walk<'_> {
                     self.path.truncate(length);
                 }
             }
+            Value::Message(json) if json.descriptor().full_name() == "google.protobuf.Struct" => {
+                self.structure(message, field, json, optional);
+            }
             single => self.value(message, field, single, optional),
         }
     }
 
-    fn value(&mut self, message: &str, field: &FieldDescriptor, value: &Value, optional: bool) {
+    fn value(&mut self, message: &str, field: &FieldDescriptor, value: &Value, optional: Optional) {
         match value {
             Value::Message(inner) if inner.descriptor().full_name() == "google.protobuf.Any" => {
                 self.any(message, field, inner, optional);
             }
             Value::Message(inner) => match inner.descriptor().full_name() {
-                "google.protobuf.Struct" => self.structure(message, field, inner, optional),
                 name if name.starts_with("google.protobuf.") => {}
                 _ => self.message(inner, optional),
             },
@@ -99,25 +97,16 @@ impl Walk<'_> {
         message: &str,
         field: &FieldDescriptor,
         any: &DynamicMessage,
-        optional: bool,
+        optional: Optional,
     ) {
         let url = any.get_field_by_name("type_url");
         let name = url.as_deref().and_then(Value::as_str).unwrap_or_default();
         let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
         let support = support::extension(message, field.name(), name);
-        let inner = (support == Support::Acts)
-            .then(|| any.descriptor().parent_pool().get_message_by_name(name))
-            .flatten();
-        let Some(inner) = inner else {
-            return self.report(support, optional);
-        };
-        let bytes = any.get_field_by_name("value");
-        let bytes = bytes
-            .as_deref()
-            .and_then(Value::as_bytes)
-            .cloned()
-            .unwrap_or_default();
-        if let Ok(inner) = DynamicMessage::decode(inner, bytes) {
+        if support != Support::Acts {
+            return self.say(support, &format!("{name}: "), optional);
+        }
+        if let Some(inner) = unpack(any) {
             self.message(&inner, optional);
         }
     }
@@ -128,7 +117,7 @@ impl Walk<'_> {
         message: &str,
         field: &FieldDescriptor,
         json: &DynamicMessage,
-        optional: bool,
+        optional: Optional,
     ) {
         let Some(fields) = json.get_field_by_name("fields") else {
             return;
@@ -148,44 +137,52 @@ impl Walk<'_> {
         }
     }
 
-    fn report(&mut self, support: Support, optional: bool) {
-        let (loss, reason) = match support {
-            Support::Acts => return,
-            Support::Harmless(reason) => (Loss::Nothing, reason),
-            Support::Ignored(reason) => (Loss::Function, reason),
-            Support::Refused(reason, _) if optional => (Loss::Function, reason),
-            Support::Refused(reason, cure) => {
-                if self.problems.len() <= MAX_PROBLEMS {
-                    let (at, path) = (self.positions.locate(&self.path), self.path.clone());
-                    self.problems.push(Problem {
-                        at,
-                        path,
-                        reason: reason.into(),
-                        cure: cure.into(),
-                    });
-                }
-                return;
+    fn report(&mut self, support: Support, optional: Optional) {
+        self.say(support, "", optional);
+    }
+
+    /// Reports a field; `about` goes before the reason.
+    fn say(&mut self, support: Support, about: &str, optional: Optional) {
+        let (loss, reason) = match (support, optional) {
+            (Support::Acts, _) => return,
+            (Support::Harmless(reason), _) => (Loss::Nothing, reason),
+            (Support::Ignored(reason), _) => (Loss::Function, reason),
+            (Support::Refused(..), Some((loss, reason))) => (loss, reason),
+            (Support::Refused(reason, cure), None) => {
+                let (at, path) = (self.positions.locate(&self.path), self.path.clone());
+                let (reason, cure) = (format!("{about}{reason}"), cure.into());
+                return self.findings.problem(Problem {
+                    at,
+                    path,
+                    reason,
+                    cure,
+                });
             }
         };
         let (at, path) = (self.positions.locate(&self.path), self.path.clone());
-        self.unused.push(Unused {
+        self.findings.unused(Unused {
             at,
             path,
             loss,
-            reason: reason.into(),
+            reason: format!("{about}{reason}"),
         });
     }
 }
 
-/// Whether a filter says that it may be left out, or is switched off.
-fn is_optional(message: &DynamicMessage) -> bool {
+/// What a filter says about being left out.
+fn leave(message: &DynamicMessage) -> Optional {
+    if !support::SKIPPABLE.contains(&message.descriptor().full_name()) {
+        return None;
+    }
     let says = |name: &str| {
         message
             .get_field_by_name(name)
             .is_some_and(|value| value.as_bool() == Some(true))
     };
-    support::SKIPPABLE.contains(&message.descriptor().full_name())
-        && (says("is_optional") || says("disabled"))
+    if says("disabled") {
+        return Some((Loss::Nothing, "is switched off"));
+    }
+    says("is_optional").then_some((Loss::Function, "is left out, as `is_optional` allows"))
 }
 
 /// The text of a value that may be judged apart from other values of its field.

@@ -6,7 +6,8 @@
 //!
 //! 1. [`tree`](MAX_DEPTH): the text becomes a tree whose nodes know their places;
 //! 2. `mapping`: the tree becomes messages, by the descriptors of Envoy's API;
-//! 3. `coverage`: each field that is set is looked up in [`support`], which says whether
+//! 3. `rules`: the messages are held against the rules that Envoy's API states beside its fields;
+//! 4. `coverage`: each field that is set is looked up in [`support`], which says whether
 //!    Crossdock acts upon it, may leave it, or must refuse the file.
 //!
 //! What the fields mean together (does a route's cluster exist?) is the gateway's question. It
@@ -15,14 +16,20 @@
 pub mod bootstrap;
 mod coverage;
 mod descriptors;
+mod findings;
+mod json;
 mod mapping;
 mod positions;
 mod problem;
+mod rules;
+mod runtime;
 pub mod support;
 mod tree;
 
 pub use envoy_types;
-pub use mapping::MAX_PROBLEMS;
+pub use findings::{MAX_PROBLEMS, MAX_UNUSED};
+pub use json::{REDACTED, to_json};
 pub use positions::Positions;
 pub use problem::{Loss, Note, Position, Problem, Rejected, Unused};
-pub use tree::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES};
+pub use runtime::{Setting, SettingValue};
+pub use tree::{MAX_DEPTH, MAX_FILE_BYTES, MAX_KEY_BYTES, MAX_NODES};

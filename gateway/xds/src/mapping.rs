@@ -15,21 +15,11 @@ use prost_reflect::{
 };
 
 use crate::{
+    findings::Findings,
     positions::{Id, Positions},
     problem::{Loss, Note, Problem, Unused},
     tree::{self, At, Entry, Node},
 };
-
-/// Problems that are listed of one file; what follows is counted, not listed.
-pub const MAX_PROBLEMS: usize = 1000;
-
-/// What a file gave besides its message.
-#[derive(Debug, Default)]
-pub(crate) struct Findings {
-    pub(crate) problems: Vec<Problem>,
-    pub(crate) unused: Vec<Unused>,
-    pub(crate) notes: Vec<Note>,
-}
 
 /// Turns one tree into one message.
 pub(crate) struct Mapper<'a> {
@@ -138,8 +128,15 @@ impl Mapper<'_> {
     /// Forgets the places of what this field replaces in an earlier file.
     fn displace(&mut self, field: &FieldDescriptor, here: Id, base: Option<&DynamicMessage>) {
         let Some(base) = base else { return };
-        let merges =
-            matches!(field.kind(), Kind::Message(m) if wellknown::Special::of(&m).is_none());
+        let merges = match field.kind() {
+            Kind::Message(message) => {
+                matches!(
+                    wellknown::Special::of(&message),
+                    None | Some(wellknown::Special::Struct)
+                )
+            }
+            _ => false,
+        };
         if !(merges || field.is_list() || field.is_map()) {
             self.positions.forget_field(here, field.name());
         }
@@ -273,7 +270,7 @@ impl Mapper<'_> {
         crate::positions::push_field(&mut path, &entry.key);
         let reason = format!("{} has no such field", descriptor.full_name());
         if self.allow_unknown_fields {
-            self.findings.unused.push(Unused {
+            self.findings.unused(Unused {
                 at,
                 path,
                 loss: Loss::Function,
@@ -281,21 +278,27 @@ impl Mapper<'_> {
             });
             return;
         }
-        let cure = match &*entry.key {
-            "@type" => "it belongs only where the type is open, as in `typed_config`".to_owned(),
-            "<<" => "neither YAML 1.2 nor Envoy knows merge keys: write the fields out".to_owned(),
-            key => suggest::closest(key, field_names(descriptor).iter().map(String::as_str))
-                .map_or_else(
-                    || listing(descriptor),
-                    |name| format!("did you mean `{name}`?"),
-                ),
+        let cure = match suggest::known(&entry.key) {
+            Some(cure) => cure.to_owned(),
+            None => self
+                .suggestion(&entry.key, &field_names(descriptor))
+                .unwrap_or_else(|| listing(descriptor)),
         };
-        self.push(Problem {
+        self.findings.problem(Problem {
             at,
             path,
             reason,
             cure,
         });
+    }
+
+    fn suggestion(&self, word: &str, candidates: &[String]) -> Option<String> {
+        let candidates = candidates.iter().map(String::as_str);
+        let name = self
+            .findings
+            .wants_suggestions()
+            .then(|| suggest::closest(word, candidates))??;
+        Some(format!("did you mean `{name}`?"))
     }
 
     fn wrong_type(&mut self, here: Id, node: &Node, expected: &str) {
@@ -319,7 +322,7 @@ impl Mapper<'_> {
         let mut path = self.positions.path(parent);
         crate::positions::push_field(&mut path, field.name());
         let at = self.positions.position(at);
-        self.push(Problem {
+        self.findings.problem(Problem {
             at,
             path,
             reason,
@@ -329,7 +332,7 @@ impl Mapper<'_> {
 
     fn problem(&mut self, here: Id, at: At, reason: String, cure: &str) {
         let (at, path) = (self.positions.position(at), self.positions.path(here));
-        self.push(Problem {
+        self.findings.problem(Problem {
             at,
             path,
             reason,
@@ -338,23 +341,8 @@ impl Mapper<'_> {
     }
 
     fn note(&mut self, here: Id, at: At, text: String) {
-        if self.findings.notes.len() < MAX_PROBLEMS {
-            let (at, path) = (self.positions.position(at), self.positions.path(here));
-            self.findings.notes.push(Note { at, path, text });
-        }
-    }
-
-    fn push(&mut self, problem: Problem) {
-        match self.findings.problems.len() {
-            n if n < MAX_PROBLEMS => self.findings.problems.push(problem),
-            MAX_PROBLEMS => self.findings.problems.push(Problem {
-                path: String::new(),
-                reason: format!("more than {MAX_PROBLEMS} problems; the rest is not listed"),
-                cure: String::new(),
-                ..problem
-            }),
-            _ => {}
-        }
+        let (at, path) = (self.positions.position(at), self.positions.path(here));
+        self.findings.note(Note { at, path, text });
     }
 }
 

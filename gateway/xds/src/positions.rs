@@ -130,8 +130,24 @@ impl Positions {
     /// beginning of the file.
     #[must_use]
     pub fn locate(&self, path: &str) -> Position {
+        let (id, _) = self.find(path);
+        match self.places.get(id.0 as usize) {
+            Some(place) => self.resolve(place.file, place.at),
+            None => self.resolve(0, At::START),
+        }
+    }
+
+    /// Whether the file says something about the field of this path, be it its default value.
+    #[must_use]
+    pub fn is_set(&self, path: &str) -> bool {
+        self.find(path).1
+    }
+
+    /// The place of this path, or else the last one on the way to it.
+    fn find(&self, path: &str) -> (Id, bool) {
         let mut id = Id::ROOT;
-        for segment in Segments(path) {
+        let mut segments = Segments(path);
+        for segment in segments.by_ref() {
             let step = match segment {
                 Segment::Item(index) => Some(Step::Item(index)),
                 Segment::Field(name) => self.numbers.get(name).copied().map(Step::Field),
@@ -139,13 +155,10 @@ impl Positions {
             };
             match step.and_then(|step| self.children.get(&(id, step))) {
                 Some(child) => id = *child,
-                None => break,
+                None => return (id, false),
             }
         }
-        match self.places.get(id.0 as usize) {
-            Some(place) => self.resolve(place.file, place.at),
-            None => self.resolve(0, At::START),
-        }
+        (id, segments.0.is_empty())
     }
 
     fn add(&mut self, parent: Id, step: Step, at: At) -> Id {

@@ -19,6 +19,9 @@ pub const MAX_DEPTH: usize = 100;
 /// hundred bytes can name billions.
 pub const MAX_NODES: usize = 1_000_000;
 
+/// Bytes in a key: keys stand in the paths of all messages about what lies below them.
+pub const MAX_KEY_BYTES: usize = 1024;
+
 /// Line and column, both counted from 1, within the file that the reader of the tree knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct At {
@@ -93,6 +96,15 @@ impl Malformed {
             format!("more than {MAX_NODES} values, aliases counted as what they stand for");
         Self::new(at, reason, "split the file, or use fewer aliases")
     }
+}
+
+/// A key within its limit.
+fn checked_key(key: &str, at: At) -> Result<Box<str>, Malformed> {
+    if key.len() > MAX_KEY_BYTES {
+        let reason = format!("a key of more than {MAX_KEY_BYTES} bytes");
+        return Err(Malformed::new(at, reason, "no field has such a name"));
+    }
+    Ok(key.into())
 }
 
 impl Node {

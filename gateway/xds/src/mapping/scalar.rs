@@ -12,7 +12,7 @@ use prost_reflect::{EnumDescriptor, Kind, MapKey, Value, prost::bytes::Bytes};
 
 use base64::Engine as _;
 
-use super::{Mapper, suggest};
+use super::Mapper;
 use crate::{
     positions::Id,
     tree::{self, Entry, Node, Scalar},
@@ -231,11 +231,9 @@ impl Mapper<'_> {
                 names.full_name(),
                 shorten(&scalar.text)
             );
-            let cure = suggest::closest(&scalar.text, values.iter().map(String::as_str))
-                .map_or_else(
-                    || format!("its values are {}", values.join(", ")),
-                    |name| format!("did you mean `{name}`?"),
-                );
+            let cure = self
+                .suggestion(&scalar.text, &values)
+                .unwrap_or_else(|| format!("its values are {}", values.join(", ")));
             self.problem(here, node.at, reason, &cure);
         }
         number.map(Value::EnumNumber)

@@ -1,5 +1,21 @@
 //! "Did you mean": the name that was probably meant.
 
+/// The cure for a field that is known to be no field, of Envoy's former API or of other YAML.
+pub(crate) fn known(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "@type" => "it belongs only where the type is open, as in `typed_config`",
+        "<<" => "neither YAML 1.2 nor Envoy knows merge keys: write the fields out",
+        "config" => {
+            "since API v3 it is `typed_config`, with the type of the message in `\"@type\"`"
+        }
+        "hosts" => "since API v3 it is `load_assignment`",
+        "tls_context" => "since API v3 it is `transport_socket`",
+        "regex" => "since API v3 it is `safe_regex`",
+        "regex_match" => "since API v3 it is `string_match` with `safe_regex`",
+        _ => return None,
+    })
+}
+
 /// The candidate with the fewest edits, if they are few for the length of the word.
 ///
 /// Case and `_` are not counted, so `clusterName` finds `cluster_name`. Equal distances go to

@@ -170,7 +170,12 @@ impl Mapper<'_> {
         };
         let Some(inner) = self.pool.get_message_by_name(name) else {
             let reason = format!("the type `{}` is not known", scalar::shorten(name));
-            self.problem(place, entry.value.at, reason, &similar_type(name));
+            let cure = if self.findings.wants_suggestions() {
+                similar_type(name)
+            } else {
+                String::new()
+            };
+            self.problem(place, entry.value.at, reason, &cure);
             return None;
         };
         Some((url.to_string(), inner))
@@ -393,13 +398,14 @@ fn in_seconds(text: &str) -> Option<String> {
     (seconds < 1e9).then(|| format!("{seconds}s"))
 }
 
-/// A type whose last part is the same or nearly so.
+/// A type of Envoy with the same name in another package (as after a change of version), or one
+/// that is nearly the same.
 fn similar_type(name: &str) -> String {
     let last = |name: &'_ str| name.rsplit('.').next().map(str::len).unwrap_or_default();
     let short = &name[name.len() - last(name)..];
-    let same = |known: &&str| known.ends_with(short) && last(known) == short.len();
+    let namesake = |known: &&str| known.ends_with(short) && last(known) == short.len();
     let candidate = descriptors::names()
-        .filter(same)
+        .filter(namesake)
         .max_by_key(|known| {
             known
                 .bytes()
@@ -407,7 +413,7 @@ fn similar_type(name: &str) -> String {
                 .take_while(|(a, b)| a == b)
                 .count()
         })
-        .filter(|_| !short.is_empty())
+        .filter(|_| name.starts_with("envoy.") && !short.is_empty())
         .or_else(|| suggest::closest(name, descriptors::names()));
     candidate.map_or_else(
         || "Envoy's API has no such message".to_owned(),

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use jsonc_parser::{CollectOptions, ParseOptions, ast, common::Ranged, parse_to_ast};
 
-use super::{At, Entry, MAX_DEPTH, MAX_NODES, Malformed, Node, Scalar, Value};
+use super::{At, Entry, MAX_DEPTH, MAX_NODES, Malformed, Node, Scalar, Value, checked_key};
 
 const STRICT: ParseOptions = ParseOptions {
     allow_comments: false,
@@ -132,12 +132,9 @@ impl Reader<'_> {
                     .into_iter()
                     .map(|property| {
                         let at = self.lines.at(property.name.start());
+                        let key = checked_key(property.name.as_str(), at)?;
                         let value = self.read(property.value, depth + 1)?;
-                        Ok(Entry {
-                            key: property.name.into_string().into(),
-                            at,
-                            value,
-                        })
+                        Ok(Entry { key, at, value })
                     })
                     .collect::<Result<_, _>>()?,
             ),

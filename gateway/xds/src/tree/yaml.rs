@@ -8,7 +8,7 @@ use std::{borrow::Cow, collections::HashMap, rc::Rc};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
-use super::{At, Entry, MAX_DEPTH, MAX_NODES, Malformed, Node, Scalar, Value};
+use super::{At, Entry, MAX_DEPTH, MAX_NODES, Malformed, Node, Scalar, Value, checked_key};
 
 /// Reads one YAML document.
 ///
@@ -152,7 +152,7 @@ impl Builder {
                 expect_tag(tag, &["str"], at)?;
             }
             *next = Some(Key {
-                name: text.into(),
+                name: checked_key(&text, at)?,
                 at,
                 ignored,
             });
