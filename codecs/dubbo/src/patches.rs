@@ -27,6 +27,12 @@ const CONTAINER: CannotEdit = CannotEdit("the attachment is an object that other
 const TWICE: CannotEdit = CannotEdit("two edits change the same attachment");
 const NOT_AN_ATTACHMENT: CannotEdit = CannotEdit("only attachments of a Dubbo message can change");
 
+/// Room made at once for the attachments of a message; more cost another allocation.
+const USUAL_ENTRIES: usize = 16;
+
+/// Room made at once for new octets.
+const USUAL_GROWTH: usize = 128;
+
 /// Replacements in a body, from its start to its end.
 #[derive(Debug, Default)]
 pub(crate) struct Patches {
@@ -85,23 +91,65 @@ impl Patches {
 /// The patches that carry out `edits` on the attachments of a call or a response.
 pub(crate) fn plan(frame: &Frame<Head>, edits: &Edits) -> Result<Patches, CannotEdit> {
     let body = frame.bytes.get(HEADER_LEN..).unwrap_or_default();
-    let head = frame.head;
-    let map = find_map(head, body)?;
+    let serialization = frame.head.serialization();
+    let map = Map::read(find_map(frame.head, body)?)?;
     let mut plan = Plan {
-        serialization: head.serialization(),
-        patches: Patches::default(),
-        added: Vec::new(),
+        serialization,
+        patches: Patches {
+            list: Vec::with_capacity(edits.iter().len() + 2),
+            fresh: Vec::with_capacity(USUAL_GROWTH),
+        },
+        added: Vec::with_capacity(USUAL_GROWTH),
     };
     for name in edits.names() {
-        let matches = matches(&map, attachment_of(name)?)?;
-        let current = matches.last().and_then(|last| last.value.to_cow());
+        let attachment = attachment_of(name)?;
+        let current = map.named(attachment).last();
+        let current = current.and_then(|last| last.value.to_cow());
         match edits.effect(name, current.as_deref()) {
             Effect::Keep => {}
-            Effect::Remove => plan.remove(&matches)?,
-            Effect::Become(value) => plan.set(attachment_of(name)?, &value, matches)?,
+            Effect::Remove => plan.remove(map.named(attachment))?,
+            Effect::Become(value) => plan.set(attachment, &value, &map)?,
         }
     }
-    plan.finish(map)
+    plan.finish(&map)
+}
+
+/// The attachments of a message.
+struct Map<'f> {
+    entries: Vec<Entry<'f>>,
+    /// Where in the body the value begins that is the map.
+    start: usize,
+    /// Where the end octet stands; `None` when there is null instead of a map.
+    end: Option<usize>,
+    /// Where the value ends.
+    past: usize,
+}
+
+impl<'f> Map<'f> {
+    fn read(mut values: Values<'f>) -> Result<Self, CannotEdit> {
+        let start = values.pos();
+        let mut list = Vec::with_capacity(USUAL_ENTRIES);
+        let mut end = None;
+        if let Some(mut entries) = values.map().map_err(|_| UNREADABLE)? {
+            while let Some(entry) = entries.next().map_err(|_| UNREADABLE)? {
+                list.push(entry);
+            }
+            end = Some(entries.pos() - 1);
+        }
+        Ok(Self {
+            entries: list,
+            start,
+            end,
+            past: values.pos(),
+        })
+    }
+
+    /// Every entry of this name, ASCII letters compared without case.
+    fn named(&self, name: &str) -> impl DoubleEndedIterator<Item = &Entry<'f>> {
+        self.entries
+            .iter()
+            .filter(move |entry| entry.key.is_some_and(|key| key.eq_ignore_ascii_case(name)))
+    }
 }
 
 /// The values of a body at its attachments.
@@ -132,21 +180,6 @@ fn attachment_of(name: &str) -> Result<&str, CannotEdit> {
     }
 }
 
-/// Every entry of this name.
-fn matches<'f>(map: &Values<'f>, name: &str) -> Result<Vec<Entry<'f>>, CannotEdit> {
-    let mut values = map.clone();
-    let mut matches = Vec::new();
-    let Some(mut entries) = values.map().map_err(|_| UNREADABLE)? else {
-        return Ok(matches);
-    };
-    while let Some(entry) = entries.next().map_err(|_| UNREADABLE)? {
-        if entry.key.is_some_and(|key| key.eq_ignore_ascii_case(name)) {
-            matches.push(entry);
-        }
-    }
-    Ok(matches)
-}
-
 /// Patches as they are put together.
 struct Plan {
     serialization: Serialization,
@@ -156,7 +189,10 @@ struct Plan {
 }
 
 impl Plan {
-    fn remove(&mut self, entries: &[Entry<'_>]) -> Result<(), CannotEdit> {
+    fn remove<'a, 'f: 'a>(
+        &mut self,
+        entries: impl Iterator<Item = &'a Entry<'f>>,
+    ) -> Result<(), CannotEdit> {
         for entry in entries {
             if !entry.loose {
                 return Err(CONTAINER);
@@ -168,14 +204,10 @@ impl Plan {
 
     /// Leaves one entry of the name, with this value. It keeps the spelling of its key: the
     /// service may ask for it by that.
-    fn set(
-        &mut self,
-        name: &str,
-        value: &str,
-        mut entries: Vec<Entry<'_>>,
-    ) -> Result<(), CannotEdit> {
-        let last = entries.pop();
-        self.remove(&entries)?;
+    fn set(&mut self, name: &str, value: &str, map: &Map<'_>) -> Result<(), CannotEdit> {
+        let mut entries = map.named(name);
+        let last = entries.next_back();
+        self.remove(entries)?;
         let serialization = self.serialization;
         match last {
             Some(last) if last.loose => {
@@ -199,40 +231,31 @@ impl Plan {
     }
 
     /// Puts the new entries at the end of the map, and the length of the map right.
-    fn finish(mut self, mut map: Values<'_>) -> Result<Patches, CannotEdit> {
-        let start = map.pos();
-        let mut end = None;
-        if let Some(mut entries) = map.map().map_err(|_| UNREADABLE)? {
-            loop {
-                let here = entries.pos();
-                if entries.next().map_err(|_| UNREADABLE)?.is_none() {
-                    end = Some(here);
-                    break;
-                }
-            }
-        }
-        let past = map.pos();
-        let added = std::mem::take(&mut self.added);
+    fn finish(mut self, map: &Map<'_>) -> Result<Patches, CannotEdit> {
         let fast = self.serialization == Serialization::FASTJSON2;
-        match (end, added.is_empty()) {
+        match (map.end, self.added.is_empty()) {
             (_, true) => {}
-            (Some(end), false) => self.patches.replace(end..end, |out| out.extend(added)),
+            (Some(end), false) => self
+                .patches
+                .replace(end..end, |out| out.extend(&self.added)),
             // Null becomes a map.
-            (None, false) => self.patches.replace(past - 1..past, |out| {
+            (None, false) => self.patches.replace(map.past - 1..map.past, |out| {
                 let [first, last] = if fast {
                     [jsonb::OBJECT, jsonb::END]
                 } else {
                     *b"HZ"
                 };
                 out.push(first);
-                out.extend(added);
+                out.extend(&self.added);
                 out.push(last);
             }),
         }
         if fast && !self.patches.is_empty() {
-            let length = self.patches.length_of((past - start).saturating_sub(4));
+            let length = self
+                .patches
+                .length_of(map.past.saturating_sub(map.start + 4));
             let length = u32::try_from(length).map_err(|_| UNREADABLE)?;
-            self.patches.replace(start..start + 4, |out| {
+            self.patches.replace(map.start..map.start + 4, |out| {
                 out.extend(length.to_be_bytes());
             });
         }
