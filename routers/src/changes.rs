@@ -124,3 +124,6 @@ impl Action {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,8 +10,11 @@ use envoy_types::pb::{
 use super::RouteTable;
 use crate::testing::{Call, facts};
 
+mod cost;
 mod edits;
 mod matching;
+mod reference;
+mod refusals;
 mod targets;
 
 /// A table of virtual hosts.

@@ -1,0 +1,185 @@
+use crossdock_framework::edits::Effect;
+use envoy_types::pb::{
+    envoy::config::core::v3::{
+        HeaderValue, HeaderValueOption, header_value_option::HeaderAppendAction as Append,
+    },
+    google::protobuf::BoolValue,
+};
+
+use super::*;
+use crate::{
+    problem::{Place, Problems},
+    testing::{Call, facts},
+};
+
+fn add(name: &str, value: &str, action: Append) -> HeaderValueOption {
+    HeaderValueOption {
+        header: Some(HeaderValue {
+            key: name.into(),
+            value: value.into(),
+            raw_value: Vec::new(),
+        }),
+        append_action: action as i32,
+        ..HeaderValueOption::default()
+    }
+}
+
+fn compiled(add: &[HeaderValueOption], remove: &[&str]) -> Arc<Level> {
+    let mut problems = Problems::default();
+    let remove: Vec<_> = remove.iter().map(|name| (*name).to_owned()).collect();
+    let level = level(
+        (add, "add"),
+        (&remove, "remove"),
+        &Place::ROOT,
+        &mut problems,
+    );
+    assert_eq!(problems.or(()), Ok(()));
+    level.expect("it changes something")
+}
+
+fn request_edits(levels: &[&Arc<Level>], call: &Call) -> Edits {
+    let levels: Vec<_> = levels.iter().map(|level| Some(*level)).collect();
+    let mut edits = Edits::none();
+    template(Side::Request, &levels).apply(call, call, &facts(0), &mut edits);
+    edits
+}
+
+/// The value that one format gives for a call.
+fn value(format: &str, call: &Call) -> String {
+    let mut option = add("out", format, Append::OverwriteIfExistsOrAdd);
+    option.keep_empty_value = true;
+    let edits = request_edits(&[&compiled(&[option], &[])], call);
+    match edits.effect("out", None) {
+        Effect::Become(value) => value,
+        other => panic!("{format}: {other:?}"),
+    }
+}
+
+#[test]
+fn formats_know_the_call() {
+    let call = Call::rpc("com.acme.Foo", "get").with("x-user", "j\u{fc}rgen");
+    for (format, wanted) in [
+        ("plain", "plain"),
+        ("100%%", "100%"),
+        ("%REQ(X-User)%", "j\u{fc}rgen"),
+        ("%REQ(X-User):2%", "j"),
+        ("%REQ(x-none?x-user):1%!", "j!"),
+        ("%REQ(x-none)%", ""),
+        (
+            "%REQ(:path)% at %REQ(:authority)%",
+            "/com.acme.Foo/get at com.acme.Foo",
+        ),
+        ("%RESP(x-user)%", ""),
+        ("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "10.1.2.3"),
+        ("%DOWNSTREAM_LOCAL_PORT%", "12200"),
+        ("%PROTOCOL%", "test"),
+    ] {
+        assert_eq!(value(format, &call), wanted, "{format}");
+    }
+}
+
+#[test]
+fn every_action_becomes_its_edit() {
+    let level = compiled(
+        &[
+            add("A", "1", Append::AppendIfExistsOrAdd),
+            add("b", "2", Append::AddIfAbsent),
+            add("c", "3", Append::OverwriteIfExistsOrAdd),
+            add("d", "4", Append::OverwriteIfExists),
+        ],
+        &["E"],
+    );
+    let edits = request_edits(&[&level], &Call::default());
+    // Removals first, then what overwrites, then what adds.
+    assert_eq!(
+        edits.iter().cloned().collect::<Vec<_>>(),
+        [
+            Edit::Remove("e".into()),
+            Edit::Set("c".into(), "3".into()),
+            Edit::OverwriteIfExists("d".into(), "4".into()),
+            Edit::Append("a".into(), "1".into()),
+            Edit::AddIfAbsent("b".into(), "2".into()),
+        ]
+    );
+}
+
+#[test]
+#[allow(deprecated, reason = "configurations in use still have `append`")]
+fn the_older_append_is_understood() {
+    for (append, edit) in [
+        (true, Edit::Append("a".into(), "1".into())),
+        (false, Edit::Set("a".into(), "1".into())),
+    ] {
+        let mut option = add("a", "1", Append::AppendIfExistsOrAdd);
+        option.append = Some(BoolValue { value: append });
+        let edits = request_edits(&[&compiled(&[option], &[])], &Call::default());
+        assert_eq!(edits.iter().collect::<Vec<_>>(), [&edit]);
+    }
+}
+
+#[test]
+fn empty_values_change_nothing_unless_kept() {
+    let mut option = add("a", "%REQ(none)%", Append::OverwriteIfExistsOrAdd);
+    let edits = request_edits(
+        &[&compiled(std::slice::from_ref(&option), &[])],
+        &Call::default(),
+    );
+    assert!(edits.is_empty());
+    option.keep_empty_value = true;
+    let edits = request_edits(&[&compiled(&[option], &[])], &Call::default());
+    assert_eq!(
+        edits.iter().collect::<Vec<_>>(),
+        [&Edit::Set("a".into(), "".into())]
+    );
+}
+
+#[test]
+fn values_see_removals_and_earlier_levels_but_not_their_own() {
+    let set = |name, value| add(name, value, Append::OverwriteIfExistsOrAdd);
+    let first = compiled(
+        &[set("a", "new"), set("b", "<%REQ(a)%%REQ(gone)%>")],
+        &["gone"],
+    );
+    let second = compiled(&[set("c", "<%REQ(a)%%REQ(b)%>")], &[]);
+    let call = Call::default().with("a", "old").with("gone", "x");
+    let edits = request_edits(&[&first, &second], &call);
+    assert_eq!(edits.effect("b", None), Effect::Become("<old>".into()));
+    assert_eq!(edits.effect("c", None), Effect::Become("<new<old>>".into()));
+}
+
+#[test]
+fn responses_see_both_messages() {
+    let level = compiled(
+        &[add("a", "%REQ(x)%%RESP(x)%", Append::AppendIfExistsOrAdd)],
+        &[],
+    );
+    let (request, response) = (
+        Call::default().with("x", "q"),
+        Call::default().with("x", "s"),
+    );
+    let mut edits = Edits::none();
+    let template = template(Side::Response, &[None, Some(&level)]);
+    template.apply(&response, &request, &facts(0), &mut edits);
+    assert_eq!(edits.effect("a", None), Effect::Become("qs".into()));
+}
+
+#[test]
+fn raw_values_are_text() {
+    let raw = |bytes: &[u8]| {
+        let mut option = add("a", "", Append::AppendIfExistsOrAdd);
+        option.header.as_mut().expect("`add` sets it").raw_value = bytes.to_vec();
+        let mut problems = Problems::default();
+        let level = level(
+            (&[option], "add"),
+            (&[], "remove"),
+            &Place::ROOT,
+            &mut problems,
+        );
+        problems.or(level)
+    };
+    assert!(raw(b"text").is_ok());
+    assert_eq!(
+        raw(&[0xff]).expect_err("not text")[0].path,
+        "add[0].header.raw_value"
+    );
+}
