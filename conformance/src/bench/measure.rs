@@ -196,6 +196,10 @@ impl Bench<'_> {
                 running.process.last_words()
             );
         }
+        if outcome.ok == 0 {
+            let example = outcome.example.as_deref().unwrap_or("none was answered");
+            anyhow::bail!("not one call succeeded: {example}");
+        }
         let spent = proc::cpu_nanos(proxy)? - before;
         Ok(Sample {
             contender: contender.name(),
