@@ -25,9 +25,21 @@ const SEGMENTS_A_WRITE: usize = 32;
 /// caller's: [`Out::len`] is what is buffered.
 #[derive(Debug, Default)]
 pub struct Out {
-    segments: VecDeque<Bytes>,
+    /// What is queued, in order, up to the last shared piece; what was copied after it stands at
+    /// the end of the batch.
+    segments: VecDeque<Segment>,
     batch: BytesMut,
+    /// Bytes of the batch that come before the last shared piece.
+    claimed: usize,
     len: usize,
+}
+
+#[derive(Debug)]
+enum Segment {
+    /// The next so many bytes of the batch.
+    Copied(usize),
+    /// Bytes of a read buffer.
+    Shared(Bytes),
 }
 
 impl Out {
@@ -35,9 +47,8 @@ impl Out {
     pub fn with_batch(batch: BytesMut) -> Self {
         debug_assert!(batch.is_empty(), "a batch starts empty");
         Self {
-            segments: VecDeque::new(),
             batch,
-            len: 0,
+            ..Self::default()
         }
     }
 
@@ -65,11 +76,13 @@ impl Out {
             self.copy(&bytes);
             return;
         }
-        if !self.batch.is_empty() {
-            self.segments.push_back(self.batch.split().freeze());
+        let copied = self.batch.len() - self.claimed;
+        if copied > 0 {
+            self.segments.push_back(Segment::Copied(copied));
+            self.claimed = self.batch.len();
         }
         self.len += bytes.len();
-        self.segments.push_back(bytes);
+        self.segments.push_back(Segment::Shared(bytes));
     }
 
     /// Queues `frame` with the octets at `at` replaced by `patch`, which is how an id changes.
@@ -132,12 +145,23 @@ impl Out {
 
     /// Everything that is queued, as one buffer: for tests and for codecs tried alone.
     pub fn to_vec(&self) -> Vec<u8> {
-        let mut all = Vec::with_capacity(self.len);
-        self.segments
-            .iter()
-            .for_each(|segment| all.extend_from_slice(segment));
-        all.extend_from_slice(&self.batch);
-        all
+        self.pieces().flatten().copied().collect()
+    }
+
+    /// What is queued, piece by piece.
+    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let mut batch: &[u8] = &self.batch;
+        let (claimed, rest) = batch.split_at(self.claimed);
+        batch = claimed;
+        let queued = self.segments.iter().map(move |segment| match segment {
+            Segment::Copied(len) => {
+                let (piece, after) = batch.split_at(*len);
+                batch = after;
+                piece
+            }
+            Segment::Shared(bytes) => bytes,
+        });
+        queued.chain([rest])
     }
 
     fn poll_write_vectored<W: AsyncWrite + Unpin>(
@@ -147,12 +171,7 @@ impl Out {
     ) -> Poll<io::Result<usize>> {
         let mut slices = [IoSlice::new(&[]); SEGMENTS_A_WRITE];
         let mut used = 0;
-        let pieces = self
-            .segments
-            .iter()
-            .map(Bytes::as_ref)
-            .chain([self.batch.as_ref()]);
-        for (slice, piece) in slices.iter_mut().zip(pieces) {
+        for (slice, piece) in slices.iter_mut().zip(self.pieces()) {
             *slice = IoSlice::new(piece);
             used += 1;
         }
@@ -163,11 +182,23 @@ impl Out {
     fn advance(&mut self, mut written: usize) {
         self.len -= written;
         while let Some(front) = self.segments.front_mut() {
-            if written < front.len() {
-                front.advance(written);
+            let len = match front {
+                Segment::Copied(len) => *len,
+                Segment::Shared(bytes) => bytes.len(),
+            };
+            let gone = written.min(len);
+            written -= gone;
+            match front {
+                Segment::Copied(len) => {
+                    *len -= gone;
+                    self.batch.advance(gone);
+                    self.claimed -= gone;
+                }
+                Segment::Shared(bytes) => bytes.advance(gone),
+            }
+            if gone < len {
                 return;
             }
-            written -= front.len();
             self.segments.pop_front();
         }
         if written == self.batch.len() {
@@ -195,6 +226,10 @@ mod tests {
             out.advance(step);
         }
         assert_eq!(out.to_vec(), b"e");
+        out.share(Bytes::from(vec![b'f'; SHARE_FROM]));
+        assert_eq!(out.to_vec().len(), SHARE_FROM + 1);
+        out.advance(SHARE_FROM);
+        assert_eq!(out.to_vec(), b"f");
         out.advance(1);
         assert!(out.is_empty());
     }

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// What a fresh read buffer holds. Connections take turns with it; an idle one holds no buffer.
-pub const READ_BLOCK: usize = 16 * 1024;
+pub const READ_BLOCK: usize = 64 * 1024;
 
 /// Batch buffers kept for reuse. More are freed; the number follows the sockets that are written
 /// to within one turn of the loop.
