@@ -185,3 +185,6 @@ fn prefixed(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
     rest.split_at_checked(length)
 }
+
+#[cfg(test)]
+mod tests;

@@ -246,6 +246,53 @@ fn objects_stay_where_they_are() {
 }
 
 #[test]
+fn what_later_values_count_on_cannot_go() {
+    // A map under one spelling of the name.
+    let object = call(b"H\x03TagH\x01k\x01vZ\x03tag\x01a\x05again\x51\x91Z");
+    let gone = edits([Edit::Remove("tag".into())]);
+    assert_eq!(edited(&object, &gone).map(drop), Err(CONTAINER));
+    assert_eq!(
+        edited(&object, &edits([set("tag", "b")])).map(drop),
+        Err(CONTAINER)
+    );
+    // The definition of a class in front of a string, and an object of the class.
+    let class = call(b"H\x03tagC\x01c\x90\x01a\x01o\x60Z");
+    assert_eq!(header(&class, "tag").as_deref(), Some("a"));
+    assert_eq!(edited(&class, &gone).map(drop), Err(CONTAINER));
+    let after = edited(&class, &edits([set("tag", "b")])).expect("the last key counts");
+    assert!(inspect(&after).walked);
+    assert_eq!(header(&after, "tag").as_deref(), Some("b"));
+}
+
+#[test]
+fn names_that_fastjson2_numbers_cannot_go() {
+    let fast = |map: &[u8]| {
+        let mut body = b"\0\0\0\x06\x4e2.0.2\0\0\0\x02\x4as\0\0\0\x01\xaf\0\0\0\x02\x4am".to_vec();
+        body.extend(b"\0\0\0\x01\x49");
+        body.extend((map.len() as u32).to_be_bytes());
+        body.extend(map);
+        let mut octets = head::header(0xd7, 0, WireId(1), body.len() as u32).to_vec();
+        octets.extend(body);
+        decode(&octets)
+    };
+    // A key that is a symbol, and a string with a type: later values name both by number.
+    for map in [
+        &b"\xa6\x7f\x4ca\x2da\x01\x4ab\xa5"[..],
+        b"\xa6\x4ca-a\x92\x4aT\x01\x4ab\xa5",
+    ] {
+        let before = fast(map);
+        assert_eq!(header(&before, "a-a").as_deref(), Some("b"));
+        let gone = edits([Edit::Remove("a-a".into())]);
+        assert_eq!(edited(&before, &gone).map(drop), Err(CONTAINER));
+        let after = edited(&before, &edits([set("a-a", "c")])).expect("the last key counts");
+        assert!(after.bytes.ends_with(b"\x4ca-a\x4ac\xa5"));
+        assert_eq!(header(&after, "a-a").as_deref(), Some("c"));
+    }
+    let null = edited(&fast(b"\xaf"), &edits([set("a", "b")])).expect("null becomes a map");
+    assert!(null.bytes.ends_with(b"\0\0\0\x06\xa6\x4aa\x4ab\xa5"));
+}
+
+#[test]
 fn what_cannot_be_edited_is_refused() {
     let refused = |frame: &Frame<Head>, edit: Edit| edited(frame, &edits([edit])).map(drop);
     let call = call(b"H\x01a\x011Z");
