@@ -15,9 +15,9 @@ pub struct Answer {
 pub struct Tally {
     /// Answers by their value.
     pub answers: BTreeMap<String, u64>,
-    /// Failures by `class/code`.
+    /// Failures as [`Answer::failure`] tells them.
     pub failures: BTreeMap<String, u64>,
-    /// The first message of each failure.
+    /// The first message of each failure, by its class with the package.
     pub messages: BTreeMap<String, String>,
     /// Answers that belong to another call.
     pub wrong: u64,
@@ -66,16 +66,18 @@ impl Answer {
         self.json["exception"].as_str().unwrap_or_default()
     }
 
-    /// The class without its package, and the framework's own number: `RpcException/2`, `SofaRpcException/100`.
+    /// The class without its package and the framework's own number, `SofaRpcException/100`; where the
+    /// innermost cause has a number too, that as well: `RpcException/0 < RpcException/6`.
     ///
     /// # Panics
     /// When the call worked.
     #[must_use]
     #[track_caller]
     pub fn failure(&self) -> String {
-        let class = self.exception();
-        let short = class.rsplit('.').next().unwrap_or(class);
-        format!("{short}/{}", self.json["code"])
+        let outer = format!("{}/{}", self.exception(), self.json["code"]);
+        let origin = self.causes().last().filter(|cause| cause.contains('/'));
+        let long = origin.map_or_else(|| outer.clone(), |origin| format!("{outer} < {origin}"));
+        without_packages(&long)
     }
 
     /// The text of the exception.
@@ -87,14 +89,15 @@ impl Answer {
     /// Whether the exception was caused by one of that class, at any depth.
     #[must_use]
     pub fn caused_by(&self, class: &str) -> bool {
+        self.causes().any(|cause| cause.ends_with(class))
+    }
+
+    fn causes(&self) -> impl Iterator<Item = &str> {
         let causes = self.json["causes"]
             .as_array()
             .map(Vec::as_slice)
             .unwrap_or_default();
-        causes
-            .iter()
-            .filter_map(Value::as_str)
-            .any(|cause| cause.ends_with(class))
+        causes.iter().filter_map(Value::as_str)
     }
 
     /// How long it took.
@@ -113,7 +116,7 @@ impl Answer {
         let value = self.value();
         Tally {
             answers: counts(&value["answers"]),
-            failures: counts(&value["failures"]),
+            failures: failures(&value["failures"]),
             messages: texts(&value["messages"]),
             wrong: value["wrong"].as_u64().unwrap_or(u64::MAX),
             slowest: value["slowest"].as_u64().unwrap_or_default(),
@@ -140,6 +143,22 @@ fn counts(object: &Value) -> BTreeMap<String, u64> {
     entries
         .map(|(key, count)| (key.clone(), count.as_u64().unwrap_or_default()))
         .collect()
+}
+
+fn failures(object: &Value) -> BTreeMap<String, u64> {
+    counts(object)
+        .into_iter()
+        .map(|(key, count)| (without_packages(&key), count))
+        .collect()
+}
+
+fn without_packages(failure: &str) -> String {
+    let short = |class: &str| class.rsplit('.').next().unwrap_or(class).to_owned();
+    failure
+        .split(" < ")
+        .map(short)
+        .collect::<Vec<_>>()
+        .join(" < ")
 }
 
 fn texts(object: &Value) -> BTreeMap<String, String> {

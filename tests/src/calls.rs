@@ -116,6 +116,26 @@ pub fn python_bolt(consumer: &mut Consumer) {
     assert!(!consumer.call("nope", json!(["x"])).ok());
 }
 
+/// Sends a payload over the limit, with further keys as in [`Consumer::call_with`], and returns what came of it.
+/// The answer may be there before the payload has left: until it has, SOFABolt refuses calls on that connection
+/// ("write overflow"), so this waits for a call that works.
+pub fn request_over_limit(consumer: &mut Consumer, more: &Value) -> Answer {
+    let answer = consumer.call_with("size", json!([{"octets": OVER_LIMIT}]), more.clone());
+    let works = eventually(ARRIVAL, || {
+        consumer
+            .call_with("who", json!([]), more.clone())
+            .ok()
+            .then_some(())
+    });
+    assert!(works.is_some(), "the connection works after {answer:?}");
+    answer
+}
+
+/// Asks for an answer over the limit.
+pub fn response_over_limit(consumer: &mut Consumer, more: &Value) -> Answer {
+    consumer.call_with("blob", json!([OVER_LIMIT]), more.clone())
+}
+
 /// What even the smallest client can do: calls, a timeout, and a thousand calls from fifty threads of which each
 /// has to get its own answer.
 pub fn common(consumer: &mut Consumer) {

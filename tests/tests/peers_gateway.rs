@@ -1,6 +1,6 @@
 //! Real peers through the gateway: the same calls with the same results as in `peers_direct.rs`.
 
-use crossdock_tests::calls::{self, MIB, OVER_LIMIT};
+use crossdock_tests::calls::{self, MIB};
 use crossdock_tests::{Bootstrap, Consumer, Gateway, Kind, Peers, Provider, Turn};
 use serde_json::json;
 
@@ -21,10 +21,18 @@ fn java_dubbo_with_hessian2_and_fastjson2() {
         let way = json!({"serialization": serialization, "connections": 1, "payload": 64 * MIB});
         consumer.refer(gateway.address(), way);
         calls::java_dubbo(&mut consumer);
-        let over = consumer.call("size", json!([{"octets": OVER_LIMIT}]));
-        assert_eq!(over.failure(), "RpcException/1", "{over:?}");
-        let over = consumer.call("blob", json!([OVER_LIMIT]));
-        assert_eq!(over.failure(), "RpcException/5", "{over:?}");
+        let over = calls::request_over_limit(&mut consumer, &json!({}));
+        assert_eq!(
+            over.failure(),
+            "RpcException/0 < RpcException/1",
+            "{over:?}"
+        );
+        let over = calls::response_over_limit(&mut consumer, &json!({}));
+        assert_eq!(
+            over.failure(),
+            "RpcException/0 < RpcException/5",
+            "{over:?}"
+        );
         assert_eq!(consumer.call("who", json!([])).value(), "v1", "after both");
     }
     // Two ways, each with a connection for plain and one for generic calls.
@@ -46,7 +54,7 @@ fn java_dubbo27() {
     let mut consumer = Consumer::start(&peers, &[]);
     consumer.refer(gateway.address(), json!({"payload": 64 * MIB}));
     calls::java_dubbo27(&mut consumer);
-    let over = consumer.call("size", json!([{"octets": OVER_LIMIT}]));
+    let over = calls::request_over_limit(&mut consumer, &json!({}));
     assert_eq!(over.failure(), "RpcException/1", "{over:?}");
     assert_eq!(consumer.call("who", json!([])).value(), "v1", "after it");
 }
@@ -81,7 +89,7 @@ fn java_dubbo_service_of_a_group_and_version() {
     let other = consumer.call_with("who", json!([]), json!({"ref": "other"}));
     assert_eq!(
         other.failure(),
-        "RpcException/6",
+        "RpcException/0 < RpcException/6",
         "no route for it: {other:?}"
     );
 }
@@ -97,9 +105,9 @@ fn java_sofarpc() {
     let mut consumer = Consumer::start(&peers, &[]);
     consumer.refer(gateway.address(), json!({"unique_id": "gray"}));
     calls::java_sofa(&mut consumer);
-    let over = consumer.call("size", json!([{"octets": OVER_LIMIT}]));
+    let over = calls::request_over_limit(&mut consumer, &json!({}));
     assert_eq!(over.failure(), "SofaRpcException/130", "{over:?}");
-    let over = consumer.call("blob", json!([OVER_LIMIT]));
+    let over = calls::response_over_limit(&mut consumer, &json!({}));
     assert_eq!(over.failure(), "SofaRpcException/120", "{over:?}");
     assert_eq!(consumer.call("who", json!([])).value(), "v1", "after both");
     assert_eq!(
@@ -130,7 +138,7 @@ fn java_bolt_v1_and_v2_with_and_without_crc() {
             json!({"protocol": protocol, "version": version, "crc": crc}),
         );
         calls::java_bolt(&mut consumer);
-        let over = consumer.call("size", json!([{"octets": OVER_LIMIT}]));
+        let over = calls::request_over_limit(&mut consumer, &json!({}));
         assert_eq!(over.failure(), "DeserializationException/-1", "{over:?}");
         assert_eq!(consumer.call("who", json!([])).value(), "v1", "after it");
     }

@@ -27,11 +27,11 @@ struct Family {
 
 const DUBBO: Family = Family {
     kind: Kind::JavaDubbo,
-    killed: "org.apache.dubbo.rpc.RpcException/1",
+    killed: "RpcException/1",
 };
 const SOFA: Family = Family {
     kind: Kind::JavaSofa,
-    killed: "com.alipay.sofa.rpc.core.exception.SofaRpcException/250",
+    killed: "SofaRpcException/250",
 };
 
 /// Calls on the broken connection fail at once, in the caller's own words; the caller's connection stays, and

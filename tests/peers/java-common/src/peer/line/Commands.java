@@ -99,7 +99,8 @@ public final class Commands {
         told.put("message", shorten(failure.getMessage()));
         List<String> causes = new ArrayList<>();
         for (Throwable e = failure.getCause(); e != null && causes.size() < 8; e = e.getCause()) {
-            causes.add(e.getClass().getName());
+            int code = caller.code(e);
+            causes.add(e.getClass().getName() + (code < 0 ? "" : "/" + code));
         }
         told.put("causes", causes);
         return told;

@@ -110,10 +110,16 @@ final class Concurrent {
 
     private synchronized void failed(Throwable thrown, long start) {
         Map<String, Object> told = Commands.describe(caller, thrown);
-        String key = told.get("exception") + "/" + told.get("code");
+        String key = told.get("exception") + "/" + told.get("code") + origin((List<?>) told.get("causes"));
         failures.merge(key, 1, Integer::sum);
         messages.putIfAbsent(key, told.get("message"));
         measure(start);
+    }
+
+    /** The innermost cause where that is the framework's own as well. */
+    private static String origin(List<?> causes) {
+        String last = causes.isEmpty() ? "" : causes.get(causes.size() - 1).toString();
+        return last.contains("/") ? " < " + last : "";
     }
 
     private void measure(long start) {
