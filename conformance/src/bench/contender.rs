@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     Relay,
     /// This project's gateway.
     Crossdock,
+    /// Another build of it, to compare with.
+    Baseline,
     /// Envoy: generic_proxy for Dubbo, tcp_proxy for Bolt.
     Envoy,
     /// Envoy's generic_proxy with `bind_upstream_connection`; only for Dubbo.
@@ -43,6 +45,8 @@ impl Contender {
             (Kind::Relay, _) => "relay",
             (Kind::Crossdock, false) => "crossdock",
             (Kind::Crossdock, true) => "crossdock+attachment",
+            (Kind::Baseline, false) => "baseline",
+            (Kind::Baseline, true) => "baseline+attachment",
             (Kind::Envoy, false) => "envoy",
             (Kind::Envoy, true) => "envoy+attachment",
             (Kind::EnvoyBound, false) => "envoy-bound",
@@ -55,6 +59,7 @@ impl Contender {
 #[derive(Default)]
 pub(crate) struct Programs {
     pub(crate) crossdock: Option<PathBuf>,
+    pub(crate) baseline: Option<PathBuf>,
     pub(crate) envoy: Option<PathBuf>,
 }
 
@@ -63,7 +68,10 @@ impl Programs {
     /// into `bench-tools` of the target folder). What is missing is said on standard error.
     pub(crate) fn find(given: Self, wanted: &[Kind]) -> Self {
         let wants = |kind| wanted.contains(&kind);
-        let mut found = Self::default();
+        let mut found = Self {
+            baseline: given.baseline,
+            ..Self::default()
+        };
         if wants(Kind::Crossdock) {
             found.crossdock = given.crossdock.or_else(|| beside("crossdock"));
             if found.crossdock.is_none() {
@@ -86,6 +94,7 @@ impl Programs {
         match kind {
             Kind::Relay => None,
             Kind::Crossdock => self.crossdock.as_deref(),
+            Kind::Baseline => self.baseline.as_deref(),
             Kind::Envoy | Kind::EnvoyBound => self.envoy.as_deref(),
         }
     }
@@ -198,7 +207,7 @@ impl Setting<'_> {
             .with_context(|| format!("cannot write {}", file.display()))?;
         let mut arguments: Vec<OsString> = vec!["-c".into(), file.into()];
         arguments.extend(["--concurrency", "1"].map(OsString::from));
-        if contender.kind != Kind::Crossdock {
+        if matches!(contender.kind, Kind::Envoy | Kind::EnvoyBound) {
             arguments.extend(["--use-dynamic-base-id", "-l", "error"].map(OsString::from));
         }
         Ok((program.to_owned(), arguments, local(port)))
@@ -207,7 +216,9 @@ impl Setting<'_> {
     fn configuration(&self, contender: Contender, port: u16, admin: u16) -> String {
         let bound = contender.kind == Kind::EnvoyBound;
         let frame = match (contender.kind, self.wire) {
-            (Kind::Relay | Kind::Crossdock, _) => include_str!("config/crossdock.yaml"),
+            (Kind::Relay | Kind::Crossdock | Kind::Baseline, _) => {
+                include_str!("config/crossdock.yaml")
+            }
             (_, Wire::Dubbo) => include_str!("config/envoy-dubbo.yaml"),
             (_, Wire::Bolt) => include_str!("config/envoy-tcp.yaml"),
         };

@@ -243,7 +243,7 @@ impl Bench<'_> {
     /// need one upstream connection for each.
     fn connections(&self, contender: Contender) -> usize {
         const SPARE: usize = 1000;
-        let files = if contender.kind == Kind::Crossdock {
+        let files = if matches!(contender.kind, Kind::Crossdock | Kind::Baseline) {
             1
         } else {
             2

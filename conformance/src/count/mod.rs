@@ -107,7 +107,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let given = Programs {
         crossdock: arguments.crossdock.clone(),
-        envoy: None,
+        ..Programs::default()
     };
     let programs = Programs::find(given, &[Kind::Crossdock]);
     let mut costs = BTreeMap::new();

@@ -40,6 +40,8 @@ pub(super) const HEADERS: [(&str, &str); 11] = [
     ("sofa_head_method_name", "echo"),
     ("type", "sync"),
 ];
+/// Milliseconds: more than any stall of a machine that also compiles something.
+const TIMEOUT: u32 = 30_000;
 const TRACE: &str = "c00002021795422390555101618390";
 
 pub(super) fn template(payload: usize) -> Template {
@@ -71,7 +73,7 @@ pub(super) fn request(
     let prefix = content.len();
     string(text, &mut content);
     let mut frame = vec![1, REQUEST, 0, RPC_REQUEST, 1, 0, 0, 0, 0, HESSIAN];
-    frame.extend_from_slice(&1000_u32.to_be_bytes());
+    frame.extend_from_slice(&TIMEOUT.to_be_bytes());
     frame.extend_from_slice(&(REQUEST_CLASS.len() as u16).to_be_bytes());
     frame.extend_from_slice(&(map.len() as u16).to_be_bytes());
     frame.extend_from_slice(&(content.len() as u32).to_be_bytes());

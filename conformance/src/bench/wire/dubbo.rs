@@ -22,7 +22,7 @@ pub(super) const ATTACHMENTS: [(&str, &str); 6] = [
     ("remote.application", "peer-consumer"),
     ("interface", "peer.api.Echo"),
     ("version", "1.0.0"),
-    ("timeout", "1000"),
+    ("timeout", "30000"),
     ("dubbo.tag", "gray"),
 ];
 

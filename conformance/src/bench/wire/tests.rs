@@ -48,7 +48,9 @@ const BOLT_FIRED: &str = "01010001010000001001000003e8002c01830000015e636f6d2e61
 
 #[test]
 fn a_dubbo_request_is_what_java_writes() {
-    let (mut frame, mark) = dubbo::request(b"hello", &dubbo::ATTACHMENTS[..5]);
+    let mut attachments = dubbo::ATTACHMENTS;
+    attachments[4].1 = "1000";
+    let (mut frame, mark) = dubbo::request(b"hello", &attachments[..5]);
     frame[4..12].copy_from_slice(&0xff53_a6db_a3fd_09aa_u64.to_be_bytes());
     assert_eq!(frame, octets(DUBBO_ECHO));
     assert_eq!(&frame[mark..mark + 5], b"hello");
@@ -73,6 +75,7 @@ fn a_bolt_request_is_what_java_writes() {
     let trace = "c00002021795422390555101618390";
     let (mut frame, mark) = bolt::request("fired", b"22f299cbee8o", &headers, trace);
     frame[5..9].copy_from_slice(&16_u32.to_be_bytes());
+    frame[10..14].copy_from_slice(&1000_u32.to_be_bytes());
     assert_eq!(frame, octets(BOLT_FIRED));
     assert_eq!(&frame[mark..], b"22f299cbee8o");
 }
