@@ -86,17 +86,21 @@ impl Filling {
     #[inline]
     fn take(&mut self, rank: usize) -> usize {
         let Permutation { mut at, skip } = self.hosts[rank];
-        let size = self.size;
-        let step = |at: u32| {
-            let next = at + skip;
-            if next >= size { next - size } else { next }
-        };
-        while self.taken[(at >> 6) as usize] >> (at & 63) & 1 == 1 {
+        // Where the sum is below the size, the difference wraps around and is the greater of the
+        // two: no branch, which could not be predicted.
+        let step = |at: u32| (at + skip).min((at + skip).wrapping_sub(self.size));
+        let taken = &mut self.taken[..];
+        loop {
+            let word = &mut taken[(at >> 6) as usize];
+            let free = *word >> (at & 63) & 1 == 0;
+            let slot = at;
             at = step(at);
+            if free {
+                *word |= 1 << (slot & 63);
+                self.hosts[rank].at = at;
+                return slot as usize;
+            }
         }
-        self.taken[(at >> 6) as usize] |= 1 << (at & 63);
-        self.hosts[rank].at = step(at);
-        at as usize
     }
 
     /// All hosts in every round, which is what equal weights come to.
