@@ -1,8 +1,7 @@
 //! Makes the descriptors of Envoy's configuration language from the `.proto` files that the crate
 //! `envoy-types` ships, and an index that lets the library load only those that a file needs.
 //!
-//! Two files are written to `OUT_DIR`: `descriptors.bin`, the encoded `FileDescriptorProto`s one
-//! after the other, and `index.rs`, which tells where each lies, what it imports and which
+//! Two files are written to `OUT_DIR`: `descriptors.bin`, an encoded `FileDescriptorSet`, and `index.rs`, which tells where each lies, what it imports and which
 //! message types it declares.
 
 mod compile;
@@ -45,7 +44,11 @@ fn encode(pool: &DescriptorPool) -> (Vec<u8>, String) {
     let mut types = Vec::new();
     for (at, file) in pool.files().enumerate() {
         let start = bytes.len();
-        bytes.extend(file.encode_to_vec());
+        let encoded = file.encode_to_vec();
+        // Field 1 of a FileDescriptorSet, length-delimited: any selection of files is a set.
+        bytes.push(0x0a);
+        varint(encoded.len(), &mut bytes);
+        bytes.extend(encoded);
         let imports: Vec<usize> = file
             .dependencies()
             .map(|import| number(import.name()))
@@ -66,6 +69,14 @@ fn encode(pool: &DescriptorPool) -> (Vec<u8>, String) {
     }
     index.push_str("];\n");
     (bytes, index)
+}
+
+fn varint(mut value: usize, bytes: &mut Vec<u8>) {
+    while value >= 0x80 {
+        bytes.push((value & 0x7f | 0x80) as u8);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
 }
 
 fn collect(message: &MessageDescriptor, file: usize, types: &mut Vec<(String, usize)>) {

@@ -144,7 +144,7 @@ impl Walk<'_> {
     /// Reports a field; `about` goes before the reason.
     fn say(&mut self, support: Support, about: &str, optional: Optional) {
         let (loss, reason) = match (support, optional) {
-            (Support::Acts, _) => return,
+            (Support::Acts | Support::Judged, _) => return,
             (Support::Harmless(reason), _) => (Loss::Nothing, reason),
             (Support::Ignored(reason), _) => (Loss::Function, reason),
             (Support::Refused(..), Some((loss, reason))) => (loss, reason),

@@ -13,7 +13,7 @@ pub(crate) const BOOTSTRAP: &str = "envoy.config.bootstrap.v3.Bootstrap";
 
 /// A `.proto` file within [`BYTES`].
 struct File {
-    /// Its first byte.
+    /// The first byte of its entry in a `FileDescriptorSet`.
     start: usize,
     /// The byte after its last.
     end: usize,
@@ -42,13 +42,13 @@ pub(crate) fn pool<'a>(messages: impl IntoIterator<Item = &'a str>) -> Descripto
             }
         }
     }
-    let mut pool = DescriptorPool::new();
+    let mut set = Vec::new();
     for file in wanted {
         let File { start, end, .. } = FILES[usize::from(file)];
-        pool.decode_file_descriptor_proto(&BYTES[start..end])
-            .expect("the build script decoded the same bytes in the same order");
+        set.extend_from_slice(&BYTES[start..end]);
     }
-    pool
+    DescriptorPool::decode(set.as_slice())
+        .expect("the build script decoded the same files in the same order")
 }
 
 /// Whether a message of this name is described.

@@ -30,6 +30,6 @@ pub use envoy_types;
 pub use findings::{MAX_PROBLEMS, MAX_UNUSED};
 pub use json::{REDACTED, to_json};
 pub use positions::Positions;
-pub use problem::{Loss, Note, Position, Problem, Rejected, Unused};
+pub use problem::{Loss, Note, Position, Problem, Rejected, Unused, merge};
 pub use runtime::{Setting, SettingValue};
 pub use tree::{MAX_DEPTH, MAX_FILE_BYTES, MAX_KEY_BYTES, MAX_NODES};

@@ -8,7 +8,8 @@ use crate::{problem::Position, tree::At};
 ///
 /// A path is written with the names of the `.proto` files, whatever spelling the file uses:
 /// `static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config`. The
-/// fields of an `Any` follow its name directly; an entry of a map is `metadata["key"]`.
+/// fields of an `Any` follow its name directly; an entry of a map is `metadata["key"]`, or
+/// `metadata.key` where the key has neither dot nor bracket.
 #[derive(Clone, Debug)]
 pub struct Positions {
     files: Vec<Arc<str>>,
@@ -148,12 +149,16 @@ impl Positions {
         let mut id = Id::ROOT;
         let mut segments = Segments(path);
         for segment in segments.by_ref() {
-            let step = match segment {
-                Segment::Item(index) => Some(Step::Item(index)),
-                Segment::Field(name) => self.numbers.get(name).copied().map(Step::Field),
-                Segment::Entry(key) => self.numbers.get(key.as_str()).copied().map(Step::Entry),
+            let word = |text: &str| self.numbers.get(text).copied();
+            let child = |step: Option<Step>| self.children.get(&(id, step?));
+            let found = match &segment {
+                Segment::Item(index) => child(Some(Step::Item(*index))),
+                // `fields.name` finds `fields["name"]` too, where the key looks like a name.
+                Segment::Field(name) => child(word(name).map(Step::Field))
+                    .or_else(|| child(word(name).map(Step::Entry))),
+                Segment::Entry(key) => child(word(key).map(Step::Entry)),
             };
-            match step.and_then(|step| self.children.get(&(id, step))) {
+            match found {
                 Some(child) => id = *child,
                 None => return (id, false),
             }

@@ -51,6 +51,26 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Adds what a later stage found, but for what is said already: of two problems with the same
+/// field, or with a field and one within it, the earlier stage's is kept. Sorts by position.
+pub fn merge(problems: &mut Vec<Problem>, more: Vec<Problem>) {
+    let known = |problem: &Problem| {
+        problems
+            .iter()
+            .filter(|known| !known.path.is_empty())
+            .any(|known| {
+                problem
+                    .path
+                    .strip_prefix(&known.path)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            })
+    };
+    let new: Vec<Problem> = more.into_iter().filter(|problem| !known(problem)).collect();
+    problems.extend(new);
+    problems.sort();
+    problems.dedup();
+}
+
 /// A field that the file sets and Crossdock does not act upon.
 ///
 /// Shown on one line: `FILE:LINE:COLUMN: FIELD.PATH: not acted upon: reason`, or
@@ -121,5 +141,39 @@ pub struct Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}: {}", self.at, self.path, self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(path: &str, line: u32) -> Problem {
+        let at = Position {
+            file: "f".into(),
+            line,
+            column: 1,
+        };
+        Problem {
+            at,
+            path: path.into(),
+            reason: "wrong".into(),
+            cure: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_earlier_problem_of_a_field_is_kept() {
+        let mut problems = vec![problem("", 9), problem("a.b", 2)];
+        let more = ["a.b", "a.b.c", "a.b[0]", "a.bc", "a", "d"];
+        merge(
+            &mut problems,
+            more.iter().map(|path| problem(path, 1)).collect(),
+        );
+        let paths: Vec<_> = problems
+            .iter()
+            .map(|problem| problem.path.as_str())
+            .collect();
+        assert_eq!(paths, ["a", "a.bc", "d", "a.b", ""]);
     }
 }

@@ -18,6 +18,8 @@ use std::{collections::HashMap, sync::LazyLock};
 pub enum Support {
     /// The field does what Envoy's documentation says; what lies within it is looked up too.
     Acts,
+    /// The compiler looks at the field with everything in it, and refuses what it does not do.
+    Judged,
     /// The field has no effect, and nothing is lost by that. With the reason.
     Harmless(&'static str),
     /// The field has no effect though it should have one. With the reason.
@@ -91,7 +93,10 @@ pub fn field(message: &str, field: &str, value: Option<&str>) -> Support {
 pub fn key(message: &str, field: &str, key: &str) -> Support {
     match (message, field) {
         ("envoy.config.bootstrap.v3.RuntimeLayer", "static_layer") => bootstrap::runtime_key(key),
-        ("envoy.config.core.v3.Metadata", "filter_metadata") if key != "crossdock" => {
+        // Crossdock's own settings, and the hash keys of endpoints.
+        ("envoy.config.core.v3.Metadata", "filter_metadata")
+            if !["crossdock", "envoy.lb"].contains(&key) =>
+        {
             Support::Harmless("metadata for someone else")
         }
         _ => Support::Acts,

@@ -6,7 +6,7 @@ use crossdock_xds::{
 };
 
 fn problem(text: &str, format: Format) -> String {
-    let rejected = parse("f", text, format, &Options::default()).unwrap_err();
+    let rejected = parse("f", text, format, &Options::default()).expect_err("refused");
     let mut problems = rejected.problems;
     assert_eq!(problems.len(), 1, "{problems:?}");
     problems.swap_remove(0).to_string()
@@ -105,9 +105,9 @@ fn huge_numbers_and_long_words() {
         "static_resources: {{clusters: [{{name: c, maglev_lb_config: {{table_size: {digits}}}}}]}}"
     ));
     assert!(said.contains("out of range") && said.len() < 400, "{said}");
-    let said = yaml(&format!(
-        "static_resources: {{clusters: [{{name: c, common_lb_config: {{healthy_panic_threshold: {{value: 1e999999}}}}}}]}}"
-    ));
+    let said = yaml(
+        "static_resources: {clusters: [{name: c, common_lb_config: {healthy_panic_threshold: {value: 1e999999}}}]}",
+    );
     assert!(said.contains("1e999999 is out of range"), "{said}");
     let word = "x".repeat(1_000_000);
     assert!(yaml(&format!("{{? {word} : 1}}")).contains("a key of more than 1024 bytes"));

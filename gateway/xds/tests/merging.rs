@@ -37,7 +37,7 @@ fn fields_replace_messages_merge_lists_append() {
     );
     let node = loaded.bootstrap.node.clone().unwrap();
     assert_eq!((node.id.as_str(), node.cluster.as_str()), ("b", "shop"));
-    let clusters = loaded.bootstrap.static_resources.clone().unwrap().clusters;
+    let clusters = loaded.bootstrap.static_resources.unwrap().clusters;
     assert_eq!(
         clusters.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(),
         ["one", "two"]

@@ -30,6 +30,7 @@ fn finds_what_is_set() {
     assert_eq!(line("a.b"), 2);
     assert_eq!(line("a.b[1]"), 3);
     assert_eq!(line(r#"a.m["x.\"y\\"]"#), 5);
+    assert_eq!(line("a.m"), 4);
     assert_eq!(sample().locate("c").to_string(), "two.yaml:6:16");
 }
 
@@ -39,6 +40,18 @@ fn falls_back_to_what_lies_around() {
     assert_eq!(line("a.b[1].name[3].x"), 3);
     assert_eq!(sample().locate("zzz").to_string(), "one.yaml:1:1");
     assert_eq!(sample().locate("").to_string(), "one.yaml:1:1");
+}
+
+#[test]
+fn a_plain_key_is_found_as_a_field_too() {
+    let mut positions = sample();
+    let m = positions.field(Id::ROOT, "m", at(7));
+    positions.entry(m, "key", at(8));
+    assert_eq!(positions.locate("m.key").line, 8);
+    assert_eq!(positions.locate("m[\"key\"]").line, 8);
+    assert!(positions.is_set("m.key"));
+    assert!(!positions.is_set("m.other"));
+    assert!(!positions.is_set("m.key["));
 }
 
 #[test]

@@ -2,16 +2,13 @@
 
 use super::{
     Message,
-    Support::{Acts, Harmless, Ignored},
+    Support::{Acts, Harmless, Ignored, Judged},
 };
 
 pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.config.accesslog.v3.AccessLog",
-        fields: &[
-            (Acts, &["name", "typed_config"]),
-            (Ignored("every call is logged"), &["filter"]),
-        ],
+        fields: &[(Judged, &["filter"]), (Acts, &["name", "typed_config"])],
     },
     Message {
         name: "envoy.extensions.access_loggers.file.v3.FileAccessLog",
@@ -37,6 +34,7 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.config.core.v3.SubstitutionFormatString",
         fields: &[
+            (Judged, &["formatters"]),
             (
                 Acts,
                 &[
@@ -53,10 +51,6 @@ pub(super) const MESSAGES: &[Message] = &[
             (
                 Harmless("the keys keep the order of their names"),
                 &["json_format_options"],
-            ),
-            (
-                Ignored("formatters of extensions are not in this version"),
-                &["formatters"],
             ),
         ],
     },

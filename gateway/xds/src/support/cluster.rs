@@ -1,20 +1,16 @@
 //! Clusters, their endpoints, limits and load balancing.
 
 use super::{
-    HTTP, Message, REMOVE, RETRIES, STATIC, STATISTICS,
-    Support::{Acts, Harmless, Ignored, Refused},
+    HTTP, Message, REMOVE, RETRIES, STATISTICS,
+    Support::{Acts, Harmless, Ignored, Judged, Refused},
 };
 
 const HEALTH: &str = "health checks are not in this version; `health_status` is taken as it is";
 const ZONES: &str = "zones and localities are not told apart in this version";
-const SUBSETS: &str = "endpoints are not chosen by metadata in this version";
 const ENDPOINTS: &str = "endpoints come from `load_assignment` only";
 const DNS: &str = "names are resolved by the system's resolver";
 const SOCKET: &str = "sockets have the system's options";
 const SLOW_START: &str = "new endpoints get their full share at once";
-const ONE_PRIORITY: &str = "only endpoints of priority 0 are served in this version";
-const BALANCERS: &str = "this way of balancing is not in this version";
-const USE_LB_POLICY: &str = "choose one of `lb_policy`";
 const NOT_READ: &str = "nothing reads this metadata in this version";
 
 pub(super) const MESSAGES: &[Message] = &[
@@ -22,14 +18,24 @@ pub(super) const MESSAGES: &[Message] = &[
         name: "envoy.config.cluster.v3.Cluster",
         fields: &[
             (
+                Judged,
+                &["type", "cluster_type", "lb_policy", "lb_subset_config"],
+            ),
+            (Acts, &["load_balancing_policy"]),
+            (
+                Ignored(ENDPOINTS),
+                &["eds_cluster_config", "original_dst_lb_config"],
+            ),
+            (
+                Ignored("every address of a name is an endpoint"),
+                &["dns_lookup_family"],
+            ),
+            (
                 Acts,
                 &[
                     "name",
-                    "type=STATIC",
-                    "type=STRICT_DNS",
                     "load_assignment",
                     "connect_timeout",
-                    "lb_policy",
                     "round_robin_lb_config",
                     "least_request_lb_config",
                     "ring_hash_lb_config",
@@ -39,35 +45,9 @@ pub(super) const MESSAGES: &[Message] = &[
                     "transport_socket",
                     "metadata",
                     "typed_extension_protocol_options",
-                    "dns_lookup_family",
                     "dns_refresh_rate",
                 ],
             ),
-            (
-                Refused(
-                    "endpoints from a control plane are not in this version",
-                    "use STATIC or STRICT_DNS",
-                ),
-                &["type=EDS"],
-            ),
-            (Refused(ENDPOINTS, "use STATIC or STRICT_DNS"), &["type"]),
-            (
-                Refused(ENDPOINTS, STATIC),
-                &[
-                    "eds_cluster_config",
-                    "cluster_type",
-                    "original_dst_lb_config",
-                ],
-            ),
-            (
-                Refused(BALANCERS, USE_LB_POLICY),
-                &[
-                    "lb_policy=CLUSTER_PROVIDED",
-                    "lb_policy=LOAD_BALANCING_POLICY_CONFIG",
-                    "load_balancing_policy",
-                ],
-            ),
-            (Refused(SUBSETS, REMOVE), &["lb_subset_config"]),
             (
                 Refused(
                     "transport sockets are not chosen by endpoint in this version",
@@ -175,29 +155,16 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.config.cluster.v3.Cluster.LeastRequestLbConfig",
         fields: &[
+            (Acts, &["active_request_bias"]),
             (Acts, &["choice_count"]),
-            (
-                Ignored("calls in flight count in full"),
-                &["active_request_bias"],
-            ),
             (Ignored(SLOW_START), &["slow_start_config"]),
         ],
     },
     Message {
         name: "envoy.config.cluster.v3.Cluster.RingHashLbConfig",
         fields: &[
-            (
-                Acts,
-                &[
-                    "minimum_ring_size",
-                    "maximum_ring_size",
-                    "hash_function=XX_HASH",
-                ],
-            ),
-            (
-                Ignored("the ring is hashed with xxHash"),
-                &["hash_function"],
-            ),
+            (Acts, &["hash_function"]),
+            (Acts, &["minimum_ring_size", "maximum_ring_size"]),
         ],
     },
     Message {
@@ -207,6 +174,7 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.config.cluster.v3.Cluster.CommonLbConfig",
         fields: &[
+            (Judged, &["locality_weighted_lb_config"]),
             (
                 Acts,
                 &["healthy_panic_threshold", "consistent_hashing_lb_config"],
@@ -215,10 +183,7 @@ pub(super) const MESSAGES: &[Message] = &[
                 Harmless("endpoints change only when a name resolves differently"),
                 &["update_merge_window"],
             ),
-            (
-                Ignored(ZONES),
-                &["zone_aware_lb_config", "locality_weighted_lb_config"],
-            ),
+            (Ignored(ZONES), &["zone_aware_lb_config"]),
             (
                 Ignored(HEALTH),
                 &["ignore_new_hosts_until_first_hc", "override_host_status"],
@@ -232,11 +197,8 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.config.cluster.v3.Cluster.CommonLbConfig.ConsistentHashingLbConfig",
         fields: &[
+            (Judged, &["hash_balance_factor"]),
             (Acts, &["use_hostname_for_hashing"]),
-            (
-                Ignored("a hash always leads to its own endpoint"),
-                &["hash_balance_factor"],
-            ),
         ],
     },
     Message {
@@ -252,18 +214,10 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.config.cluster.v3.CircuitBreakers.Thresholds",
         fields: &[
+            (Acts, &["priority"]),
             (
                 Acts,
-                &[
-                    "priority=DEFAULT",
-                    "max_connections",
-                    "max_pending_requests",
-                    "max_requests",
-                ],
-            ),
-            (
-                Ignored("all calls have the priority DEFAULT"),
-                &["priority"],
+                &["max_connections", "max_pending_requests", "max_requests"],
             ),
             (Harmless(STATISTICS), &["track_remaining"]),
             (
@@ -290,21 +244,15 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.config.endpoint.v3.LocalityLbEndpoints",
         fields: &[
-            (Acts, &["lb_endpoints"]),
+            (Judged, &["priority"]),
             (
-                Refused(
-                    ONE_PRIORITY,
-                    "keep the endpoints of the first priority only",
-                ),
-                &["priority"],
+                Harmless("counts only where localities are weighted"),
+                &["locality", "load_balancing_weight", "proximity"],
             ),
+            (Acts, &["lb_endpoints"]),
             (
                 Refused(ENDPOINTS, "use `lb_endpoints`"),
                 &["load_balancer_endpoints", "leds_cluster_locality_config"],
-            ),
-            (
-                Ignored(ZONES),
-                &["locality", "load_balancing_weight", "proximity"],
             ),
             (Harmless(NOT_READ), &["metadata"]),
         ],
@@ -312,27 +260,90 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.config.endpoint.v3.LbEndpoint",
         fields: &[
+            (Judged, &["endpoint_name"]),
+            (Acts, &["metadata"]),
             (
                 Acts,
                 &["endpoint", "health_status", "load_balancing_weight"],
             ),
-            (
-                Refused(ENDPOINTS, "write the endpoint where it is used"),
-                &["endpoint_name"],
-            ),
-            (Harmless(NOT_READ), &["metadata"]),
         ],
     },
     Message {
         name: "envoy.config.endpoint.v3.Endpoint",
         fields: &[
-            (Acts, &["address", "hostname"]),
+            (
+                Ignored("an endpoint is known by its address, or by the name that is resolved"),
+                &["hostname"],
+            ),
+            (Acts, &["address"]),
             (Harmless(STATISTICS), &["observability_name"]),
             (Ignored(HEALTH), &["health_check_config"]),
             (
                 Ignored("an endpoint has one address"),
                 &["additional_addresses"],
             ),
+        ],
+    },
+    Message {
+        name: "envoy.config.cluster.v3.LoadBalancingPolicy",
+        fields: &[(Acts, &["policies"])],
+    },
+    Message {
+        name: "envoy.config.cluster.v3.LoadBalancingPolicy.Policy",
+        fields: &[(Acts, &["typed_extension_config"])],
+    },
+    Message {
+        name: "envoy.config.core.v3.TypedExtensionConfig",
+        fields: &[(Acts, &["name", "typed_config"])],
+    },
+    Message {
+        name: "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",
+        fields: &[
+            (Ignored(SLOW_START), &["slow_start_config"]),
+            (Ignored(ZONES), &["locality_lb_config"]),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.load_balancing_policies.random.v3.Random",
+        fields: &[(Ignored(ZONES), &["locality_lb_config"])],
+    },
+    Message {
+        name: "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
+        fields: &[
+            (Acts, &["choice_count", "active_request_bias"]),
+            (Judged, &["enable_full_scan", "selection_method"]),
+            (Ignored(SLOW_START), &["slow_start_config"]),
+            (Ignored(ZONES), &["locality_lb_config"]),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash",
+        fields: &[
+            (
+                Acts,
+                &[
+                    "hash_function",
+                    "minimum_ring_size",
+                    "maximum_ring_size",
+                    "consistent_hashing_lb_config",
+                ],
+            ),
+            (Judged, &["use_hostname_for_hashing", "hash_balance_factor"]),
+            (Ignored(ZONES), &["locality_weighted_lb_config"]),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.load_balancing_policies.maglev.v3.Maglev",
+        fields: &[
+            (Acts, &["table_size", "consistent_hashing_lb_config"]),
+            (Ignored(ZONES), &["locality_weighted_lb_config"]),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.load_balancing_policies.common.v3.ConsistentHashingLbConfig",
+        fields: &[
+            (Acts, &["use_hostname_for_hashing"]),
+            (Judged, &["hash_balance_factor", "hash_policy"]),
         ],
     },
 ];

@@ -2,7 +2,7 @@
 
 use super::{
     HTTP, MESSAGES, REMOVE,
-    Support::{self, Acts, Harmless, Ignored, Refused},
+    Support::{self, Acts, Harmless, Ignored, Judged, Refused},
     UNKNOWN,
 };
 
@@ -168,6 +168,21 @@ pub(super) const SLOTS: &[Slot] = &[
         other: Ignored("this filter is not in this version"),
     },
     Slot {
+        // Of several policies the first that is known is taken; the compiler asks for one.
+        fields: &["envoy.config.core.v3.TypedExtensionConfig.typed_config"],
+        types: &[(
+            Acts,
+            &[
+                "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",
+                "envoy.extensions.load_balancing_policies.random.v3.Random",
+                "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
+                "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash",
+                "envoy.extensions.load_balancing_policies.maglev.v3.Maglev",
+            ],
+        )],
+        other: Ignored("this way of balancing is not in this version"),
+    },
+    Slot {
         fields: &["envoy.config.accesslog.v3.AccessLog.typed_config"],
         types: &[(
             Acts,
@@ -177,7 +192,7 @@ pub(super) const SLOTS: &[Slot] = &[
                 "envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
             ],
         )],
-        other: Ignored("access logs go to files, stdout and stderr only"),
+        other: Judged,
     },
     Slot {
         fields: &["envoy.config.core.v3.TransportSocket.typed_config"],

@@ -3,7 +3,7 @@
 
 use super::{
     DEFAULT, HTTP, Message, REMOVE, RUNTIME, STATIC, STATISTICS,
-    Support::{Acts, Harmless, Ignored, Refused},
+    Support::{Acts, Harmless, Ignored, Judged, Refused},
     TLS, TRACING,
 };
 
@@ -20,21 +20,26 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.config.listener.v3.Listener",
         fields: &[
+            (Acts, &["listener_filters_timeout"]),
+            (
+                Ignored(
+                    "a connection that stays silent is closed, or goes to `crossdock.tcp_fallback`",
+                ),
+                &["continue_on_listener_filters_timeout"],
+            ),
             (
                 Acts,
                 &[
                     "name",
                     "address",
                     "filter_chains",
+                    "default_filter_chain",
                     "listener_filters",
                     "metadata",
                     "bind_to_port=true",
                 ],
             ),
-            (
-                Refused(ONE_CHAIN, REMOVE),
-                &["default_filter_chain", "filter_chain_matcher"],
-            ),
+            (Refused(ONE_CHAIN, REMOVE), &["filter_chain_matcher"]),
             (
                 Harmless(DEFAULT),
                 &[
@@ -73,13 +78,6 @@ pub(super) const MESSAGES: &[Message] = &[
             (
                 Harmless("there is no overload manager to be exempt from"),
                 &["ignore_global_conn_limit", "bypass_overload_manager"],
-            ),
-            (
-                Harmless("detection never waits longer than its own limit"),
-                &[
-                    "listener_filters_timeout",
-                    "continue_on_listener_filters_timeout",
-                ],
             ),
             (
                 Harmless("a static listener is never modified"),
@@ -180,17 +178,22 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         fields: &[
-            (Acts, &["route_config", "http_filters", "access_log"]),
+            (Judged, &["rds", "scoped_routes"]),
+            (Acts, &["stat_prefix"]),
             (
-                Refused(DISCOVERY, "write the routes into `route_config`"),
-                &["rds", "scoped_routes"],
+                Acts,
+                &[
+                    "route_config",
+                    "http_filters",
+                    "access_log",
+                    "common_http_protocol_options",
+                ],
             ),
             (
                 Refused("HTTP/3 is not in this version", "leave it out"),
                 &["codec_type=HTTP3"],
             ),
             (Harmless(SNIFFED), &["codec_type"]),
-            (Harmless(STATISTICS), &["stat_prefix"]),
             (
                 Harmless("request ids are an affair of HTTP and tracing"),
                 &[
@@ -226,6 +229,26 @@ pub(super) const MESSAGES: &[Message] = &[
                 &["local_reply_config"],
             ),
             (Ignored(HTTP), HTTP_FIELDS),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.HttpProtocolOptions",
+        fields: &[
+            (Acts, &["idle_timeout"]),
+            (
+                Ignored(HTTP),
+                &[
+                    "max_headers_count",
+                    "max_response_headers_kb",
+                    "headers_with_underscores_action",
+                    "max_stream_duration",
+                    "max_requests_per_connection",
+                ],
+            ),
+            (
+                Ignored("connections last as long as they are used"),
+                &["max_connection_duration", "max_connection_duration_jitter"],
+            ),
         ],
     },
     Message {
@@ -268,11 +291,17 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
         fields: &[
+            (Acts, &["stat_prefix"]),
             (
-                Acts,
-                &["cluster", "weighted_clusters", "idle_timeout", "access_log"],
+                Ignored("calls are logged, connections are not"),
+                &[
+                    "access_log",
+                    "access_log_flush_interval",
+                    "flush_access_log_on_connected",
+                    "access_log_options",
+                ],
             ),
-            (Harmless(STATISTICS), &["stat_prefix"]),
+            (Acts, &["cluster", "weighted_clusters", "idle_timeout"]),
             (
                 Refused(
                     "endpoints are not chosen by metadata in this version",
@@ -306,14 +335,6 @@ pub(super) const MESSAGES: &[Message] = &[
                 &["hash_policy"],
             ),
             (
-                Ignored("connections are logged when they end"),
-                &[
-                    "access_log_flush_interval",
-                    "flush_access_log_on_connected",
-                    "access_log_options",
-                ],
-            ),
-            (
                 Ignored("the endpoint is dialled at once"),
                 &["upstream_connect_mode", "max_early_data_bytes"],
             ),
@@ -343,25 +364,16 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.config.core.v3.Address",
         fields: &[
+            (Judged, &["pipe", "envoy_internal_address"]),
             (Acts, &["socket_address"]),
-            (
-                Refused(
-                    "only TCP addresses are served in this version",
-                    "use `socket_address`",
-                ),
-                &["pipe", "envoy_internal_address"],
-            ),
         ],
     },
     Message {
         name: "envoy.config.core.v3.SocketAddress",
         fields: &[
+            (Judged, &["named_port"]),
             (Acts, &["protocol=TCP", "address", "port_value"]),
             (Refused(TCP_ONLY, REMOVE), &["protocol"]),
-            (
-                Refused("ports have no names here", "use `port_value`"),
-                &["named_port"],
-            ),
             (
                 Refused(
                     "addresses in another network namespace are not in this version",
@@ -416,7 +428,6 @@ const HTTP_FIELDS: &[&str] = &[
     "http_protocol_options",
     "http2_protocol_options",
     "http3_protocol_options",
-    "common_http_protocol_options",
     "server_name",
     "server_header_transformation",
     "scheme_header_transformation",

@@ -2,7 +2,7 @@
 
 use super::{
     HTTP, Message, REMOVE, RETRIES, RUNTIME, STATISTICS,
-    Support::{Acts, Harmless, Ignored, Refused},
+    Support::{Acts, Harmless, Ignored, Judged, Refused},
     TRACING,
 };
 
@@ -12,21 +12,29 @@ const EDITS: &[&str] = &[
     "response_headers_to_add",
     "response_headers_to_remove",
 ];
-const MATCHES_MORE: &str = "without it the route would match more calls than was asked for";
-const EXTENSION: &str = "routing by extensions is not in this version";
-const DISCOVERY: &str = "virtual hosts from a control plane are not in this version";
 const MIRRORS: &str = "mirroring is not in this version";
 const RATE_LIMITS: &str = "rate limits are not in this version";
 const METADATA: &str = "endpoints are not chosen by metadata in this version";
 const BUFFERS: &str = "a call is kept whole within the limit of its frame";
 const NOT_READ: &str = "nothing reads this metadata in this version";
-const REWRITES: &str =
-    "an RPC call keeps its service and method; HTTP is not served in this version";
 
 pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.config.route.v3.RouteConfiguration",
         fields: &[
+            (Judged, &["vhds", "route_specifiers", "vhost_header"]),
+            (
+                Acts,
+                &[
+                    "max_direct_response_body_size_bytes",
+                    "ignore_port_in_host_matching",
+                    "ignore_path_parameters_in_path_matching",
+                ],
+            ),
+            (
+                Harmless("a route that names one is refused"),
+                &["cluster_specifier_plugins"],
+            ),
             (Acts, EDITS),
             (
                 Acts,
@@ -38,53 +46,20 @@ pub(super) const MESSAGES: &[Message] = &[
                     "typed_per_filter_config",
                 ],
             ),
-            (
-                Refused(DISCOVERY, "write them into `virtual_hosts`"),
-                &["vhds"],
-            ),
-            (
-                Refused(EXTENSION, REMOVE),
-                &["cluster_specifier_plugins", "route_specifiers"],
-            ),
-            (
-                Refused("a virtual host is chosen by the authority only", REMOVE),
-                &["vhost_header"],
-            ),
             (Harmless(NOT_READ), &["metadata"]),
             (Ignored(MIRRORS), &["request_mirror_policies"]),
-            (
-                Ignored(HTTP),
-                &[
-                    "internal_only_headers",
-                    "max_direct_response_body_size_bytes",
-                    "ignore_port_in_host_matching",
-                    "ignore_path_parameters_in_path_matching",
-                ],
-            ),
+            (Ignored(HTTP), &["internal_only_headers"]),
         ],
     },
     Message {
         name: "envoy.config.route.v3.VirtualHost",
         fields: &[
+            (
+                Judged,
+                &["matcher", "route_specifiers", "require_tls", "domains"],
+            ),
             (Acts, EDITS),
-            (
-                Acts,
-                &[
-                    "name",
-                    "domains",
-                    "routes",
-                    "typed_per_filter_config",
-                    "require_tls=NONE",
-                ],
-            ),
-            (
-                Refused(
-                    "calls would be served without the TLS that is required",
-                    REMOVE,
-                ),
-                &["require_tls"],
-            ),
-            (Refused(EXTENSION, REMOVE), &["matcher", "route_specifiers"]),
+            (Acts, &["name", "routes", "typed_per_filter_config"]),
             (Harmless(STATISTICS), &["virtual_clusters"]),
             (Harmless(NOT_READ), &["metadata"]),
             (Ignored(RATE_LIMITS), &["rate_limits"]),
@@ -113,6 +88,15 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.config.route.v3.Route",
         fields: &[
+            (
+                Judged,
+                &[
+                    "redirect",
+                    "filter_action",
+                    "non_forwarding_action",
+                    "route_specifiers",
+                ],
+            ),
             (Acts, EDITS),
             (
                 Acts,
@@ -123,17 +107,6 @@ pub(super) const MESSAGES: &[Message] = &[
                     "direct_response",
                     "typed_per_filter_config",
                 ],
-            ),
-            (
-                Refused(
-                    "redirects are not in this version",
-                    "answer with `direct_response` instead",
-                ),
-                &["redirect"],
-            ),
-            (
-                Refused(EXTENSION, REMOVE),
-                &["filter_action", "non_forwarding_action", "route_specifiers"],
             ),
             (Harmless(STATISTICS), &["stat_prefix"]),
             (Harmless(NOT_READ), &["metadata"]),
@@ -151,6 +124,18 @@ pub(super) const MESSAGES: &[Message] = &[
         name: "envoy.config.route.v3.RouteMatch",
         fields: &[
             (
+                Judged,
+                &[
+                    "tls_context",
+                    "dynamic_metadata",
+                    "filter_state",
+                    "cookies",
+                    "connect_matcher",
+                    "path_match_policy",
+                ],
+            ),
+            (Acts, &["query_parameters", "grpc"]),
+            (
                 Acts,
                 &[
                     "prefix",
@@ -162,23 +147,15 @@ pub(super) const MESSAGES: &[Message] = &[
                     "runtime_fraction",
                 ],
             ),
-            (
-                Refused(MATCHES_MORE, REMOVE),
-                &[
-                    "query_parameters",
-                    "grpc",
-                    "tls_context",
-                    "dynamic_metadata",
-                    "filter_state",
-                    "cookies",
-                ],
-            ),
-            (Refused(EXTENSION, REMOVE), &["path_match_policy"]),
-            (
-                Refused("CONNECT is not served in this version", REMOVE),
-                &["connect_matcher"],
-            ),
         ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.config.route.v3.QueryParameterMatcher",
+        fields: &[(Acts, &["name", "string_match", "present_match"])],
     },
     Message {
         name: "envoy.config.route.v3.HeaderMatcher",
@@ -203,24 +180,41 @@ pub(super) const MESSAGES: &[Message] = &[
         name: "envoy.config.route.v3.RouteAction",
         fields: &[
             (
+                Judged,
+                &[
+                    "prefix_rewrite",
+                    "regex_rewrite",
+                    "path_rewrite",
+                    "path_rewrite_policy",
+                    "host_rewrite",
+                    "host_rewrite_literal",
+                    "host_rewrite_header",
+                    "host_rewrite_path_regex",
+                    "auto_host_rewrite",
+                    "internal_redirect_action",
+                    "internal_redirect_policy",
+                    "cluster_specifier_plugin",
+                    "inline_cluster_specifier_plugin",
+                ],
+            ),
+            (Acts, &["priority"]),
+            (
+                Ignored(
+                    "a call to a cluster that does not exist is answered like one without endpoints",
+                ),
+                &["cluster_not_found_response_code"],
+            ),
+            (
                 Acts,
                 &[
                     "cluster",
                     "cluster_header",
                     "weighted_clusters",
-                    "cluster_not_found_response_code",
                     "timeout",
                     "hash_policy",
                 ],
             ),
             (Refused(METADATA, REMOVE), &["metadata_match"]),
-            (
-                Refused(EXTENSION, REMOVE),
-                &[
-                    "cluster_specifier_plugin",
-                    "inline_cluster_specifier_plugin",
-                ],
-            ),
             (
                 Ignored(RETRIES),
                 &["retry_policy", "retry_policy_typed_config", "hedge_policy"],
@@ -230,7 +224,6 @@ pub(super) const MESSAGES: &[Message] = &[
                 &["rate_limits", "include_vh_rate_limits"],
             ),
             (Ignored(MIRRORS), &["request_mirror_policies"]),
-            (Ignored("all calls have the same priority"), &["priority"]),
             (
                 Ignored("only `timeout` limits the time of a call"),
                 &[
@@ -242,26 +235,10 @@ pub(super) const MESSAGES: &[Message] = &[
                 ],
             ),
             (
-                Ignored(REWRITES),
-                &[
-                    "prefix_rewrite",
-                    "regex_rewrite",
-                    "path_rewrite",
-                    "path_rewrite_policy",
-                    "host_rewrite",
-                    "host_rewrite_literal",
-                    "host_rewrite_header",
-                    "host_rewrite_path_regex",
-                    "auto_host_rewrite",
-                ],
-            ),
-            (
                 Ignored(HTTP),
                 &[
                     "cors",
                     "upgrade_configs",
-                    "internal_redirect_action",
-                    "internal_redirect_policy",
                     "max_internal_redirects",
                     "append_x_forwarded_host",
                     "early_data_policy",
@@ -272,19 +249,13 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.config.route.v3.RouteAction.HashPolicy",
         fields: &[
+            (Judged, &["cookie", "query_parameter", "filter_state"]),
             (Acts, &["header", "connection_properties", "terminal"]),
-            (
-                Ignored(HTTP),
-                &["cookie", "query_parameter", "filter_state"],
-            ),
         ],
     },
     Message {
         name: "envoy.config.route.v3.RouteAction.HashPolicy.Header",
-        fields: &[
-            (Acts, &["header_name"]),
-            (Ignored("the value is hashed as it is"), &["regex_rewrite"]),
-        ],
+        fields: &[(Judged, &["regex_rewrite"]), (Acts, &["header_name"])],
     },
     Message {
         name: "envoy.config.route.v3.RouteAction.HashPolicy.ConnectionProperties",
@@ -293,32 +264,22 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.config.route.v3.WeightedCluster",
         fields: &[
+            (Judged, &["header_name", "use_hash_policy"]),
             (Acts, &["clusters"]),
             (
                 Ignored("the sum of the weights is computed"),
                 &["total_weight"],
             ),
             (Ignored(RUNTIME), &["runtime_key_prefix"]),
-            (
-                Ignored("clusters are drawn at random"),
-                &["header_name", "use_hash_policy"],
-            ),
         ],
     },
     Message {
         name: "envoy.config.route.v3.WeightedCluster.ClusterWeight",
         fields: &[
+            (Judged, &["cluster_header", "host_rewrite_literal"]),
             (Acts, EDITS),
             (Acts, &["name", "weight", "typed_per_filter_config"]),
-            (
-                Refused(
-                    "a weighted cluster has a fixed name in this version",
-                    "use `name`",
-                ),
-                &["cluster_header"],
-            ),
             (Refused(METADATA, REMOVE), &["metadata_match"]),
-            (Ignored(REWRITES), &["host_rewrite_literal"]),
         ],
     },
     Message {
@@ -327,10 +288,7 @@ pub(super) const MESSAGES: &[Message] = &[
     },
     Message {
         name: "envoy.config.route.v3.DirectResponseAction",
-        fields: &[
-            (Acts, &["status", "body"]),
-            (Ignored("the body is sent as it stands"), &["body_format"]),
-        ],
+        fields: &[(Judged, &["body_format"]), (Acts, &["status", "body"])],
     },
     Message {
         name: "envoy.config.core.v3.HeaderValueOption",
@@ -346,6 +304,7 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.type.matcher.v3.StringMatcher",
         fields: &[
+            (Judged, &["custom"]),
             (
                 Acts,
                 &[
@@ -357,7 +316,6 @@ pub(super) const MESSAGES: &[Message] = &[
                     "ignore_case",
                 ],
             ),
-            (Refused(EXTENSION, REMOVE), &["custom"]),
         ],
     },
     Message {

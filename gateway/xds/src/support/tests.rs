@@ -112,14 +112,13 @@ fn everything_below_a_field_that_is_acted_upon_has_a_table() {
 
 #[test]
 fn a_value_can_be_judged_apart() {
-    let cluster = "envoy.config.cluster.v3.Cluster";
-    assert_eq!(field(cluster, "type", Some("STRICT_DNS")), Support::Acts);
+    let listener = "envoy.config.listener.v3.Listener";
+    let judge = |value| field(listener, "use_original_dst", value);
+    assert!(matches!(judge(Some("false")), Support::Harmless(_)));
+    assert!(matches!(judge(Some("true")), Support::Refused(..)));
+    assert!(matches!(judge(None), Support::Refused(..)));
     assert!(matches!(
-        field(cluster, "type", Some("LOGICAL_DNS")),
-        Support::Refused(..)
-    ));
-    assert!(matches!(
-        field(cluster, "of_tomorrow", None),
+        field(listener, "of_tomorrow", None),
         Support::Ignored(_)
     ));
     assert!(matches!(
