@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::access_log::Flush;
+
 /// A multi-protocol RPC gateway and service-mesh sidecar, configured as Envoy is.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "crossdock", version, args_conflicts_with_subcommands = true)]
@@ -71,6 +73,9 @@ pub(crate) struct Serve {
     /// Milliseconds after which access logs are written at the latest.
     #[arg(long, default_value_t = 1000, value_name = "MS")]
     pub(crate) file_flush_interval_msec: u64,
+    /// KiB of waiting lines after which access logs are written at once.
+    #[arg(long, default_value_t = 64, value_name = "KIB")]
+    pub(crate) file_flush_min_size_kb: usize,
     /// Write the address of the admin endpoint to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) admin_address_path: Option<PathBuf>,
@@ -82,6 +87,15 @@ impl Serve {
     /// `--drain-time-s`.
     pub(crate) fn drain_time(&self) -> Duration {
         Duration::from_secs(self.drain_time_s)
+    }
+
+    /// `--file-flush-interval-msec` and `--file-flush-min-size-kb`.
+    pub(crate) fn flush(&self) -> Flush {
+        Flush {
+            // Zero would have the files' threads spin.
+            interval: Duration::from_millis(self.file_flush_interval_msec.max(1)),
+            size: self.file_flush_min_size_kb.saturating_mul(1024).max(1),
+        }
     }
 
     /// `--concurrency`, with 0 resolved.
@@ -152,8 +166,6 @@ struct Accepted {
     log_path: Option<PathBuf>,
     #[arg(long)]
     enable_fine_grain_logging: bool,
-    #[arg(long)]
-    file_flush_min_size_kb: Option<u64>,
     #[arg(long)]
     bootstrap_version: Option<u32>,
     #[arg(long)]

@@ -25,7 +25,10 @@ pub(crate) use self::{
     clusters::{ClusterPlan, DnsTarget},
     listeners::{ListenerPlan, RpcPlan, Serves, TcpPlan},
 };
-use crate::settings::{Settings, Wrong};
+use crate::{
+    access_log::Files,
+    settings::{Settings, Wrong},
+};
 
 /// A configuration, compiled.
 #[derive(Debug)]
@@ -47,7 +50,11 @@ pub(crate) struct Plan {
 /// # Errors
 ///
 /// Every problem, in the order of the file.
-pub(crate) fn compile(loaded: &Loaded, registry: &Registry) -> Result<Plan, Vec<Problem>> {
+pub(crate) fn compile(
+    loaded: &Loaded,
+    registry: &Registry,
+    files: &Files,
+) -> Result<Plan, Vec<Problem>> {
     let mut problems = Problems {
         loaded,
         list: Vec::new(),
@@ -66,6 +73,7 @@ pub(crate) fn compile(loaded: &Loaded, registry: &Registry) -> Result<Plan, Vec<
         let mut compiler = listeners::Compiler {
             settings: &settings,
             registry,
+            files,
             snapshot: &mut snapshot,
             problems: &mut problems,
         };

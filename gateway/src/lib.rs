@@ -63,6 +63,7 @@ fn serve_file(args: &Serve) -> ExitCode {
     let settings = ProcessSettings {
         concurrency: args.workers(),
         drain_time: args.drain_time(),
+        flush: args.flush(),
         log_level,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()

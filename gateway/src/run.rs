@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use crate::{
+    access_log::Files,
     admin, compile, dns,
     listen::Bound,
     server::{BoundListener, Order, ProcessSettings, Server, State},
@@ -22,12 +23,16 @@ use crate::{
 /// Orders that may wait: an operator sends few.
 const ORDERS: usize = 16;
 
+/// How long the lines that wait may take to be written at the end of the process.
+const LOGS_CLOSE: Duration = Duration::from_millis(150);
+
 /// A gateway whose listeners are bound, before it serves.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     server: Arc<Server>,
     workers: Arc<Workers>,
     listeners: Vec<Bound>,
+    files: Files,
     admin: Option<tokio::net::TcpListener>,
     clusters: Vec<compile::ClusterPlan>,
     orders: mpsc::Receiver<Order>,
@@ -48,7 +53,8 @@ impl Gateway {
         settings: ProcessSettings,
     ) -> Result<Self, CannotStart> {
         let registry = Arc::new(Registry::new(settings.concurrency));
-        let plan = compile::compile(&loaded, &registry)
+        let files = Files::new(&registry, settings.concurrency, settings.flush);
+        let plan = compile::compile(&loaded, &registry, &files)
             .map_err(|problems| CannotStart(problems.iter().map(ToString::to_string).collect()))?;
         let admin = match plan.admin {
             None => None,
@@ -78,6 +84,7 @@ impl Gateway {
             server: Arc::new(server),
             workers: Arc::new(workers),
             listeners,
+            files,
             admin,
             clusters: plan.clusters,
             orders,
@@ -123,6 +130,7 @@ impl Gateway {
         if let Some(admin) = admin {
             admin.abort();
         }
+        self.files.close(LOGS_CLOSE);
         code
     }
 

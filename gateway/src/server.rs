@@ -127,6 +127,8 @@ pub(crate) struct ProcessSettings {
     pub(crate) concurrency: usize,
     /// `--drain-time-s`.
     pub(crate) drain_time: std::time::Duration,
+    /// `--file-flush-interval-msec` and `--file-flush-min-size-kb`.
+    pub(crate) flush: crate::access_log::Flush,
     /// Changes the level of the log.
     pub(crate) log_level: crate::logging::Level,
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crossdock_framework::stats::Registry;
 use crossdock_xds::{Loss, Problem, Unused, bootstrap};
 
-use crate::{args::Config, compile};
+use crate::{access_log::Files, args::Config, compile};
 
 /// Checks a configuration and prints what was found. The exit code tells whether it can be
 /// served.
@@ -49,7 +49,7 @@ fn check(config: &Config) -> (Vec<Problem>, Vec<Unused>) {
         ),
     };
     if let Some(loaded) = loaded
-        && let Err(more) = compile::compile(&loaded, &Registry::new(0))
+        && let Err(more) = compile::compile(&loaded, &Registry::new(0), &Files::unopened())
     {
         problems.extend(more);
         problems.sort();

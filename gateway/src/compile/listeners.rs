@@ -31,7 +31,10 @@ use crossdock_xds::envoy_types::pb::{
 };
 
 use super::{Problems, duration, name, own_settings, socket_address};
-use crate::settings::Settings;
+use crate::{
+    access_log::{self, Files},
+    settings::Settings,
+};
 
 const HCM: &str =
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
@@ -91,6 +94,7 @@ pub(crate) struct TcpTarget {
 pub(super) struct Compiler<'c, 'l> {
     pub(super) settings: &'c Settings,
     pub(super) registry: &'c Registry,
+    pub(super) files: &'c Files,
     pub(super) snapshot: &'c mut Snapshot,
     pub(super) problems: &'c mut Problems<'l>,
 }
@@ -262,7 +266,7 @@ impl Compiler<'_, '_> {
         path: &str,
     ) -> Option<RpcPlan> {
         let router = self.router(hcm, path);
-        let logs = crate::access_log::compile(&hcm.access_log);
+        let logs = access_log::compile(&hcm.access_log, self.files);
         let logs = match logs {
             Ok(logs) => Some(logs),
             Err(inner) => {

@@ -1,0 +1,340 @@
+//! What stands between percent signs: a question about an ended call, and its answer.
+
+use std::{
+    borrow::Cow,
+    net::{IpAddr, SocketAddr},
+    time::{Duration, SystemTime},
+};
+
+use crossdock_framework::{log::Record, view::Key};
+use crossdock_routers::format::{self, cut};
+
+use super::{outcome, time::TimeFormat};
+
+/// The most octets of one value; attachments may be as long as a frame.
+pub(super) const MAX_VALUE: usize = 8192;
+
+/// A question about a call.
+#[derive(Clone, Debug)]
+pub(super) struct Operator {
+    what: What,
+    max_len: usize,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    /// Known when the format is compiled: the environment, the name of the machine.
+    Fixed(Option<Box<str>>),
+    Header(Source, Header),
+    Time(Instant, TimeFormat),
+    Number(fn(&Record<'_>) -> Option<u64>),
+    Text(for<'r> fn(&'r Record<'_>) -> Option<&'r str>),
+    Flags {
+        long: bool,
+    },
+    Address(fn(&Record<'_>) -> Option<SocketAddr>),
+    Ip(fn(&Record<'_>) -> Option<IpAddr>),
+    GrpcStatus {
+        number: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Request,
+    RequestWithoutQuery,
+    Response,
+}
+
+/// A header, and the one to take when it is missing; both in lower case.
+#[derive(Clone, Debug)]
+struct Header {
+    name: Box<str>,
+    alternative: Option<Box<str>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Instant {
+    /// When the request was complete.
+    Start,
+    /// Now.
+    Emit,
+}
+
+/// The answer to an [`Operator`].
+pub(super) enum Value<'r> {
+    /// There is none.
+    Missing,
+    Number(u64),
+    Text(Cow<'r, str>),
+    /// Several texts, each after the first with a comma before it.
+    Flags(outcome::Flags),
+    Address(SocketAddr),
+    Ip(IpAddr),
+    Time(&'r TimeFormat, SystemTime),
+}
+
+/// An ended call, and when its line is written.
+#[derive(Clone, Copy)]
+pub(super) struct Line<'r> {
+    pub(super) record: &'r Record<'r>,
+    pub(super) now: SystemTime,
+}
+
+impl Operator {
+    /// The operator of this name.
+    ///
+    /// # Errors
+    ///
+    /// The reason and the cure.
+    pub(super) fn compile(operator: &format::Operator) -> Result<Self, (String, String)> {
+        let name = operator.name.as_ref();
+        let args = operator.args.as_deref();
+        let what = match with_arguments(name, args)? {
+            Some(what) => what,
+            None => {
+                let what = without_arguments(name).ok_or_else(|| unknown(name))?;
+                let takes = matches!(what, What::Fixed(None));
+                if args.is_some_and(|args| !args.is_empty()) && !takes {
+                    return Err((
+                        format!("%{name}% takes no argument"),
+                        format!("write %{name}%"),
+                    ));
+                }
+                what
+            }
+        };
+        let max_len = operator.max_len.unwrap_or(MAX_VALUE).min(MAX_VALUE);
+        Ok(Self { what, max_len })
+    }
+
+    /// The answer for one call.
+    pub(super) fn value<'r>(&'r self, line: Line<'r>) -> Value<'r> {
+        let record = line.record;
+        match &self.what {
+            What::Fixed(value) => self.text(value.as_deref().map(Cow::Borrowed)),
+            What::Header(source, header) => self.text(header.find(*source, record)),
+            What::Time(Instant::Start, format) => Value::Time(format, line.now - record.duration),
+            What::Time(Instant::Emit, format) => Value::Time(format, line.now),
+            What::Number(number) => number(record).map_or(Value::Missing, Value::Number),
+            What::Text(text) => self.text(text(record).map(Cow::Borrowed)),
+            What::Flags { long } => Value::Flags(outcome::flags(record, *long)),
+            What::Address(address) => address(record).map_or(Value::Missing, Value::Address),
+            What::Ip(ip) => ip(record).map_or(Value::Missing, Value::Ip),
+            What::GrpcStatus { number } => {
+                let status = record
+                    .response
+                    .and_then(|view| view.get(Key::Header("grpc-status")));
+                self.text(status.map(|status| match number {
+                    true => status,
+                    false => outcome::grpc_name(&status).map_or(status, Cow::Borrowed),
+                }))
+            }
+        }
+    }
+
+    fn text<'r>(&self, text: Option<Cow<'r, str>>) -> Value<'r> {
+        match text {
+            None => Value::Missing,
+            Some(Cow::Borrowed(text)) => Value::Text(Cow::Borrowed(cut(text, Some(self.max_len)))),
+            Some(Cow::Owned(mut text)) => {
+                text.truncate(cut(&text, Some(self.max_len)).len());
+                Value::Text(Cow::Owned(text))
+            }
+        }
+    }
+}
+
+impl Header {
+    fn find<'r>(&self, source: Source, record: &'r Record<'_>) -> Option<Cow<'r, str>> {
+        let view = match source {
+            Source::Response => record.response?,
+            Source::Request | Source::RequestWithoutQuery => record.request,
+        };
+        let get = |name: &str| view.get(Key::from_header_name(name));
+        let found = get(&self.name).or_else(|| get(self.alternative.as_deref()?));
+        match source {
+            Source::RequestWithoutQuery => found.map(without_query),
+            Source::Request => found,
+            Source::Response => found.or_else(|| self.own_header(record)),
+        }
+    }
+
+    /// What Envoy adds to every response as a header; a framed response carries no such header,
+    /// but its formats ask for it.
+    fn own_header<'r>(&self, record: &Record<'_>) -> Option<Cow<'r, str>> {
+        let asked = self.name.as_ref() == "x-envoy-upstream-service-time";
+        let time = record.upstream.filter(|_| asked)?;
+        Some(time.as_millis().to_string().into())
+    }
+}
+
+fn without_query(path: Cow<'_, str>) -> Cow<'_, str> {
+    let end = path.find('?').unwrap_or(path.len());
+    match path {
+        Cow::Borrowed(path) => Cow::Borrowed(&path[..end]),
+        Cow::Owned(mut path) => {
+            path.truncate(end);
+            Cow::Owned(path)
+        }
+    }
+}
+
+/// Operators that mean nothing without an argument, or something else.
+fn with_arguments(name: &str, args: Option<&str>) -> Result<Option<What>, (String, String)> {
+    let source = match name {
+        "REQ" => Source::Request,
+        "REQ_WITHOUT_QUERY" => Source::RequestWithoutQuery,
+        "RESP" => Source::Response,
+        "ENVIRONMENT" => {
+            let value = args.filter(|name| !name.is_empty()).map(std::env::var_os);
+            let value = value.ok_or_else(|| needs(name, "the name of a variable"))?;
+            let value = value.map(|value| value.to_string_lossy().into());
+            return Ok(Some(What::Fixed(value)));
+        }
+        "START_TIME" | "EMIT_TIME" => {
+            let format = match args.unwrap_or_default() {
+                "" => TimeFormat::iso_8601(),
+                format => TimeFormat::parse(format).map_err(|reason| {
+                    let cure = "use the conversions of strftime, %s, %3f, %6f or %9f";
+                    (format!("%{name}%: {reason}"), cure.to_owned())
+                })?,
+            };
+            let instant = if name == "START_TIME" {
+                Instant::Start
+            } else {
+                Instant::Emit
+            };
+            return Ok(Some(What::Time(instant, format)));
+        }
+        _ => return Ok(None),
+    };
+    let names = args.and_then(format::header_names);
+    let (name, alternative) =
+        names.ok_or_else(|| needs(name, "the name of a header, as in %REQ(:PATH)%"))?;
+    Ok(Some(What::Header(source, Header { name, alternative })))
+}
+
+fn without_arguments(name: &str) -> Option<What> {
+    Some(match name {
+        "PROTOCOL" => What::Text(|record| Some(record.request.protocol())),
+        "RESPONSE_CODE" => What::Number(|record| Some(record.http.into())),
+        "RESPONSE_CODE_DETAILS" => What::Text(outcome::details),
+        "RESPONSE_FLAGS" => What::Flags { long: false },
+        "RESPONSE_FLAGS_LONG" => What::Flags { long: true },
+        "GRPC_STATUS" => What::GrpcStatus { number: false },
+        "GRPC_STATUS_NUMBER" => What::GrpcStatus { number: true },
+        "BYTES_RECEIVED" | "DOWNSTREAM_WIRE_BYTES_RECEIVED" => {
+            What::Number(|record| Some(record.received as u64))
+        }
+        "BYTES_SENT" | "DOWNSTREAM_WIRE_BYTES_SENT" => {
+            What::Number(|record| Some(record.sent as u64))
+        }
+        "DURATION" => What::Number(|record| Some(millis(record.duration))),
+        // The clock of a call starts when its request is complete.
+        "REQUEST_DURATION" => What::Number(|_| Some(0)),
+        "REQUEST_TX_DURATION" => {
+            What::Number(|record| Some(millis(record.duration.saturating_sub(record.upstream?))))
+        }
+        // A response comes as a whole, and is passed on as a whole.
+        "RESPONSE_DURATION" => {
+            What::Number(|record| record.response.map(|_| millis(record.duration)))
+        }
+        "RESPONSE_TX_DURATION" => What::Number(|record| record.response.map(|_| 0)),
+        "UPSTREAM_REQUEST_ATTEMPT_COUNT" => What::Number(|record| Some(record.attempts.into())),
+        "ROUTE_NAME" => What::Text(|record| Some(&record.route?.name)),
+        "ACCESS_LOG_TYPE" => What::Text(|_| Some("DownstreamEnd")),
+        "HOSTNAME" => What::Fixed(hostname()),
+        _ => return addresses(name).or_else(|| absent(name)),
+    })
+}
+
+fn addresses(name: &str) -> Option<What> {
+    Some(match name {
+        "UPSTREAM_CLUSTER" | "UPSTREAM_CLUSTER_RAW" => {
+            What::Text(|record| Some(&record.cluster?.name))
+        }
+        "UPSTREAM_HOST" | "UPSTREAM_REMOTE_ADDRESS" => {
+            What::Address(|record| Some(record.host?.address))
+        }
+        "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => {
+            What::Ip(|record| Some(record.host?.address.ip()))
+        }
+        "UPSTREAM_REMOTE_PORT" => What::Number(|record| Some(record.host?.address.port().into())),
+        "UPSTREAM_HOST_NAME" | "UPSTREAM_HOST_NAME_WITHOUT_PORT" => {
+            What::Text(|record| record.host?.hostname.as_deref())
+        }
+        "DOWNSTREAM_REMOTE_ADDRESS" | "DOWNSTREAM_DIRECT_REMOTE_ADDRESS" => {
+            What::Address(|record| Some(record.ends.peer))
+        }
+        "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT"
+        | "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT" => {
+            What::Ip(|record| Some(record.ends.peer.ip()))
+        }
+        "DOWNSTREAM_REMOTE_PORT" | "DOWNSTREAM_DIRECT_REMOTE_PORT" => {
+            What::Number(|record| Some(record.ends.peer.port().into()))
+        }
+        "DOWNSTREAM_LOCAL_ADDRESS" => What::Address(|record| Some(record.ends.local)),
+        "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => What::Ip(|record| Some(record.ends.local.ip())),
+        "DOWNSTREAM_LOCAL_PORT" => What::Number(|record| Some(record.ends.local.port().into())),
+        _ => return None,
+    })
+}
+
+/// Operators whose value is truly missing here: no filter sets metadata or filter state, no
+/// connection has TLS, no call is traced, and frames have no trailers.
+fn absent(name: &str) -> Option<What> {
+    const NAMES: [&str; 14] = [
+        "TRAILER",
+        "DYNAMIC_METADATA",
+        "FILTER_STATE",
+        "UPSTREAM_FILTER_STATE",
+        "VIRTUAL_CLUSTER_NAME",
+        "REQUESTED_SERVER_NAME",
+        "CONNECTION_TERMINATION_DETAILS",
+        "UPSTREAM_TRANSPORT_FAILURE_REASON",
+        "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
+        "UPSTREAM_LOCAL_ADDRESS",
+        "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT",
+        "UPSTREAM_LOCAL_PORT",
+        "TRACE_ID",
+        "SPAN_ID",
+    ];
+    let tls = [
+        "DOWNSTREAM_TLS_",
+        "DOWNSTREAM_PEER_",
+        "UPSTREAM_TLS_",
+        "UPSTREAM_PEER_",
+    ];
+    let tls = tls.iter().any(|prefix| name.starts_with(prefix))
+        || matches!(name, "DOWNSTREAM_LOCAL_SUBJECT" | "UPSTREAM_LOCAL_SUBJECT")
+        || name.starts_with("DOWNSTREAM_LOCAL_") && name.ends_with("_SAN")
+        || name.starts_with("UPSTREAM_LOCAL_") && name.ends_with("_SAN");
+    (tls || NAMES.contains(&name)).then_some(What::Fixed(None))
+}
+
+fn unknown(name: &str) -> (String, String) {
+    (
+        format!("the operator %{name}% is not supported"),
+        "remove it from the format".to_owned(),
+    )
+}
+
+fn needs(name: &str, what: &str) -> (String, String) {
+    (
+        format!("%{name}% does not say which"),
+        format!("give {what} in parentheses"),
+    )
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The name of this machine as the kernel has it.
+fn hostname() -> Option<Box<str>> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim())
+        .filter(|name| !name.is_empty())
+        .map(Into::into)
+}

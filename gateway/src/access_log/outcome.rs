@@ -1,0 +1,95 @@
+//! How a call ended, in the words of Envoy's access log.
+
+use crossdock_framework::{log::Record, status::Cause};
+
+/// The flags of a call; at most two can be true of it at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flags([Option<&'static str>; 2]);
+
+impl Flags {
+    /// The flags that are set.
+    pub(super) fn iter(self) -> impl Iterator<Item = &'static str> {
+        self.0.into_iter().flatten()
+    }
+}
+
+/// Envoy's response flags, by their short (`UH`) or long names (`NoHealthyUpstream`).
+pub(super) fn flags(record: &Record<'_>, long: bool) -> Flags {
+    let name = |(short, name): (&'static str, &'static str)| if long { name } else { short };
+    let gone = record
+        .orphaned
+        .then_some(("DC", "DownstreamConnectionTermination"));
+    Flags([record.cause.and_then(flag), gone].map(|flag| flag.map(name)))
+}
+
+fn flag(cause: Cause) -> Option<(&'static str, &'static str)> {
+    let long = match cause.flag() {
+        "NR" => "NoRouteFound",
+        "NC" => "NoClusterFound",
+        "UH" => "NoHealthyUpstream",
+        "UO" => "UpstreamOverflow",
+        "RL" => "RateLimited",
+        "UAEX" => "UnauthorizedExternalService",
+        "FI" => "FaultInjected",
+        "UT" => "UpstreamRequestTimeout",
+        "UF" => "UpstreamConnectionFailure",
+        "UC" => "UpstreamConnectionTermination",
+        "DPE" => "DownstreamProtocolError",
+        "UPE" => "UpstreamProtocolError",
+        _ => return None,
+    };
+    Some((cause.flag(), long))
+}
+
+/// Who decided about the answer, and why.
+pub(super) fn details(record: &Record<'_>) -> Option<&'static str> {
+    if record.orphaned {
+        return Some("downstream_remote_disconnect");
+    }
+    let Some(cause) = record.cause else {
+        return record.response.map(|_| "via_upstream");
+    };
+    Some(match cause {
+        Cause::NoRoute => "route_not_found",
+        Cause::NoCluster => "cluster_not_found",
+        Cause::NoHost => "no_healthy_upstream",
+        Cause::Overload => "upstream_reset_before_response_started{overflow}",
+        Cause::RateLimited => "request_rate_limited",
+        Cause::Denied => "rbac_access_denied",
+        Cause::Fault => "fault_filter_abort",
+        Cause::DirectResponse => "direct_response",
+        Cause::Timeout => "response_timeout",
+        Cause::ConnectFailed => "upstream_reset_before_response_started{connection_failure}",
+        Cause::ConnectionLost => "upstream_reset_before_response_started{connection_termination}",
+        Cause::BadRequest => "request_malformed",
+        Cause::BadResponse => "upstream_reset_before_response_started{protocol_error}",
+        Cause::RequestTooLarge => "request_payload_too_large",
+        Cause::ResponseTooLarge => "response_payload_too_large",
+        Cause::CannotEdit => "request_cannot_be_edited",
+        Cause::Draining => "draining",
+    })
+}
+
+/// The name of a gRPC status, as Envoy writes it by default.
+pub(super) fn grpc_name(number: &str) -> Option<&'static str> {
+    const NAMES: [&str; 17] = [
+        "OK",
+        "Canceled",
+        "Unknown",
+        "InvalidArgument",
+        "DeadlineExceeded",
+        "NotFound",
+        "AlreadyExists",
+        "PermissionDenied",
+        "ResourceExhausted",
+        "FailedPrecondition",
+        "Aborted",
+        "OutOfRange",
+        "Unimplemented",
+        "Internal",
+        "Unavailable",
+        "DataLoss",
+        "Unauthenticated",
+    ];
+    NAMES.get(number.parse::<usize>().ok()?).copied()
+}
