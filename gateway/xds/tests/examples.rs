@@ -11,8 +11,10 @@ fn load(name: &str) -> Loaded {
         .join(name);
     let loaded = bootstrap::load(&path).unwrap_or_else(|rejected| panic!("{rejected}"));
     let unused: Vec<_> = loaded.unused.iter().map(ToString::to_string).collect();
-    let unused = unused.join("\n").replace(path.to_str().unwrap(), name);
-    let expected = fs::read_to_string(path.with_extension("txt")).unwrap();
+    let unused = unused
+        .join("\n")
+        .replace(path.to_str().expect("UTF-8"), name);
+    let expected = fs::read_to_string(path.with_extension("txt")).expect("it stands beside");
     assert_eq!(unused, expected.trim_end());
     assert_eq!(loaded.notes, []);
     loaded
@@ -45,7 +47,7 @@ fn front_proxy() {
 #[test]
 fn tcp_proxy() {
     let loaded = load("tcp-proxy.yaml");
-    let clusters = loaded.bootstrap.static_resources.clone().unwrap().clusters;
+    let clusters = loaded.bootstrap.static_resources.unwrap().clusters;
     let endpoints = &clusters[1].load_assignment.as_ref().unwrap().endpoints[0].lb_endpoints;
     assert_eq!(
         endpoints
@@ -70,7 +72,7 @@ fn hash_policy() {
             "re2.max_program_size.error_level"
         ]
     );
-    let clusters = loaded.bootstrap.static_resources.clone().unwrap().clusters;
+    let clusters = loaded.bootstrap.static_resources.unwrap().clusters;
     assert_eq!(clusters[0].connect_timeout.unwrap().nanos, 500_000_000);
 }
 

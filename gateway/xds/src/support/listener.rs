@@ -11,7 +11,7 @@ const ONE_CHAIN: &str = "choosing a filter chain by the connection is not in thi
 const TRANSPARENT: &str =
     "connections that were meant for another address are not handled in this version";
 const DISCOVERY: &str = "configuration from a control plane is not in this version";
-const TCP_ONLY: &str = "listeners are for TCP only";
+const TCP_ONLY: &str = "only TCP is served";
 const SOCKET: &str = "sockets have the system's options";
 const SNIFFED: &str = "the protocol of each connection is sniffed";
 const OWN_LIMITS: &str = "buffers are limited by `crossdock.*` keys";
