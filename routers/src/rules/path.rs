@@ -100,5 +100,6 @@ pub(crate) fn ignores_case(matcher: &RouteMatch) -> bool {
 
 /// `path` without query and fragment.
 pub(crate) fn bare(path: &str) -> &str {
-    path.split(['?', '#']).next().unwrap_or_default()
+    let end = memchr::memchr2(b'?', b'#', path.as_bytes());
+    end.map_or(path, |end| &path[..end])
 }

@@ -144,8 +144,8 @@ impl Shelf {
         let Some(&deepest) = self.depths.last() else {
             return;
         };
-        let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-        for (depth, (at, _)) in (1..=deepest).zip(slashes) {
+        let slashes = memchr::memchr_iter(b'/', path);
+        for (depth, at) in (1..=deepest).zip(slashes) {
             if depths.next_if_eq(&depth).is_some() {
                 self.collect_head(path, at + 1, found);
             }

@@ -130,10 +130,10 @@ impl RouteTable {
 
     fn bare<'p>(&self, path: &'p str) -> &'p str {
         let bare = path::bare(path);
-        match bare.split_once(';') {
-            Some((before, _)) if self.ignore_path_parameters => before,
-            _ => bare,
+        if self.ignore_path_parameters {
+            return bare.split(';').next().unwrap_or_default();
         }
+        bare
     }
 }
 
