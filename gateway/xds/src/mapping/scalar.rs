@@ -364,3 +364,6 @@ fn expectation(kind: &Kind) -> &'static str {
         _ => "a whole number",
     }
 }
+
+#[cfg(test)]
+mod tests;
