@@ -1,7 +1,7 @@
 //! The runtime: Envoy's named values, among which Crossdock's own settings stand.
 //!
 //! Layers are merged in the order of the file, the last one winning, and a mapping within a layer
-//! is a prefix: `crossdock: {sniff: bolt}` and `crossdock.sniff: bolt` say the same, as in Envoy.
+//! is a prefix: `crossdock: {codecs: bolt}` and `crossdock.codecs: bolt` say the same, as in Envoy.
 
 use std::collections::BTreeMap;
 

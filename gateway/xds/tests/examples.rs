@@ -67,8 +67,8 @@ fn hash_policy() {
     assert_eq!(
         keys,
         [
-            "crossdock.max_frame_bytes",
-            "crossdock.sniff",
+            "crossdock.codecs",
+            "crossdock.frame_bytes",
             "re2.max_program_size.error_level"
         ]
     );

@@ -137,7 +137,7 @@ fn runtime_keys() {
         )
     };
     assert_eq!(judge("crossdock"), Support::Acts);
-    assert_eq!(judge("crossdock.sniff"), Support::Acts);
+    assert_eq!(judge("crossdock.codecs"), Support::Acts);
     assert!(matches!(
         judge("envoy.reloadable_features.x"),
         Support::Harmless(_)
