@@ -93,9 +93,7 @@ impl Half {
                 self.shut = true;
                 break;
             }
-            let mut block = worker.take_block();
-            block.clear();
-            block.reserve(4096);
+            let mut block = worker.take_block(4096);
             let read = tokio_util::io::poll_read_buf(Pin::new(&mut *from), cx, &mut block);
             match read {
                 Poll::Ready(Ok(0)) => self.ended = true,

@@ -4,6 +4,7 @@
 use std::{
     any::{Any, TypeId},
     cell::{Cell, RefCell},
+    collections::VecDeque,
     fmt,
     future::Future,
     rc::Rc,
@@ -24,6 +25,13 @@ use crate::{
 /// What a fresh read buffer holds. Connections take turns with it; an idle one holds no buffer.
 pub const READ_BLOCK: usize = 64 * 1024;
 
+/// Read blocks kept for reuse. While a block's frames wait for their answers another one is read
+/// into.
+const SPARE_BLOCKS: usize = 16;
+
+/// Blocks that are asked whether their frames have gone, before a new one is made.
+const LOOKED_AT: usize = 4;
+
 /// Batch buffers kept for reuse. More are freed; the number follows the sockets that are written
 /// to within one turn of the loop.
 const SPARE_BATCHES: usize = 64;
@@ -43,7 +51,7 @@ struct Inner {
     pinned: RefCell<(u64, Pinned)>,
     random: RefCell<fastrand::Rng>,
     timers: Timers,
-    block: RefCell<Option<BytesMut>>,
+    blocks: RefCell<VecDeque<BytesMut>>,
     batches: RefCell<Vec<BytesMut>>,
     memory: Memory,
     drain: Cell<Option<Drain>>,
@@ -126,7 +134,7 @@ impl Worker {
                 armed_for: Cell::new(u64::MAX),
                 earlier: Notify::new(),
             },
-            block: RefCell::default(),
+            blocks: RefCell::default(),
             batches: RefCell::default(),
             memory: Memory {
                 used: Cell::new(0),
@@ -256,16 +264,28 @@ impl Worker {
 
 /// Buffers and their accounting.
 impl Worker {
-    /// The shared read block, or a new one.
-    pub fn take_block(&self) -> BytesMut {
-        let block = self.0.block.borrow_mut().take();
-        block.unwrap_or_else(|| BytesMut::with_capacity(READ_BLOCK))
+    /// A read block with room for at least `room` more bytes: one whose frames have all gone, if
+    /// there is one, so that a steady flow of calls allocates nothing.
+    pub fn take_block(&self, room: usize) -> BytesMut {
+        let mut blocks = self.0.blocks.borrow_mut();
+        for _ in 0..blocks.len().min(LOOKED_AT) {
+            let Some(mut block) = blocks.pop_front() else {
+                break;
+            };
+            if block.try_reclaim(room) {
+                return block;
+            }
+            blocks.push_back(block);
+        }
+        BytesMut::with_capacity(READ_BLOCK.max(room))
     }
 
-    /// Gives an empty read block back.
+    /// Gives an empty read block back. Frames cut off it may still be in use.
     pub fn put_block(&self, block: BytesMut) {
         debug_assert!(block.is_empty(), "a block comes back empty");
-        *self.0.block.borrow_mut() = Some(block);
+        let mut blocks = self.0.blocks.borrow_mut();
+        blocks.push_front(block);
+        blocks.truncate(SPARE_BLOCKS);
     }
 
     /// A buffer to batch writes in.

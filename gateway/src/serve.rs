@@ -80,8 +80,7 @@ async fn detect(rpc: &RpcPlan, socket: &mut TcpStream, worker: &Worker) -> Detec
             if socket.readable().await.is_err() {
                 return Some(None);
             }
-            let mut block = worker.take_block();
-            block.reserve(PREFIX);
+            let mut block = worker.take_block(PREFIX);
             let read = socket.try_read_buf(&mut block);
             prefix.extend_from_slice(&block.split());
             worker.put_block(block);

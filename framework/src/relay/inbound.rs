@@ -28,6 +28,8 @@ const SCARCE_FRAME: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Inbound {
     buf: BytesMut,
+    /// The buffer is one of the worker's blocks.
+    lent: bool,
     /// Bytes of a refused frame that are still to come.
     discard: u64,
     /// Room for the next read: doubles while reads fill it.
@@ -68,17 +70,12 @@ impl Inbound {
         io: &mut R,
         worker: &Worker,
     ) -> Poll<io::Result<usize>> {
-        let mut buf = match self.buf.is_empty() {
-            true => worker.take_block(),
-            false => std::mem::take(&mut self.buf),
-        };
-        buf.reserve(self.room);
+        let mut buf = self.room_to_read(worker);
         let before = buf.len();
         let room = buf.capacity() - before;
         let polled = tokio_util::io::poll_read_buf(Pin::new(io), cx, &mut buf);
-        let empty = buf.is_empty();
-        match empty {
-            true => worker.put_block(buf),
+        match buf.is_empty() {
+            true => self.give_back(buf, worker),
             false => self.buf = buf,
         }
         let read = ready!(polled)?;
@@ -94,6 +91,37 @@ impl Inbound {
             }
         }
         Poll::Ready(Ok(read))
+    }
+
+    /// What is buffered, with room for the next read. A short beginning of a frame moves to
+    /// another of the worker's blocks, so that its own can be read into again; a long frame gets a
+    /// buffer of its own.
+    fn room_to_read(&mut self, worker: &Worker) -> BytesMut {
+        let mut buf = std::mem::take(&mut self.buf);
+        if buf.is_empty() {
+            self.lent = true;
+            return worker.take_block(self.room);
+        }
+        if buf.capacity() - buf.len() >= self.room {
+            return buf;
+        }
+        if buf.len() + self.room > READ_BLOCK || !self.lent {
+            self.lent = false;
+            buf.reserve(self.room);
+            return buf;
+        }
+        let mut fresh = worker.take_block(buf.len() + self.room);
+        fresh.extend_from_slice(&buf);
+        buf.clear();
+        worker.put_block(buf);
+        fresh
+    }
+
+    /// Returns an empty buffer to the worker, if it came from there.
+    fn give_back(&mut self, buf: BytesMut, worker: &Worker) {
+        if std::mem::take(&mut self.lent) {
+            worker.put_block(buf);
+        }
     }
 
     /// Cuts the next frame. `None` when more bytes are needed.
@@ -131,10 +159,8 @@ impl Inbound {
     /// since when a frame is unfinished.
     pub(crate) fn settle(&mut self, worker: &Worker) {
         if self.buf.is_empty() && self.buf.capacity() > 0 {
-            let block = std::mem::take(&mut self.buf);
-            if block.capacity() >= READ_BLOCK / 4 {
-                worker.put_block(block);
-            }
+            let buf = std::mem::take(&mut self.buf);
+            self.give_back(buf, worker);
         }
         worker.refund(self.charged);
         self.charged = self.buf.len();
