@@ -12,6 +12,7 @@ pub(crate) mod contender;
 mod histogram;
 mod link;
 pub(crate) mod load;
+mod maglev;
 pub(crate) mod measure;
 mod proc;
 mod relay;
@@ -128,6 +129,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         println!("{}", findings.markdown());
         report.scenarios.push(findings);
     }
+    if arguments.scenarios.is_empty() || arguments.scenarios.iter().any(|name| name == MAGLEV) {
+        let findings = maglev::compare(arguments.rounds, &folder.0)?;
+        println!("{}", findings.markdown());
+        report.maglev = Some(findings);
+    }
     if let Some(file) = &arguments.json {
         write(file, &serde_json::to_string_pretty(&report)?)?;
     }
@@ -137,13 +143,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The scenario that needs no processes.
+const MAGLEV: &str = "maglev";
+
 fn choose(all: Vec<Scenario>, names: &[String]) -> anyhow::Result<Vec<Scenario>> {
     if let Some(name) = names
         .iter()
-        .find(|name| !all.iter().any(|s| s.name == **name))
+        .find(|name| *name != MAGLEV && !all.iter().any(|s| s.name == **name))
     {
         let known: Vec<String> = all.into_iter().map(|s| s.name).collect();
-        bail!("no scenario {name}; there are {}", known.join(", "));
+        bail!(
+            "no scenario {name}; there are {}, {MAGLEV}",
+            known.join(", ")
+        );
     }
     Ok(all
         .into_iter()

@@ -1,5 +1,6 @@
 //! Tables of what was measured, for people and for programs.
 
+use super::maglev;
 use super::measure::{Findings, Idle, Sample};
 use super::proc;
 use serde::Serialize;
@@ -16,6 +17,7 @@ pub(crate) struct Report {
     pub(crate) versions: Vec<String>,
     pub(crate) pinned: bool,
     pub(crate) scenarios: Vec<Findings>,
+    pub(crate) maglev: Option<maglev::Findings>,
 }
 
 impl Report {
@@ -32,6 +34,7 @@ impl Report {
             versions,
             pinned,
             scenarios: Vec::new(),
+            maglev: None,
         }
     }
 
@@ -49,43 +52,42 @@ impl Report {
         for findings in &self.scenarios {
             text.push_str(&findings.markdown());
         }
+        text.extend(self.maglev.as_ref().map(maglev::Findings::markdown));
         text
     }
 }
 
-/// Least, median and greatest of some numbers.
+/// Least, median and greatest of some numbers; nothing of no numbers.
 #[derive(Clone, Copy)]
-struct Spread {
-    least: f64,
-    median: f64,
-    most: f64,
-}
+pub(crate) struct Spread(Option<[f64; 3]>);
 
 impl Spread {
-    fn of(numbers: impl Iterator<Item = f64>) -> Option<Self> {
+    pub(crate) fn of(numbers: impl Iterator<Item = f64>) -> Self {
         let mut all: Vec<f64> = numbers.collect();
         all.sort_by(f64::total_cmp);
-        let (least, most) = (*all.first()?, *all.last()?);
+        let (Some(least), Some(most)) = (all.first(), all.last()) else {
+            return Self(None);
+        };
         let middle = all.len() / 2;
         let median = if all.len().is_multiple_of(2) {
             (all[middle - 1] + all[middle]) / 2.0
         } else {
             all[middle]
         };
-        Some(Self {
-            least,
-            median,
-            most,
-        })
+        Self(Some([*least, median, *most]))
     }
-}
 
-/// `median (least–most)`.
-fn show(spread: Option<Spread>) -> String {
-    spread.map_or_else(
-        || "–".to_owned(),
-        |s| format!("{:.2} ({:.2}–{:.2})", s.median, s.least, s.most),
-    )
+    pub(crate) fn median(self) -> Option<f64> {
+        self.0.map(|[_, median, _]| median)
+    }
+
+    /// `median (least–most)`.
+    pub(crate) fn show(self) -> String {
+        self.0.map_or_else(
+            || "–".to_owned(),
+            |[least, median, most]| format!("{median:.2} ({least:.2}–{most:.2})"),
+        )
+    }
 }
 
 impl Findings {
@@ -146,18 +148,18 @@ impl Findings {
 
     fn row(&self, name: &str, plain: bool, text: &mut String) {
         let of = |value: fn(&Sample) -> f64| Spread::of(self.of(name).map(value));
-        let middle = |value| of(value).map_or(0.0, |s| s.median);
+        let middle = |value| of(value).median().unwrap_or(0.0);
         let sum = |value: fn(&Sample) -> u64| self.of(name).map(value).sum::<u64>();
-        let _ = write!(text, "| {name} | {} |", show(of(|s| s.micros_per_call)));
+        let _ = write!(text, "| {name} | {} |", of(|s| s.micros_per_call).show());
         let mut bases = vec!["relay", "envoy"];
         bases.extend(plain.then(|| name.split('+').next().unwrap_or(name)));
         for base in bases {
             let ratio = if base == name {
-                None
+                Spread(None)
             } else {
                 self.ratio(name, base)
             };
-            let _ = write!(text, " {} |", show(ratio));
+            let _ = write!(text, " {} |", ratio.show());
         }
         let _ = writeln!(
             text,
@@ -175,7 +177,7 @@ impl Findings {
     }
 
     /// CPU per call of one contender over another's, round by round.
-    fn ratio(&self, name: &str, base: &str) -> Option<Spread> {
+    fn ratio(&self, name: &str, base: &str) -> Spread {
         Spread::of(self.of(name).filter_map(|sample| {
             let other = self.of(base).find(|s| s.round == sample.round)?;
             Some(sample.micros_per_call / other.micros_per_call)
@@ -220,7 +222,7 @@ mod tests {
 
     #[test]
     fn the_median_lies_in_the_middle() {
-        let spread = |numbers: &[f64]| Spread::of(numbers.iter().copied()).map(|s| s.median);
+        let spread = |numbers: &[f64]| Spread::of(numbers.iter().copied()).median();
         assert_eq!(spread(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(spread(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(spread(&[]), None);
