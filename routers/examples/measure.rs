@@ -238,9 +238,12 @@ fn by_bare_prefix(count: usize) -> Vec<VirtualHost> {
     vec![host("*".into(), (0..count).map(prefix).collect())]
 }
 
+/// A table of so many services.
+type Shape = fn(usize) -> Vec<VirtualHost>;
+
 fn routes() {
     println!("\nroute, services:     1      100    10000   ns");
-    let shapes: [(&str, fn(usize) -> Vec<VirtualHost>); 4] = [
+    let shapes: [(&str, Shape); 4] = [
         ("virtual hosts", by_virtual_host),
         ("prefix /S/", by_prefix),
         ("path", by_path),

@@ -7,7 +7,9 @@ use crossdock_framework::{
     view::{Key, RoutingView},
 };
 use smallvec::SmallVec;
-use xxhash_rust::xxh64::{Xxh64, xxh64};
+use xxhash_rust::xxh64::xxh64;
+
+use crate::values::each_value;
 
 /// The combined hash of `policies`, or `None` if none of them finds what it hashes.
 ///
@@ -32,30 +34,19 @@ pub fn hash(policies: &[HashPolicy], request: &dyn RoutingView, facts: &Facts) -
 
 fn header(request: &dyn RoutingView, name: &str) -> Option<u64> {
     let key = Key::from_header_name(name);
-    let value = request.get(key)?;
-    if matches!(key, Key::Header(_)) && value.contains(',') {
-        return Some(several(request, name).unwrap_or_else(|| xxh64(value.as_bytes(), 0)));
+    let joined = request.get(key)?;
+    if !joined.contains(',') {
+        return Some(xxh64(joined.as_bytes(), 0));
     }
-    Some(xxh64(value.as_bytes(), 0))
-}
-
-/// The hash of all values of a header that stands more than once, whatever their order.
-fn several(request: &dyn RoutingView, name: &str) -> Option<u64> {
+    // Sorted, so that their order does not count; each is seeded with the hash of those before.
     let mut values: SmallVec<[String; 4]> = SmallVec::new();
-    request.headers(&mut |other, value| {
-        if other.eq_ignore_ascii_case(name) {
-            values.push(value.to_owned());
-        }
-    });
-    if values.len() < 2 {
-        return None;
-    }
+    each_value(request, key, &joined, |value| values.push(value.to_owned()));
     values.sort_unstable();
-    let mut state = Xxh64::new(0);
-    values
-        .iter()
-        .for_each(|value| state.update(value.as_bytes()));
-    Some(state.digest())
+    Some(
+        values
+            .iter()
+            .fold(0, |hash, value| xxh64(value.as_bytes(), hash)),
+    )
 }
 
 fn source(address: IpAddr) -> u64 {

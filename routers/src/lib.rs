@@ -14,6 +14,7 @@ mod rules;
 mod table;
 #[cfg(test)]
 mod testing;
+mod values;
 
 pub use balance::{BalancerConfig, HashFunction, LoadBalancer, Policy};
 pub use hash::hash;

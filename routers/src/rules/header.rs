@@ -6,7 +6,10 @@ use envoy_types::pb::envoy::config::route::v3::{
 };
 
 use super::{regex, text::TextRule};
-use crate::problem::{Place, Problems};
+use crate::{
+    problem::{Place, Problems},
+    values::each_value,
+};
 
 /// A rule about one header, pseudo headers included.
 #[derive(Debug)]
@@ -49,13 +52,21 @@ impl HeaderRule {
         })
     }
 
-    /// Whether `request` is as the rule says.
+    /// Whether `request` is as the rule says. Of several values, one has to match; inverted, none
+    /// may (observed of Envoy 1.40, where earlier ones joined them).
     ///
     /// In a request that is not `readable`, a header that is not found may still be there: no
     /// rule about it matches, inverted or not.
     pub(crate) fn matches(&self, request: &dyn RoutingView, readable: bool) -> bool {
-        match request.get(Key::from_header_name(&self.name)) {
-            Some(value) => self.test.matches(&value) != self.invert,
+        let key = Key::from_header_name(&self.name);
+        match request.get(key) {
+            Some(joined) => {
+                let mut any = false;
+                each_value(request, key, &joined, |value| {
+                    any |= self.test.matches(value)
+                });
+                any != self.invert
+            }
             None if !readable => false,
             None if self.missing_is_empty => self.test.matches("") != self.invert,
             None => match self.test {

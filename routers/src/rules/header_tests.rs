@@ -179,20 +179,36 @@ fn pseudo_headers_are_words_of_the_call() {
     }
 }
 
+/// What Envoy 1.40 answers to the same matchers and headers.
 #[test]
-fn several_values_are_joined() {
-    let call = Call::default()
-        .with("x-version", "1")
-        .with("x-version", "2");
-    let form = HeaderMatchSpecifier::StringMatch(StringMatcher {
-        ignore_case: false,
-        match_pattern: Some(MatchPattern::Exact("1,2".into())),
-    });
-    assert!(
-        compile(&matcher(Some(form)))
-            .expect("valid")
-            .matches(&call, true)
-    );
+fn of_several_values_one_has_to_match() {
+    let exact = |text: &str| {
+        HeaderMatchSpecifier::StringMatch(StringMatcher {
+            ignore_case: false,
+            match_pattern: Some(MatchPattern::Exact(text.into())),
+        })
+    };
+    let several = Call::default()
+        .with("x-version", "a")
+        .with("x-version", "b");
+    let one = Call::default().with("x-version", "a,b");
+    for (text, invert, of_several, of_one) in [
+        ("a", false, true, false),
+        ("b", false, true, false),
+        ("a,b", false, false, true),
+        ("c", false, false, false),
+        ("a", true, false, true),
+        ("a,b", true, true, false),
+        ("c", true, true, true),
+    ] {
+        let rule = compile(&HeaderMatcher {
+            invert_match: invert,
+            ..matcher(Some(exact(text)))
+        });
+        let rule = rule.expect("valid");
+        assert_eq!(rule.matches(&several, true), of_several, "{text} {invert}");
+        assert_eq!(rule.matches(&one, true), of_one, "{text} {invert}");
+    }
 }
 
 #[test]

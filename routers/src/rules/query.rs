@@ -12,8 +12,13 @@ use crate::problem::{Place, Problems};
 #[derive(Debug)]
 pub(crate) struct QueryRule {
     name: Box<str>,
-    /// `None` asks for any value.
-    text: Option<TextRule>,
+    test: Test,
+}
+
+#[derive(Debug)]
+enum Test {
+    Present(bool),
+    Text(TextRule),
 }
 
 impl QueryRule {
@@ -31,17 +36,10 @@ impl QueryRule {
                 "name the parameter",
             );
         }
-        let text = match &matcher.query_parameter_match_specifier {
-            None | Some(Form::PresentMatch(true)) => None,
-            Some(Form::PresentMatch(false)) => {
-                problems.add(
-                    &place.field("present_match"),
-                    "Envoy reads false as true here, so the rule would not say what it means",
-                    "set present_match: true, or put a route with the parameter before this one",
-                );
-                return None;
-            }
-            Some(Form::StringMatch(matcher)) => Some(TextRule::compile(
+        let test = match &matcher.query_parameter_match_specifier {
+            None => Test::Present(true),
+            Some(Form::PresentMatch(wanted)) => Test::Present(*wanted),
+            Some(Form::StringMatch(matcher)) => Test::Text(TextRule::compile(
                 matcher,
                 &place.field("string_match"),
                 problems,
@@ -49,21 +47,20 @@ impl QueryRule {
         };
         Some(Self {
             name: matcher.name.as_str().into(),
-            text,
+            test,
         })
     }
 
     /// Whether `path`, with its query, is as the rule says.
     pub(crate) fn matches(&self, path: &str) -> bool {
-        let Some((_, query)) = path.split_once('?') else {
-            return false;
-        };
+        let query = path.split_once('?').map_or("", |(_, query)| query);
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
         let mut pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        let Some((_, value)) = pairs.find(|(name, _)| *name == &*self.name) else {
-            return false;
-        };
-        self.text.as_ref().is_none_or(|text| text.matches(value))
+        let found = pairs.find(|(name, _)| *name == &*self.name);
+        match &self.test {
+            Test::Present(wanted) => found.is_some() == *wanted,
+            Test::Text(text) => found.is_some_and(|(_, value)| text.matches(value)),
+        }
     }
 }
 
@@ -105,12 +102,21 @@ mod tests {
     }
 
     #[test]
-    fn absence_cannot_be_asked_for() {
+    fn absence_can_be_asked_for() {
         let form = QueryParameterMatchSpecifier::PresentMatch(false);
         let mut problems = Problems::default();
+        let rule = QueryRule::compile(&matcher(Some(form)), &Place::ROOT, &mut problems);
+        let rule = rule.expect("valid");
+        assert!(rule.matches("/a") && rule.matches("/a?w=v"));
+        assert!(!rule.matches("/a?v") && !rule.matches("/a?v=1"));
+    }
+
+    #[test]
+    fn a_parameter_has_a_name() {
+        let mut problems = Problems::default();
         let place = Place::ROOT.item("query_parameters", 0);
-        assert!(QueryRule::compile(&matcher(Some(form)), &place, &mut problems).is_none());
+        QueryRule::compile(&QueryParameterMatcher::default(), &place, &mut problems);
         let problem = &problems.or(()).expect_err("refused")[0];
-        assert_eq!(problem.path, "query_parameters[0].present_match");
+        assert_eq!(problem.path, "query_parameters[0].name");
     }
 }
