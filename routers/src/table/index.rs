@@ -3,13 +3,13 @@
 //!
 //! Every rule with a literal path stands in a hash map: under the whole path, or under its prefix
 //! cut at the last `/`. A request looks up its path, and its head at each `/` that is deep enough
-//! to matter. What remains behind the last `/` of a prefix (`/api/v` has `v`) is searched for
-//! among the prefixes with the same head, in a sorted list. The lists found are merged by rule
-//! number, so that the first rule of the configuration wins.
+//! to matter. What remains behind the last `/` of a prefix (`/api/v` has `v`) is looked up among the
+//! prefixes with the same head (`tails.rs`). The lists found are merged by rule number, so that the
+//! first rule of the configuration wins.
 
 use smallvec::SmallVec;
 
-use super::bytes::BytesMap;
+use super::{bytes::BytesMap, tails::Tails};
 use crate::rules::path::PathRule;
 
 /// Numbers of rules in one virtual host, ascending.
@@ -29,26 +29,18 @@ pub(super) struct PathIndex {
 #[derive(Debug, Default)]
 struct Shelf {
     exact: BytesMap<Numbers>,
-    heads: BytesMap<Tails>,
+    heads: BytesMap<Shared>,
     /// How many `/` the keys of `heads` have, ascending.
     depths: Vec<usize>,
 }
 
 /// Prefixes with a common head.
 #[derive(Debug, Default)]
-struct Tails {
+struct Shared {
     /// Rules whose prefix ends with the head.
     whole: Numbers,
-    /// What other prefixes have behind the head, sorted.
-    sorted: Vec<Tail>,
-}
-
-#[derive(Debug)]
-struct Tail {
-    text: Box<[u8]>,
-    rules: Numbers,
-    /// The longest of the sorted tails that is a proper prefix of this one.
-    parent: Option<u32>,
+    /// The others, by what follows.
+    tails: Tails,
 }
 
 impl PathIndex {
@@ -110,22 +102,17 @@ impl Shelf {
     fn insert_prefix(&mut self, prefix: &str, number: u32) {
         let cut = prefix.rfind('/').map_or(0, |slash| slash + 1);
         let (head, tail) = prefix.split_at(cut);
-        let tails = self.heads.entry(head.as_bytes().into()).or_default();
+        let shared = self.heads.entry(head.as_bytes().into()).or_default();
         if tail.is_empty() {
-            tails.whole.push(number);
-            return;
+            shared.whole.push(number);
+        } else {
+            shared.tails.insert(tail.as_bytes(), number);
         }
-        // Sorted by `finish`; rules with the same text are joined there.
-        tails.sorted.push(Tail {
-            text: tail.as_bytes().into(),
-            rules: vec![number],
-            parent: None,
-        });
     }
 
     fn finish(&mut self) {
-        for tails in self.heads.values_mut() {
-            tails.finish();
+        for shared in self.heads.values_mut() {
+            shared.tails.finish();
         }
         let slashes = |head: &[u8]| head.iter().filter(|byte| **byte == b'/').count();
         self.depths = self.heads.keys().map(|head| slashes(head)).collect();
@@ -154,50 +141,9 @@ impl Shelf {
 
     fn collect_head<'i>(&'i self, path: &[u8], cut: usize, found: &mut Candidates<'i>) {
         let (head, rest) = path.split_at(cut);
-        if let Some(tails) = self.heads.get(head) {
-            tails.collect(rest, found);
-        }
-    }
-}
-
-impl Tails {
-    fn finish(&mut self) {
-        let mut all = std::mem::take(&mut self.sorted);
-        all.sort_by(|left, right| left.text.cmp(&right.text));
-        for tail in all {
-            match self.sorted.last_mut() {
-                Some(last) if last.text == tail.text => last.rules.extend(tail.rules),
-                _ => self.sorted.push(tail),
-            }
-        }
-        // In sorted order the prefixes of a text form a stack.
-        let mut open: Vec<u32> = Vec::new();
-        for at in 0..self.sorted.len() {
-            let text = self.sorted[at].text.clone();
-            while let Some(&last) = open.last() {
-                if text.starts_with(&self.sorted[last as usize].text) {
-                    break;
-                }
-                open.pop();
-            }
-            self.sorted[at].parent = open.last().copied();
-            open.push(at as u32);
-        }
-    }
-
-    /// All tails that `rest` starts with are the greatest tail that is not above `rest` and its
-    /// ancestors, as far as they match.
-    fn collect<'i>(&'i self, rest: &[u8], found: &mut Candidates<'i>) {
-        if !self.whole.is_empty() {
-            found.push(&self.whole);
-        }
-        let above = self.sorted.partition_point(|tail| *tail.text <= *rest);
-        let mut at = above.checked_sub(1);
-        while let Some(tail) = at.and_then(|at| self.sorted.get(at)) {
-            if rest.starts_with(&tail.text) {
-                found.push(&tail.rules);
-            }
-            at = tail.parent.map(|parent| parent as usize);
+        if let Some(shared) = self.heads.get(head) {
+            found.push(&shared.whole);
+            shared.tails.collect(rest, |rules| found.push(rules));
         }
     }
 }
@@ -209,8 +155,10 @@ pub(super) struct Candidates<'i> {
 }
 
 impl<'i> Candidates<'i> {
-    fn push(&mut self, list: &'i Numbers) {
-        self.lists.push(list);
+    fn push(&mut self, list: &'i [u32]) {
+        if !list.is_empty() {
+            self.lists.push(list);
+        }
     }
 }
 
@@ -262,20 +210,6 @@ mod tests {
         assert_eq!(found(&index, "/a"), [2, 4]);
         assert_eq!(found(&index, "*"), [4]);
         assert_eq!(index.candidates(None).collect::<Vec<_>>(), [2, 4]);
-    }
-
-    #[test]
-    fn a_neighbour_between_a_tail_and_its_ancestor_hides_nothing() {
-        let tails = ["a", "ab", "abb", "abc", "abcd", "b"];
-        let rules: Vec<_> = tails
-            .iter()
-            .map(|tail| PathRule::Prefix((*tail).into()))
-            .collect();
-        let index = index(&rules);
-        assert_eq!(found(&index, "abcc"), [0, 1, 3]);
-        assert_eq!(found(&index, "ac"), [0]);
-        assert_eq!(found(&index, "abcz"), [0, 1, 3]);
-        assert_eq!(found(&index, ""), [] as [u32; 0]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod bytes;
 mod compile;
 mod domains;
 mod index;
+mod tails;
 
 use std::sync::Arc;
 
