@@ -11,18 +11,20 @@ mod compile;
 mod dns;
 mod listen;
 mod logging;
+mod quickstart;
 mod run;
 mod serve;
 mod server;
 mod settings;
 mod validate;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser as _;
 use crossdock_xds::bootstrap::{self, Options};
 
 use crate::{
+    access_log::Flush,
     args::{Cli, Command, Config, Mode, Serve},
     run::{CannotStart, Gateway},
     server::ProcessSettings,
@@ -34,7 +36,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
         Some(Command::Validate { config }) => validate::validate(&config),
-        Some(Command::Quickstart { .. }) => ExitCode::FAILURE,
+        Some(Command::Quickstart { print_config: true, .. }) => quickstart::print_config(),
+        Some(Command::Quickstart { once, .. }) => show_quickstart(once),
         None if cli.serve.mode != Mode::Serve => validate::validate(&cli.serve.config),
         None => serve_file(&cli.serve),
     }
@@ -66,12 +69,9 @@ fn serve_file(args: &Serve) -> ExitCode {
         flush: args.flush(),
         log_level,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = match runtime {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(error) => return refuse(&[format!("cannot start: {error}")]),
+        Err(text) => return refuse(&[text]),
     };
     runtime.block_on(async {
         let gateway = match Gateway::start(loaded, settings).await {
@@ -91,6 +91,30 @@ fn serve_file(args: &Serve) -> ExitCode {
         }
         gateway.serve().await
     })
+}
+
+/// Runs the quickstart: one worker, and a log that does not disturb its table.
+fn show_quickstart(once: bool) -> ExitCode {
+    let log_level = match logging::start("warn") {
+        Ok(level) => level,
+        Err(text) => return refuse(&[text]),
+    };
+    let settings = ProcessSettings {
+        concurrency: 1,
+        drain_time: Duration::from_secs(5),
+        flush: Flush::default(),
+        log_level,
+    };
+    match runtime() {
+        Ok(runtime) => runtime.block_on(quickstart::run(settings, once)),
+        Err(text) => refuse(&[text]),
+    }
+}
+
+/// The control runtime: accepting, DNS, the admin endpoint.
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| format!("cannot start: {error}"))
 }
 
 fn options(config: &Config) -> Options {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crossdock_framework::{snapshot::Live, stats::Registry, workers::Workers};
+use crossdock_framework::{log::AccessLog, snapshot::Live, stats::Registry, workers::Workers};
 use crossdock_xds::bootstrap::Loaded;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -52,10 +52,26 @@ impl Gateway {
         loaded: Loaded,
         settings: ProcessSettings,
     ) -> Result<Self, CannotStart> {
+        Self::start_watched(loaded, settings, None).await
+    }
+
+    /// As [`Gateway::start`]; `watch` sees every call beside the configured access logs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gateway::start`].
+    pub(crate) async fn start_watched(
+        loaded: Loaded,
+        settings: ProcessSettings,
+        watch: Option<Arc<dyn AccessLog>>,
+    ) -> Result<Self, CannotStart> {
         let registry = Arc::new(Registry::new(settings.concurrency));
         let files = Files::new(&registry, settings.concurrency, settings.flush);
-        let plan = compile::compile(&loaded, &registry, &files)
+        let mut plan = compile::compile(&loaded, &registry, &files)
             .map_err(|problems| CannotStart(problems.iter().map(ToString::to_string).collect()))?;
+        for policy in plan.snapshot.policies.iter_mut().filter_map(Arc::get_mut) {
+            policy.logs = policy.logs.iter().chain(&watch).cloned().collect();
+        }
         let admin = match plan.admin {
             None => None,
             Some(address) => Some(tokio::net::TcpListener::bind(address).await.map_err(

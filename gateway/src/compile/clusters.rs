@@ -47,6 +47,8 @@ pub(crate) struct ClusterPlan {
 #[derive(Clone, Debug)]
 pub(crate) struct HostPlan {
     pub(crate) target: DnsTarget,
+    /// `endpoint.hostname`.
+    hostname: Option<Arc<str>>,
     hash_key: Option<Arc<str>>,
     weight: u32,
     healthy: bool,
@@ -108,7 +110,7 @@ impl HostPlan {
     ) -> Host {
         Host {
             address,
-            hostname,
+            hostname: self.hostname.clone().or(hostname),
             hash_key: self.hash_key.clone(),
             weight: self.weight,
             healthy: self.healthy,
@@ -310,8 +312,10 @@ fn host(
         .load_balancing_weight
         .map_or(1, |weight| weight.value)
         .max(1);
+    let hostname = (!inner.hostname.is_empty()).then(|| name(&inner.hostname));
     Some(HostPlan {
         target,
+        hostname,
         hash_key: hash_key(endpoint),
         weight,
         healthy,
