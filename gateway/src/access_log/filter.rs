@@ -30,8 +30,8 @@ pub(super) enum Filter {
         of: u64,
         taken: u64,
     },
-    All(Vec<Filter>),
-    Any(Vec<Filter>),
+    All(Vec<Self>),
+    Any(Vec<Self>),
 }
 
 /// A comparison with a fixed number.

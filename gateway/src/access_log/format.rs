@@ -48,8 +48,8 @@ enum Piece {
 #[derive(Clone, Debug)]
 enum Node {
     /// The keys are written as JSON, with their colon.
-    Object(Vec<(Box<[u8]>, Node)>),
-    List(Vec<Node>),
+    Object(Vec<(Box<[u8]>, Self)>),
+    List(Vec<Self>),
     /// A value that is the same in every line, as JSON.
     Literal(Box<[u8]>),
     Null,

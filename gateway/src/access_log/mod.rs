@@ -15,6 +15,7 @@ mod time;
 use std::{cell::RefCell, sync::Arc, time::SystemTime};
 
 use crossdock_framework::log::{AccessLog, Record};
+use crossdock_routers::Problem;
 use crossdock_xds::envoy_types::pb::{
     envoy::{
         config::{
@@ -53,11 +54,11 @@ use self::{
 ///
 /// # Errors
 ///
-/// Each problem as its field (`access_log[0].filter`), reason and cure.
+/// Every problem, with a path such as `access_log[0].filter`.
 pub(crate) fn compile(
     logs: &[Proto],
     files: &Files,
-) -> Result<Vec<Arc<dyn AccessLog>>, Vec<(String, String, String)>> {
+) -> Result<Vec<Arc<dyn AccessLog>>, Vec<Problem>> {
     let mut problems = Problems::default();
     let compiled: Vec<_> = logs
         .iter()
@@ -264,13 +265,16 @@ impl AccessLog for Log {
 #[derive(Debug, Default)]
 struct Problems {
     path: String,
-    list: Vec<(String, String, String)>,
+    list: Vec<Problem>,
 }
 
 impl Problems {
     fn add(&mut self, reason: impl Into<String>, cure: impl Into<String>) {
-        self.list
-            .push((self.path.clone(), reason.into(), cure.into()));
+        self.list.push(Problem {
+            path: self.path.clone(),
+            reason: reason.into(),
+            cure: cure.into(),
+        });
     }
 
     fn refuse<T>(&mut self, reason: impl Into<String>, cure: impl Into<String>) -> Option<T> {

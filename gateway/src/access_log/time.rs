@@ -85,12 +85,8 @@ fn conversion_length(text: &str) -> Option<usize> {
     let first = text.chars().next()?;
     let prefix = match first {
         '1'..='9' => 1,
-        'E' => {
-            1 + text[1..]
-                .starts_with('*')
-                .then_some(1)
-                .unwrap_or_else(|| digits(1))
-        }
+        'E' if text[1..].starts_with('*') => 2,
+        'E' => 1 + digits(1),
         _ => 0,
     };
     Some(prefix + text[prefix..].chars().next()?.len_utf8())

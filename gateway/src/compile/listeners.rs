@@ -266,16 +266,9 @@ impl Compiler<'_, '_> {
         path: &str,
     ) -> Option<RpcPlan> {
         let router = self.router(hcm, path);
-        let logs = access_log::compile(&hcm.access_log, self.files);
-        let logs = match logs {
-            Ok(logs) => Some(logs),
-            Err(inner) => {
-                for (field, reason, cure) in inner {
-                    self.problems.add(format!("{path}.{field}"), reason, cure);
-                }
-                None
-            }
-        };
+        let logs = access_log::compile(&hcm.access_log, self.files)
+            .map_err(|inner| self.problems.within(path, inner))
+            .ok();
         let protocols = self.protocols(settings);
         let fallback = self.fallback(settings, &hcm.stat_prefix, path);
         let limits = settings.downstream(limits(hcm));

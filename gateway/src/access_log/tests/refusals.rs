@@ -5,10 +5,7 @@ use super::*;
 /// The problems of a list of access logs, as `field: reason; cure`.
 fn refusals(yaml: &str) -> Vec<String> {
     let problems = compile(&logs(yaml), &Files::unopened()).expect_err(yaml);
-    let lines = problems
-        .into_iter()
-        .map(|(path, reason, cure)| format!("{path}: {reason}; {cure}"));
-    lines.collect()
+    problems.iter().map(ToString::to_string).collect()
 }
 
 fn stdout(format: &str) -> String {
@@ -97,10 +94,7 @@ fn loggers_and_filters_that_are_not_known_are_refused() {
     ] {
         let files = Files::new(&Registry::new(1), 1, Flush::default());
         let problems = compile(&logs(&yaml), &files).err().unwrap_or_default();
-        let told: Vec<_> = problems
-            .iter()
-            .map(|p| format!("{}: {}", p.0, p.1))
-            .collect();
+        let told: Vec<_> = problems.iter().map(|p| p.to_string()).collect();
         assert!(told.len() == 1 && told[0].starts_with(expected), "{told:?}");
     }
     let cel = "{header_filter: {header: {name: x, present_match: true}}}";

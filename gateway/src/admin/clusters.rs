@@ -1,0 +1,125 @@
+//! `/clusters`: hosts and limits as they are now.
+
+use std::{fmt::Write as _, net::SocketAddr};
+
+use crossdock_framework::{
+    cluster::{Breakers, Cluster, Host},
+    time,
+};
+use serde_json::{Value as Json, json};
+
+use super::{Server, query::Query, reply::Reply};
+
+/// The clusters of the current snapshot.
+pub(super) fn page(server: &Server, query: &Query) -> Reply {
+    let filter = match query.regex("filter") {
+        Ok(filter) => filter,
+        Err(reply) => return reply,
+    };
+    let snapshot = server.live.load();
+    let wanted = |cluster: &&Cluster| filter.as_ref().is_none_or(|f| f.is_match(&cluster.name));
+    let clusters = snapshot.clusters().iter().map(AsRef::as_ref).filter(wanted);
+    if query.get("format") == Some("json") {
+        let statuses: Vec<_> = clusters.map(status).collect();
+        return Reply::json(&json!({"cluster_statuses": statuses}));
+    }
+    let mut text = String::new();
+    for cluster in clusters {
+        // Writing to memory cannot fail.
+        let _ = describe(cluster, &mut text);
+    }
+    Reply::text(text)
+}
+
+const PRIORITIES: [&str; 2] = ["default", "high"];
+
+fn describe(cluster: &Cluster, text: &mut String) -> std::fmt::Result {
+    let name = &cluster.name;
+    writeln!(text, "{name}::observability_name::{name}")?;
+    for (breakers, priority) in cluster.breakers.iter().zip(PRIORITIES) {
+        for (limit, value) in limits(breakers) {
+            writeln!(text, "{name}::{priority}_priority::{limit}::{value}")?;
+        }
+    }
+    writeln!(text, "{name}::added_via_api::false")?;
+    for (_, host) in cluster.hosts.iter() {
+        let address = host.address;
+        let flags = if host.healthy {
+            "healthy"
+        } else {
+            "/failed_eds_health"
+        };
+        let hostname = host.hostname.as_deref().unwrap_or_default();
+        writeln!(
+            text,
+            "{name}::{address}::rq_active::{}",
+            host.state.active()
+        )?;
+        writeln!(text, "{name}::{address}::hostname::{hostname}")?;
+        writeln!(text, "{name}::{address}::health_flags::{flags}")?;
+        writeln!(text, "{name}::{address}::avoided::{}", avoided(host))?;
+        writeln!(text, "{name}::{address}::weight::{}", host.weight)?;
+        writeln!(text, "{name}::{address}::priority::0")?;
+    }
+    Ok(())
+}
+
+/// A cluster as `envoy.admin.v3.ClusterStatus`.
+fn status(cluster: &Cluster) -> Json {
+    let hosts: Vec<_> = cluster
+        .hosts
+        .iter()
+        .map(|(_, host)| {
+            let health = if host.healthy { "HEALTHY" } else { "UNHEALTHY" };
+            let mut status = json!({
+                "address": socket_address(host.address),
+                "stats": [{
+                    "type": "GAUGE", "name": "rq_active", "value": host.state.active().to_string(),
+                }],
+                "health_status": {"eds_health_status": health},
+                "weight": host.weight,
+                "locality": {},
+            });
+            if let Some(hostname) = &host.hostname {
+                status["hostname"] = hostname.as_ref().into();
+            }
+            status
+        })
+        .collect();
+    let thresholds: Vec<_> = cluster
+        .breakers
+        .iter()
+        .zip(PRIORITIES)
+        .map(|(breakers, priority)| {
+            let limits = limits(breakers).map(|(limit, value)| (limit.to_owned(), value.into()));
+            let mut threshold = serde_json::Map::from_iter(limits);
+            threshold.insert("priority".to_owned(), priority.to_uppercase().into());
+            Json::Object(threshold)
+        })
+        .collect();
+    json!({
+        "name": cluster.name.as_ref(),
+        "observability_name": cluster.name.as_ref(),
+        "added_via_api": false,
+        "host_statuses": hosts,
+        "circuit_breakers": {"thresholds": thresholds},
+    })
+}
+
+fn limits(breakers: &Breakers) -> [(&'static str, u32); 3] {
+    [
+        ("max_connections", breakers.max_connections),
+        ("max_pending_requests", breakers.max_pending),
+        ("max_requests", breakers.max_requests),
+    ]
+}
+
+/// Whether other hosts are preferred for now, for instance because this one refused connections.
+fn avoided(host: &Host) -> bool {
+    host.state.avoided(time::now_us() / 1000)
+}
+
+/// An address as `envoy.config.core.v3.Address`.
+pub(super) fn socket_address(address: SocketAddr) -> Json {
+    json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
+}
