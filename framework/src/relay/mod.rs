@@ -5,9 +5,13 @@
 //! wire ids. Wake-ups take effect after the whole read is cut, so that a burst of calls leaves in
 //! one write.
 
+mod accept;
+mod accounts;
+mod attempt;
 mod call;
+mod connections;
 mod downstream;
-mod flow;
+mod end;
 mod inbound;
 mod pool;
 mod table;

@@ -1,0 +1,250 @@
+//! Requests: accepted, decided upon, parked while a filter waits.
+
+use std::{rc::Rc, time::Duration};
+
+use bytes::Bytes;
+
+use super::{
+    Relay, RelayMetric,
+    call::{Call, Phase, Tried},
+    downstream::Down,
+    end::{End, caller_gone},
+    table::CallKey,
+};
+use crate::{
+    cluster::ClusterMetric,
+    codec::Codec,
+    exchange::{self, Aim, Decision, Progress},
+    filter::{Flow, Verdict},
+    frame::{Frame, Head, Kind},
+    log::Record,
+    route::Facts,
+    snapshot::{HttpMetric, Policy},
+    status::{Cause, Status},
+    view::RoutingView,
+    worker::spawn,
+};
+
+/// Calls in flight of a worker from which on the frames of waiting calls are copied out of the
+/// blocks that they were read into, if they are short: so that a few slow calls cannot pin many
+/// blocks. Below, keeping a frame copies nothing.
+const PIN_CALLS: u32 = 1024;
+
+/// The longest frame that is copied out.
+const COPY_BELOW: usize = 1024;
+
+impl<C: Codec> Relay<C> {
+    /// Takes a request or one-way call.
+    pub(super) fn accept(&self, down: &Rc<Down<C>>, policy: &Policy, frame: Frame<C::Head>) {
+        let pinned = self.worker.snapshot();
+        let facts = self.facts(down);
+        let frame = self.keep(frame);
+        self.begin_stats(policy, frame.head.kind());
+        self.worker.charge(frame.bytes.len());
+        let now = self.worker.now();
+        let call = Call {
+            frame,
+            down: Rc::clone(down),
+            pinned,
+            facts,
+            progress: Progress::default(),
+            aim: None,
+            phase: Phase::Deciding,
+            tried: Tried::default(),
+            timer: None,
+            counted: false,
+            began: now,
+            sent: now,
+        };
+        let inserted = self.calls.borrow_mut().insert(call);
+        match inserted {
+            Ok(key) => {
+                down.calls.set(down.calls.get() + 1);
+                self.advance(key);
+            }
+            Err(call) => {
+                down.calls.set(down.calls.get() + 1);
+                self.stats.inc(self.worker.shard(), RelayMetric::TableFull);
+                let text = "the gateway has as many calls in flight as it can hold";
+                self.end(call, End::Local(Status::new(Cause::Overload, text)));
+            }
+        }
+    }
+
+    /// Answers a request that never became a call: damaged, or too long.
+    pub(super) fn refuse(
+        &self,
+        down: &Rc<Down<C>>,
+        policy: &Policy,
+        frame: &Frame<C::Head>,
+        status: &Status,
+    ) {
+        self.begin_stats(policy, frame.head.kind());
+        let before = self.worker.now();
+        if frame.head.kind() == Kind::Request {
+            down.push(self, |codec, out| codec.answer(frame, status, out));
+        }
+        if status.cause == Cause::RequestTooLarge {
+            policy
+                .stats
+                .inc(self.worker.shard(), HttpMetric::RqTooLarge);
+        }
+        let view = C::view(frame);
+        let facts = self.facts(down);
+        let record = Record {
+            request: &view,
+            response: None,
+            facts: &facts,
+            ends: down.ends,
+            route: None,
+            cluster: None,
+            host: None,
+            class: status.class(),
+            http: status.http,
+            cause: Some(status.cause),
+            orphaned: false,
+            received: frame.bytes.len(),
+            sent: 0,
+            began: before,
+            duration: Duration::ZERO,
+            upstream: None,
+            attempts: 0,
+        };
+        self.end_stats(policy, &record);
+        policy.logs.iter().for_each(|log| log.log(&record));
+    }
+
+    /// Decides about a call, or goes on deciding, and carries the decision out.
+    pub(super) fn advance(&self, key: CallKey) {
+        let decision = self.decide(key);
+        match decision {
+            Some(Decision::Forward(_)) => self.dispatch(key),
+            Some(Decision::Reply(status)) => self.settle(key, End::Local(status)),
+            Some(Decision::Park(flow)) => self.park(key, flow),
+            None => {}
+        }
+    }
+
+    /// Decides about a call; one that is to be forwarded has its deadline and its place in the
+    /// circuit breaker then.
+    pub(super) fn decide(&self, key: CallKey) -> Option<Decision> {
+        let mut calls = self.calls.borrow_mut();
+        let call = calls.get_mut(key)?;
+        if call.down.closed.get() {
+            return Some(Decision::Reply(caller_gone()));
+        }
+        let policy = call.pinned.policy(call.down.policy)?;
+        let (decision, deadline) = {
+            let view = C::view(&call.frame);
+            let decision =
+                exchange::decide(&call.pinned, policy, &view, &call.facts, &mut call.progress);
+            let deadline = match &decision {
+                Decision::Forward(aim) => self.deadline(aim, policy, &call.frame, &view),
+                _ => policy.limits.call_timeout,
+            };
+            (decision, deadline)
+        };
+        if !matches!(decision, Decision::Reply(_))
+            && let Some(target) = self.timers.get()
+        {
+            let at = call.began.after(deadline);
+            let armed = call.timer.replace(self.worker.arm(at, target, key.pack()));
+            armed
+                .into_iter()
+                .for_each(|timer| self.worker.disarm(timer));
+        }
+        let Decision::Forward(aim) = decision else {
+            return Some(decision);
+        };
+        call.aim = Some(aim);
+        Some(
+            self.admit(call, &aim)
+                .map_or_else(Decision::Reply, |()| decision),
+        )
+    }
+
+    /// The shortest of all time limits.
+    pub(super) fn deadline(
+        &self,
+        aim: &Aim,
+        policy: &Policy,
+        frame: &Frame<C::Head>,
+        view: &C::View<'_>,
+    ) -> Duration {
+        let longest = policy.limits.call_timeout;
+        let route = aim.timeout.unwrap_or(longest);
+        let head = frame.head.timeout().unwrap_or(longest);
+        let body = match policy.limits.body_deadline {
+            true => view.timeout().unwrap_or(longest),
+            false => longest,
+        };
+        longest.min(route).min(head).min(body)
+    }
+
+    /// Takes a place in the cluster's circuit breaker.
+    pub(super) fn admit(&self, call: &mut Call<C>, aim: &Aim) -> Result<(), Status> {
+        let Some(cluster) = call.pinned.cluster(aim.cluster) else {
+            return Err(Status::new(Cause::NoCluster, "the cluster is gone"));
+        };
+        let shard = self.worker.shard();
+        let breakers = &cluster.breakers[usize::from(aim.priority)];
+        if !breakers.begin_request() {
+            cluster.stats.inc(shard, ClusterMetric::RqPendingOverflow);
+            return Err(Status::new(
+                Cause::Overload,
+                format!(
+                    "cluster '{}' has {} calls in flight, the most its circuit breaker allows \
+                     (max_requests)",
+                    cluster.name, breakers.max_requests
+                ),
+            ));
+        }
+        call.counted = true;
+        cluster.stats.inc(shard, ClusterMetric::RqActive);
+        Ok(())
+    }
+
+    /// Parks a call until its filter is ready.
+    pub(super) fn park(&self, key: CallKey, flow: Flow) {
+        let (Flow::Wait(wait), Some(relay)) = (flow, self.me.upgrade()) else {
+            return;
+        };
+        spawn(async move {
+            let verdict = wait.await;
+            relay.worker.tick();
+            match verdict {
+                Verdict::Continue => relay.advance(key),
+                Verdict::ContinueWith(edits) => {
+                    if let Some(call) = relay.calls.borrow_mut().get_mut(key) {
+                        edits
+                            .iter()
+                            .for_each(|edit| call.progress.edits.push(edit.clone()));
+                    }
+                    relay.advance(key);
+                }
+                Verdict::Reply(status) => relay.settle(key, End::Local(status)),
+            }
+        });
+    }
+
+    pub(super) fn facts(&self, down: &Down<C>) -> Facts {
+        Facts {
+            source: Some(down.ends.peer.ip()),
+            port: down.ends.local.port(),
+            random: self.worker.random(),
+        }
+    }
+
+    /// The frame as it waits for its answer: shared, or copied when it would pin a long block for
+    /// a few bytes while many calls wait.
+    pub(super) fn keep(&self, frame: Frame<C::Head>) -> Frame<C::Head> {
+        let short = frame.bytes.len() < COPY_BELOW;
+        match short && self.calls.borrow().len() >= PIN_CALLS {
+            true => Frame {
+                head: frame.head,
+                bytes: Bytes::copy_from_slice(&frame.bytes),
+            },
+            false => frame,
+        }
+    }
+}

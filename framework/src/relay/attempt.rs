@@ -1,0 +1,258 @@
+//! Attempts: a host, a connection to it, and the bytes on their way.
+
+use std::{rc::Rc, sync::Arc};
+
+use super::{
+    Relay,
+    call::{Call, MAX_ATTEMPTS, Phase},
+    end::{End, caller_gone},
+    pool::{Offer, PoolKey},
+    table::CallKey,
+    upstream::{self, Up},
+};
+use crate::{
+    cluster::{Cluster, ClusterMetric, HostIx},
+    codec::{Codec, PoolMode},
+    exchange::{self, Aim},
+    frame::{Head, WireId},
+    status::{Cause, Status},
+    worker::spawn,
+};
+
+/// Calls that may wait in line for a ping-pong connection to one host.
+const MAX_IN_LINE: usize = 1024;
+
+/// What became of an attempt to send a call.
+pub(super) enum Attempt {
+    /// It is queued on a connection; the answer will come.
+    Sent,
+    /// It is queued, and nothing more will come.
+    OnewaySent,
+    /// It waits for a connection.
+    Waits,
+}
+
+impl<C: Codec> Relay<C> {
+    /// Sends a call to a host, or lets it wait for a connection, or answers it.
+    pub(super) fn dispatch(&self, key: CallKey) {
+        match self.attempt(key) {
+            Ok(Attempt::Sent | Attempt::Waits) => {}
+            Ok(Attempt::OnewaySent) => self.settle(key, End::Sent),
+            Err(status) => self.settle(key, End::Local(status)),
+        }
+    }
+
+    pub(super) fn attempt(&self, key: CallKey) -> Result<Attempt, Status> {
+        let mut calls = self.calls.borrow_mut();
+        let id = calls.wire_id(key);
+        let Some(call) = calls.get_mut(key) else {
+            return Ok(Attempt::Waits);
+        };
+        let (Some(aim), Some(cluster)) = (call.aim, call.cluster().cloned()) else {
+            return Err(Status::new(Cause::NoCluster, "the cluster is gone"));
+        };
+        let host = self.choose(call, &aim, &cluster)?;
+        let Some(up) = self.connection(call, key, &cluster, host)? else {
+            return Ok(Attempt::Waits);
+        };
+        up.calls.set(up.calls.get() + 1);
+        if up.is_open() {
+            return self.send(call, id, &up);
+        }
+        let shard = self.worker.shard();
+        if !cluster.breakers[usize::from(aim.priority)].begin_pending() {
+            up.calls.set(up.calls.get() - 1);
+            cluster.stats.inc(shard, ClusterMetric::RqPendingOverflow);
+            let text = format!(
+                "cluster '{}' has as many calls waiting for a connection as its circuit breaker \
+                 allows (max_pending_requests)",
+                cluster.name
+            );
+            return Err(Status::new(Cause::Overload, text));
+        }
+        cluster.stats.inc(shard, ClusterMetric::RqPendingActive);
+        call.phase = Phase::Waiting(up);
+        Ok(Attempt::Waits)
+    }
+
+    /// Chooses the host of the next attempt.
+    pub(super) fn choose(
+        &self,
+        call: &mut Call<C>,
+        aim: &Aim,
+        cluster: &Cluster,
+    ) -> Result<HostIx, Status> {
+        let mut buffer = [HostIx(0); MAX_ATTEMPTS];
+        let tried = call.tried.list(&mut buffer);
+        let (random, now) = (self.worker.random(), self.worker.now().ms());
+        let picked = exchange::choose(cluster, aim.hash, tried, random, now);
+        let fresh = picked.filter(|ix| !tried.contains(ix));
+        let host = fresh.and_then(|ix| Some((ix, cluster.hosts.get(ix)?)));
+        let Some((ix, host)) = host.filter(|(ix, _)| call.tried.push(*ix)) else {
+            cluster
+                .stats
+                .inc(self.worker.shard(), ClusterMetric::CxNoneHealthy);
+            let text = match cluster.hosts.is_empty() {
+                true => format!("cluster '{}' has no hosts", cluster.name),
+                false => format!("cluster '{}' has no host that takes calls", cluster.name),
+            };
+            return Err(Status::new(Cause::NoHost, text));
+        };
+        host.state.begin();
+        Ok(ix)
+    }
+
+    /// A connection to the host, which may still be opening; `None` when the call waits in line.
+    pub(super) fn connection(
+        &self,
+        call: &Call<C>,
+        key: CallKey,
+        cluster: &Arc<Cluster>,
+        ix: HostIx,
+    ) -> Result<Option<Rc<Up<C>>>, Status> {
+        if C::POOL == PoolMode::Binding
+            && let Some(up) = call.down.bound.borrow().as_ref()
+        {
+            return Ok(Some(Rc::clone(up)));
+        }
+        let Some(host) = cluster.hosts.get(ix) else {
+            return Err(Status::new(Cause::NoHost, "the host is gone"));
+        };
+        let pool_key = PoolKey {
+            host: host.state.id,
+            variant: call.frame.head.variant(),
+        };
+        let mut pools = self.pools.borrow_mut();
+        let pool = pools.entry(pool_key).or_default();
+        let up = match pool.offer(&cluster.settings) {
+            Offer::Take(up) => up,
+            Offer::TakeAndOpen(up) => {
+                pool.connections.extend(self.open(pool_key, cluster, ix));
+                up
+            }
+            Offer::Open => {
+                let up = self
+                    .open(pool_key, cluster, ix)
+                    .ok_or_else(|| too_many(cluster))?;
+                pool.connections.push(Rc::clone(&up));
+                if C::POOL == PoolMode::Binding {
+                    *up.bound.borrow_mut() = Rc::downgrade(&call.down);
+                    *call.down.bound.borrow_mut() = Some(Rc::clone(&up));
+                }
+                up
+            }
+            Offer::Wait if C::POOL == PoolMode::PingPong && pool.waiting.len() < MAX_IN_LINE => {
+                pool.waiting.push_back(key);
+                return Ok(None);
+            }
+            Offer::Wait => return Err(too_many(cluster)),
+        };
+        match up.unwritten() > cluster.settings.unwritten_max {
+            false => Ok(Some(up)),
+            true => Err(Status::new(
+                Cause::Overload,
+                format!("{} does not take the calls that it is sent", host.address),
+            )),
+        }
+    }
+
+    /// Starts to open a connection, unless the circuit breaker forbids it.
+    pub(super) fn open(
+        &self,
+        key: PoolKey,
+        cluster: &Arc<Cluster>,
+        ix: HostIx,
+    ) -> Option<Rc<Up<C>>> {
+        let (relay, host) = (self.me.upgrade()?, cluster.hosts.get(ix)?.clone());
+        if !cluster.breakers[0].begin_connection() {
+            cluster
+                .stats
+                .inc(self.worker.shard(), ClusterMetric::CxOverflow);
+            return None;
+        }
+        let up = Rc::new(Up::new(key, Arc::clone(cluster), host));
+        spawn(upstream::run(relay, Rc::clone(&up)));
+        Some(up)
+    }
+
+    /// Queues the call on an open connection that already counts it.
+    pub(super) fn send(
+        &self,
+        call: &mut Call<C>,
+        id: WireId,
+        up: &Rc<Up<C>>,
+    ) -> Result<Attempt, Status> {
+        let (offset, written) = up.push(self, |codec, out| {
+            codec.encode(&call.frame, id, &call.progress.edits, out)
+        });
+        call.phase = Phase::Sent {
+            up: Rc::clone(up),
+            offset,
+        };
+        call.sent = self.worker.now();
+        written.map_err(|error| Status::new(Cause::CannotEdit, error.to_string()))?;
+        up.cluster
+            .stats
+            .inc(self.worker.shard(), ClusterMetric::RqTotal);
+        Ok(if call.is_oneway() {
+            Attempt::OnewaySent
+        } else {
+            Attempt::Sent
+        })
+    }
+
+    /// Sends a call that waited for `up`.
+    pub(super) fn send_waiting(&self, key: CallKey, up: &Rc<Up<C>>) -> Result<Attempt, Status> {
+        let mut calls = self.calls.borrow_mut();
+        let id = calls.wire_id(key);
+        let Some(call) = calls.get_mut(key) else {
+            return Ok(Attempt::Waits);
+        };
+        if call.down.closed.get() {
+            return Err(caller_gone());
+        }
+        self.no_longer_waits(call);
+        self.send(call, id, up)
+    }
+
+    /// Takes back that the call waits for a connection.
+    pub(super) fn no_longer_waits(&self, call: &Call<C>) {
+        if let (Phase::Waiting(up), Some(aim)) = (&call.phase, &call.aim) {
+            up.cluster.breakers[usize::from(aim.priority)].end_pending();
+            up.cluster
+                .stats
+                .dec(self.worker.shard(), ClusterMetric::RqPendingActive);
+        }
+    }
+
+    /// Takes back that the call is on a connection and at a host, before another attempt or at
+    /// the end.
+    pub(super) fn leave_host(&self, call: &mut Call<C>) {
+        self.no_longer_waits(call);
+        if let Phase::Waiting(up) | Phase::Sent { up, .. } =
+            std::mem::replace(&mut call.phase, Phase::Deciding)
+        {
+            up.calls.set(up.calls.get().saturating_sub(1));
+            if !up.takes_calls() {
+                up.wake.wake();
+            }
+        }
+        if call.tried.leave()
+            && let (Some(cluster), Some(ix)) = (call.cluster(), call.tried.last())
+            && let Some(host) = cluster.hosts.get(ix)
+        {
+            host.state.end();
+        }
+    }
+}
+
+fn too_many(cluster: &Cluster) -> Status {
+    Status::new(
+        Cause::Overload,
+        format!(
+            "cluster '{}' may open no more connections (max_connections or \
+             crossdock.connections_per_host)",
+            cluster.name
+        ),
+    )
+}

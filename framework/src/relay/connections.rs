@@ -1,0 +1,138 @@
+//! What becomes of calls when a connection opens, fails or breaks.
+
+use std::rc::Rc;
+
+use super::{
+    AVOID_REFUSING_MS, Relay,
+    attempt::Attempt,
+    call::Phase,
+    end::{End, caller_gone},
+    table::CallKey,
+    upstream::Up,
+};
+use crate::{
+    cluster::ClusterMetric,
+    codec::{Codec, PoolMode},
+    status::{Cause, Status},
+};
+
+impl<C: Codec> Relay<C> {
+    /// A connection is open: the calls that wait for it leave.
+    pub(super) fn connected(&self, up: &Rc<Up<C>>) {
+        let waiting = self.calls.borrow().keys_where(|call| call.is_on(up));
+        for key in waiting {
+            match self.send_waiting(key, up) {
+                Ok(Attempt::Sent | Attempt::Waits) => {}
+                Ok(Attempt::OnewaySent) => self.settle(key, End::Sent),
+                Err(status) => self.settle(key, End::Local(status)),
+            }
+        }
+    }
+
+    /// A connection could not be opened: the calls that wait for it go elsewhere.
+    pub(super) fn connect_failed(&self, up: &Rc<Up<C>>, text: &str) {
+        up.host
+            .state
+            .avoid_until(self.worker.now().ms() + AVOID_REFUSING_MS);
+        let waiting = self.calls.borrow().keys_where(|call| call.is_on(up));
+        for key in waiting {
+            self.go_elsewhere(key, Cause::ConnectFailed, text);
+        }
+        if let Some(down) = up.bound.borrow().upgrade() {
+            down.bound.take();
+        }
+    }
+
+    /// A connection broke: calls of which a byte has left fail, others go elsewhere.
+    pub(super) fn lost(&self, up: &Rc<Up<C>>, text: &str) {
+        let on_it = self.calls.borrow().keys_where(|call| call.is_on(up));
+        for key in on_it {
+            let unsent = match self.calls.borrow_mut().get_mut(key).map(|call| &call.phase) {
+                Some(Phase::Sent { offset, .. }) => up.is_unsent(*offset),
+                Some(Phase::Waiting(_)) => true,
+                _ => continue,
+            };
+            match unsent && C::POOL != PoolMode::Binding {
+                true => self.go_elsewhere(key, Cause::ConnectionLost, text),
+                false => {
+                    let status = Status::new(Cause::ConnectionLost, text.to_owned());
+                    self.settle(key, End::Local(status));
+                }
+            }
+        }
+    }
+
+    /// Removes a connection from its pool. Calls that wait in line there look for another one.
+    pub(super) fn forget(&self, up: &Rc<Up<C>>) {
+        let mut pools = self.pools.borrow_mut();
+        let Some(pool) = pools.get_mut(&up.key) else {
+            return;
+        };
+        pool.remove(up);
+        let waiting = std::mem::take(&mut pool.waiting);
+        if pool.connections.is_empty() {
+            pools.remove(&up.key);
+        }
+        drop(pools);
+        for key in waiting {
+            self.go_elsewhere(
+                key,
+                Cause::ConnectionLost,
+                "the connection waited for is gone",
+            );
+        }
+    }
+
+    /// A ping-pong connection is free: the first call in line takes it.
+    pub(super) fn next_in_line(&self, up: &Rc<Up<C>>) {
+        let next = match up.takes_calls() && up.calls.get() == 0 {
+            true => self
+                .pools
+                .borrow_mut()
+                .get_mut(&up.key)
+                .and_then(|p| p.waiting.pop_front()),
+            false => None,
+        };
+        let Some(key) = next else { return };
+        up.calls.set(1);
+        match self.send_waiting(key, up) {
+            Ok(Attempt::Sent) => {}
+            Ok(Attempt::Waits) => {
+                up.calls.set(0);
+                self.next_in_line(up);
+            }
+            Ok(Attempt::OnewaySent) => self.settle(key, End::Sent),
+            Err(status) => {
+                up.calls.set(0);
+                self.settle(key, End::Local(status));
+                self.next_in_line(up);
+            }
+        }
+    }
+
+    /// Tries a call of which no byte has left at another host.
+    pub(super) fn go_elsewhere(&self, key: CallKey, cause: Cause, text: &str) {
+        let mut calls = self.calls.borrow_mut();
+        let Some(call) = calls.get_mut(key) else {
+            return;
+        };
+        self.leave_host(call);
+        let shard = self.worker.shard();
+        if call.down.closed.get() {
+            drop(calls);
+            return self.settle(key, End::Local(caller_gone()));
+        }
+        if let Some(cluster) = call.cluster() {
+            cluster.stats.inc(shard, ClusterMetric::RqRetry);
+        }
+        drop(calls);
+        match self.attempt(key) {
+            Ok(Attempt::Sent | Attempt::Waits) => {}
+            Ok(Attempt::OnewaySent) => self.settle(key, End::Sent),
+            Err(status) if status.cause == Cause::NoHost => {
+                self.settle(key, End::Local(Status::new(cause, text.to_owned())));
+            }
+            Err(status) => self.settle(key, End::Local(status)),
+        }
+    }
+}

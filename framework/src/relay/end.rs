@@ -1,0 +1,213 @@
+//! Ends: an answer, a local reply, a deadline; each call has exactly one.
+
+use std::rc::Rc;
+
+use super::{
+    Relay,
+    accounts::Ended,
+    call::{Call, Phase},
+    table::CallKey,
+    upstream::Up,
+};
+use crate::{
+    cluster::ClusterMetric,
+    codec::{Codec, PoolMode},
+    edits::Edits,
+    exchange,
+    filter::ResponseCx,
+    frame::{Frame, Head},
+    status::{Cause, Class, Status},
+    view::RoutingView,
+};
+
+/// How a call ends.
+pub(super) enum End<'e, C: Codec> {
+    /// The upstream answered.
+    Response(&'e Frame<C::Head>),
+    /// The gateway answers.
+    Local(Status),
+    /// A one-way call has been sent.
+    Sent,
+}
+
+impl<C: Codec> Relay<C> {
+    /// An answer came on `up`; `false` when it belongs to no call of that connection.
+    pub(super) fn answered(&self, up: &Rc<Up<C>>, frame: &Frame<C::Head>) -> bool {
+        let call = self.take_answered(up, frame);
+        let found = call.is_some();
+        if let Some(call) = call {
+            self.end(call, End::Response(frame));
+        }
+        found
+    }
+
+    /// An answer came that cannot be used.
+    pub(super) fn refused(&self, up: &Rc<Up<C>>, frame: &Frame<C::Head>, status: Status) {
+        match self.take_answered(up, frame) {
+            Some(call) => self.end(call, End::Local(status)),
+            None => up
+                .cluster
+                .stats
+                .inc(self.worker.shard(), ClusterMetric::RqUnmatched),
+        }
+    }
+
+    #[inline]
+    pub(super) fn take_answered(&self, up: &Rc<Up<C>>, frame: &Frame<C::Head>) -> Option<Call<C>> {
+        let mut calls = self.calls.borrow_mut();
+        let key = calls.key(frame.head.id());
+        calls.get_mut(key).filter(|call| call.is_sent_on(up))?;
+        calls.remove(key)
+    }
+
+    /// The deadline of a call has come.
+    pub(super) fn timed_out(&self, key: CallKey) {
+        let mut calls = self.calls.borrow_mut();
+        let Some(call) = calls.get_mut(key) else {
+            return;
+        };
+        call.timer = None;
+        if let (PoolMode::PingPong, Phase::Sent { up, .. }) = (C::POOL, &call.phase) {
+            up.leave();
+        }
+        let shard = self.worker.shard();
+        let place = match call.cluster() {
+            Some(cluster) => {
+                cluster.stats.inc(shard, ClusterMetric::RqTimeout);
+                cluster.name.to_string()
+            }
+            None => String::from("a filter"),
+        };
+        let waited = self.worker.now().since(call.began).as_millis();
+        drop(calls);
+        let text = format!("no answer from {place} within {waited} ms");
+        self.settle(key, End::Local(Status::new(Cause::Timeout, text)));
+    }
+
+    /// Ends the call behind `key`, if it has not ended yet.
+    pub(super) fn settle(&self, key: CallKey, end: End<'_, C>) {
+        let call = self.calls.borrow_mut().remove(key);
+        if let Some(call) = call {
+            self.end(call, end);
+        }
+    }
+
+    /// Gives everything back that the call held, answers it, and counts it.
+    pub(super) fn end(&self, mut call: Call<C>, end: End<'_, C>) {
+        let sent_at = matches!(call.phase, Phase::Sent { .. }).then_some(call.sent);
+        self.leave_host(&mut call);
+        if let Some(timer) = call.timer.take() {
+            self.worker.disarm(timer);
+        }
+        self.worker.refund(call.frame.bytes.len());
+        let down = Rc::clone(&call.down);
+        down.calls.set(down.calls.get().saturating_sub(1));
+        let orphaned = down.closed.get();
+        if !orphaned && down.calls.get() == 0 && !call.is_oneway() {
+            down.wake.wake();
+        }
+        let (class, http, cause, sent) = match &end {
+            End::Response(frame) => self.forward(&call, frame),
+            End::Local(status) => (status.class(), status.http, Some(status.cause), {
+                self.reply(&call, status)
+            }),
+            End::Sent => (Class::Ok, 200, None, 0),
+        };
+        self.count(
+            &call,
+            &end,
+            Ended {
+                class,
+                http,
+                cause,
+                sent,
+                sent_at,
+                orphaned,
+            },
+        );
+    }
+
+    /// Passes an upstream's response on, unless a filter replaces it.
+    pub(super) fn forward(
+        &self,
+        call: &Call<C>,
+        frame: &Frame<C::Head>,
+    ) -> (Class, u16, Option<Cause>, usize) {
+        let class = C::classify(frame);
+        let mut edits = Edits::none();
+        if let Some(status) = self.edit_response(call, frame, class, &mut edits) {
+            return (
+                status.class(),
+                status.http,
+                Some(status.cause),
+                self.reply(call, &status),
+            );
+        }
+        let id = call.frame.head.id();
+        let written = call.down.push(self, |codec, out| {
+            let before = out.len();
+            Some(
+                codec
+                    .encode(frame, id, &edits, out)
+                    .map(|()| out.len() - before),
+            )
+        });
+        match written {
+            Some(Ok(sent)) => (class, class.http(), None, sent),
+            Some(Err(error)) => {
+                let status = Status::new(Cause::CannotEdit, error.to_string());
+                (
+                    status.class(),
+                    status.http,
+                    Some(status.cause),
+                    self.reply(call, &status),
+                )
+            }
+            None => (class, class.http(), None, 0),
+        }
+    }
+
+    /// Collects the changes of a response; `Some` when a filter replaces it.
+    pub(super) fn edit_response(
+        &self,
+        call: &Call<C>,
+        frame: &Frame<C::Head>,
+        class: Class,
+        edits: &mut Edits,
+    ) -> Option<Status> {
+        let (aim, policy) = (call.aim.as_ref()?, call.pinned.policy(call.down.policy)?);
+        let seen = policy.filters.sees_responses();
+        if !seen && !exchange::edits_responses(policy, aim) {
+            return None;
+        }
+        let (request, response) = (C::view(&call.frame), C::view(frame));
+        let (request, response): (&dyn RoutingView, &dyn RoutingView) = (&request, &response);
+        exchange::response_edits(policy, aim, response, request, &call.facts, edits);
+        let facts = &call.facts;
+        let mut cx = ResponseCx {
+            response,
+            request,
+            facts,
+            class,
+            edits,
+        };
+        seen.then(|| policy.filters.on_response(&mut cx)).flatten()
+    }
+
+    /// Answers a call in its own protocol; a one-way call gets none.
+    pub(super) fn reply(&self, call: &Call<C>, status: &Status) -> usize {
+        if call.is_oneway() {
+            return 0;
+        }
+        call.down.push(self, |codec, out| {
+            let before = out.len();
+            codec.answer(&call.frame, status, out);
+            out.len() - before
+        })
+    }
+}
+
+/// Written to nobody; only the record has it.
+pub(super) fn caller_gone() -> Status {
+    Status::new(Cause::ConnectionLost, "the caller left")
+}
