@@ -335,7 +335,7 @@ impl<C: Codec> Task<C> {
             }
         }
         drop(out);
-        if self.paused || self.uncut {
+        if gone > 0 && (self.paused || self.uncut) {
             // There may be room again, and nothing else would look.
             self.down.wake.wake();
         }
