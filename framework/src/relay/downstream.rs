@@ -115,7 +115,7 @@ pub(super) async fn serve<C: Codec>(connection: Connection, worker: Worker) {
         io: connection.io,
         inbound: Inbound::new(connection.prefix),
         codec: C::default(),
-        last_read: now,
+        last_moved: now,
         stalled_since: None,
         ended: false,
         uncut: true,
@@ -137,7 +137,8 @@ struct Task<C: Codec> {
     io: Io,
     inbound: Inbound,
     codec: C,
-    last_read: Moment,
+    /// When a byte last moved, either way.
+    last_moved: Moment,
     /// Since when the socket takes no byte of a waiting answer.
     stalled_since: Option<Moment>,
     /// The peer sends nothing more; its last answers may still be on their way.
@@ -205,7 +206,7 @@ impl<C: Codec> Task<C> {
                     return Ok(());
                 }
                 Poll::Ready(Ok(read)) => {
-                    self.last_read = now;
+                    self.last_moved = now;
                     let shard = self.relay.worker.shard();
                     self.policy.stats.add(shard, HttpMetric::CxRx, read as u64);
                     self.cut()?;
@@ -320,6 +321,9 @@ impl<C: Codec> Task<C> {
         let gone = before - out.len();
         let worker = &self.relay.worker;
         worker.refund(gone);
+        if gone > 0 {
+            self.last_moved = now;
+        }
         self.policy
             .stats
             .add(worker.shard(), HttpMetric::CxTx, gone as u64);
@@ -361,7 +365,12 @@ impl<C: Codec> Task<C> {
         let limits = &self.limits;
         let idle = limits
             .idle_timeout
-            .saturating_sub(now.since(self.last_read));
+            .saturating_sub(now.since(self.last_moved));
+        let idle = match self.down.calls.get() {
+            0 => idle,
+            // Idleness begins with the answer at the earliest.
+            _ => limits.idle_timeout,
+        };
         let shortest = idle
             .min(limits.frame_timeout / 4)
             .min(limits.stall_timeout / 4);
@@ -379,7 +388,7 @@ impl<C: Codec> Task<C> {
         let quiet = self.down.calls.get() == 0
             && self.inbound.is_empty()
             && self.down.out.borrow().is_empty();
-        if quiet && now.since(self.last_read) >= limits.idle_timeout {
+        if quiet && now.since(self.last_moved) >= limits.idle_timeout {
             self.policy.stats.inc(shard, HttpMetric::CxIdleTimeout);
             return Err(Close);
         }
@@ -398,7 +407,7 @@ impl<C: Codec> Task<C> {
             return Err(Close);
         }
         match self.relay.worker.drain() {
-            Some(drain) if quiet && drain.closes_idle(self.last_read, now) => {
+            Some(drain) if quiet && drain.closes_idle(self.last_moved, now) => {
                 self.policy.stats.inc(shard, HttpMetric::CxDrained);
                 Err(Close)
             }
