@@ -228,6 +228,10 @@ impl<C: Codec> Task<C> {
                 .stats
                 .inc(self.relay.worker.shard(), HttpMetric::CxPaused);
         }
+        if room && self.paused {
+            // Nothing was read meanwhile, so an unfinished frame has its whole time again.
+            self.inbound.restart_clock();
+        }
         self.paused = !room;
         room && !self.ended && !self.down.finishing.get()
     }
