@@ -55,7 +55,8 @@ pub enum Key<'k> {
     /// `http` or `https`.
     Scheme,
     /// A header by its name in lower case. Names of RPC attachments are compared ignoring ASCII
-    /// case, because Envoy's rules only know lower-case names.
+    /// case, because Envoy's rules only know lower-case names. Several values of one header are
+    /// joined with `,`; [`RoutingView::headers`] tells them apart.
     Header(&'k str),
 }
 
