@@ -39,6 +39,8 @@ pub(super) struct Down<C: Codec> {
     /// Calls in flight.
     pub(super) calls: Cell<u32>,
     pub(super) closed: Cell<bool>,
+    /// The task waits for a call to end: for room, or to close after the last one.
+    pub(super) waits: Cell<bool>,
     pub(super) wake: Wake,
     /// The one upstream connection of a binding pool.
     pub(super) bound: RefCell<Option<Rc<Up<C>>>>,
@@ -95,6 +97,7 @@ pub(super) async fn serve<C: Codec>(connection: Connection, worker: Worker) {
         policy: connection.policy,
         calls: Cell::new(0),
         closed: Cell::new(false),
+        waits: Cell::new(false),
         wake: Wake::default(),
         bound: RefCell::default(),
         out: RefCell::default(),
@@ -203,6 +206,7 @@ impl<C: Codec> Task<C> {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Ok(0)) => {
                     self.ended = true;
+                    self.down.waits.set(true);
                     return Ok(());
                 }
                 Poll::Ready(Ok(read)) => {
@@ -233,6 +237,7 @@ impl<C: Codec> Task<C> {
             self.inbound.restart_clock();
         }
         self.paused = !room;
+        self.down.waits.set(!room || self.ended);
         room && !self.ended && !self.down.finishing.get()
     }
 

@@ -103,7 +103,7 @@ impl<C: Codec> Relay<C> {
         let down = Rc::clone(&call.down);
         down.calls.set(down.calls.get().saturating_sub(1));
         let orphaned = down.closed.get();
-        if !orphaned && down.calls.get() == 0 && !call.is_oneway() {
+        if !orphaned && down.waits.get() {
             down.wake.wake();
         }
         let (class, http, cause, sent) = match &end {
