@@ -217,9 +217,12 @@ impl<C: Codec> Relay<C> {
 
     /// Takes back that the call waits for a connection.
     pub(super) fn no_longer_waits(&self, call: &Call<C>) {
-        if let (Phase::Waiting(up), Some(aim)) = (&call.phase, &call.aim) {
-            up.cluster.breakers[usize::from(aim.priority)].end_pending();
-            up.cluster
+        // Not the connection's cluster: that may be another version of it, with breakers of its own.
+        if let (Phase::Waiting(_), Some(aim), Some(cluster)) =
+            (&call.phase, &call.aim, call.cluster())
+        {
+            cluster.breakers[usize::from(aim.priority)].end_pending();
+            cluster
                 .stats
                 .dec(self.worker.shard(), ClusterMetric::RqPendingActive);
         }
