@@ -161,10 +161,10 @@ pub(super) async fn run<C: Codec>(relay: Rc<Relay<C>>, up: Rc<Up<C>>) {
             ))
         }
     };
-    up.life.set(Life::Closed);
-    up.cluster.breakers[0].end_connection();
-    relay.forget(&up);
     if let Some(text) = failure {
+        up.life.set(Life::Closed);
+        up.cluster.breakers[0].end_connection();
+        relay.forget(&up);
         up.inc(&relay, ClusterMetric::CxConnectFail);
         tracing::debug!(cluster = %up.cluster.name, "{text}");
         relay.connect_failed(&up, &text);
@@ -457,6 +457,8 @@ impl<C: Codec> Task<C> {
         relay.worker.refund(up.unwritten());
         *up.out.borrow_mut() = Out::default();
         self.inbound.close(&relay.worker);
+        // Before its calls look for other connections: they may need this one's place.
+        up.cluster.breakers[0].end_connection();
         relay.forget(up);
         relay.lost(up, &text);
         if let Some(down) = up.bound.borrow().upgrade() {
