@@ -113,6 +113,12 @@ impl<C: Codec> Up<C> {
         self.out.borrow().len()
     }
 
+    /// Whether more bytes wait to be written than a host may leave unread.
+    #[inline]
+    pub(super) fn is_glutted(&self) -> bool {
+        self.unwritten() > self.cluster.settings.unwritten_max
+    }
+
     /// Whether the bytes from `offset` on have not begun to leave.
     pub(super) fn is_unsent(&self, offset: u64) -> bool {
         offset >= self.written.get()
@@ -305,6 +311,8 @@ impl<C: Codec> Task<C> {
                     relay.next_in_line(up);
                 }
             }
+            // A host that asks and does not read what it is told is not told more.
+            Kind::Heartbeat | Kind::Request if C::POOL != PoolMode::Binding && up.is_glutted() => {}
             Kind::Heartbeat => {
                 up.push(relay, |codec, out| codec.heartbeat_ack(&frame, out));
             }
@@ -348,7 +356,7 @@ impl<C: Codec> Task<C> {
     fn refuse(&self, frame: &Frame<C::Head>, status: Status) {
         match frame.head.kind() {
             Kind::Response => self.relay.refused(&self.up, frame, status),
-            Kind::Request => {
+            Kind::Request if !self.up.is_glutted() => {
                 self.up
                     .push(&self.relay, |codec, out| codec.answer(frame, &status, out));
             }
