@@ -113,7 +113,13 @@ impl<C: Codec> Relay<C> {
         if C::POOL == PoolMode::Binding
             && let Some(up) = call.down.bound.borrow().as_ref()
         {
-            return Ok(Some(Rc::clone(up)));
+            return match up.is_closed() {
+                false => Ok(Some(Rc::clone(up))),
+                true => Err(Status::new(
+                    Cause::ConnectionLost,
+                    "the connection that the caller is bound to is gone",
+                )),
+            };
         }
         let Some(host) = cluster.hosts.get(ix) else {
             return Err(Status::new(Cause::NoHost, "the host is gone"));

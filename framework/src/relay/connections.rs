@@ -34,12 +34,13 @@ impl<C: Codec> Relay<C> {
         up.host
             .state
             .avoid_until(self.worker.now().ms() + AVOID_REFUSING_MS);
+        // First of all, so that the calls can bind their client to another host.
+        if let Some(down) = up.bound.borrow().upgrade() {
+            down.bound.take();
+        }
         let waiting = self.calls.borrow().keys_where(|call| call.is_on(up));
         for key in waiting {
             self.go_elsewhere(key, Cause::ConnectFailed, text);
-        }
-        if let Some(down) = up.bound.borrow().upgrade() {
-            down.bound.take();
         }
     }
 

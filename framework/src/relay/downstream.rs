@@ -285,8 +285,11 @@ impl<C: Codec> Task<C> {
                 down.push(relay, |codec, out| codec.heartbeat_ack(&frame, out));
             }
             Kind::Response if C::POOL == PoolMode::Binding => {
-                if let Some(up) = down.bound.borrow().as_ref() {
+                if let Some(up) = down.bound.borrow().as_ref().filter(|up| !up.is_closed()) {
                     up.push(relay, |_, out| out.share(frame.bytes));
+                    if up.is_glutted() {
+                        down.abort.set(true);
+                    }
                 }
             }
             Kind::Response => relay

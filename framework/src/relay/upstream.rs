@@ -312,11 +312,14 @@ impl<C: Codec> Task<C> {
                 }
             }
             // A host that asks and does not read what it is told is not told more.
-            Kind::Heartbeat | Kind::Request if C::POOL != PoolMode::Binding && up.is_glutted() => {}
+            Kind::Heartbeat if up.is_glutted() => {}
             Kind::Heartbeat => {
                 up.push(relay, |codec, out| codec.heartbeat_ack(&frame, out));
             }
             Kind::HeartbeatAck => {}
+            Kind::GoAway | Kind::Resume | Kind::Event if C::POOL == PoolMode::Binding => {
+                self.pass_back(frame);
+            }
             Kind::GoAway => {
                 up.inc(relay, ClusterMetric::CxGoaway);
                 tracing::debug!(cluster = %up.cluster.name, host = %up.host.address, "host is going away");
@@ -333,6 +336,7 @@ impl<C: Codec> Task<C> {
                 }
             }
             Kind::Request | Kind::Oneway if C::POOL == PoolMode::Binding => self.pass_back(frame),
+            Kind::Request if up.is_glutted() => {}
             Kind::Request => {
                 let text = "calls from a provider to its consumer need an upstream connection \
                             of their own, which this protocol's shared connections are not";
