@@ -109,6 +109,8 @@ pub(super) async fn serve<C: Codec>(connection: Connection, worker: Worker) {
     policy.stats.inc(worker.shard(), HttpMetric::CxTotal);
     policy.stats.inc(worker.shard(), HttpMetric::CxActive);
     let id = relay.add_down(&down);
+    let longest = relay.response_limit.get().max(policy.limits.frame);
+    relay.response_limit.set(longest);
     let now = worker.tick();
     let mut task = Task {
         relay,

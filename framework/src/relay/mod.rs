@@ -99,8 +99,8 @@ struct Relay<C: Codec> {
     stats: Arc<Group>,
     timers: Cell<Option<TimerTarget>>,
     me: Weak<Self>,
-    /// The longest answer: the largest limit of any policy, because an upstream connection serves
-    /// all of them.
+    /// The longest answer: the largest limit of any policy that was served so far, because an
+    /// upstream connection serves all of them.
     response_limit: Cell<usize>,
     /// How long an unfinished answer may stand still.
     stuck_timeout: Duration,
@@ -126,7 +126,7 @@ impl<C: Codec> Relay<C> {
                     .group::<RelayMetric>("codec", C::NAME, false),
                 timers: Cell::new(None),
                 me: me.clone(),
-                response_limit: Cell::new(DownstreamLimits::default().frame),
+                response_limit: Cell::new(0),
                 stuck_timeout: DownstreamLimits::default().frame_timeout,
                 avoid_leaving_ms: 10_000,
             });
