@@ -286,12 +286,23 @@ impl<C: Codec> Task<C> {
                     );
                     self.refuse(&frame, Status::new(Cause::BadResponse, text));
                 }
-                Ok(Some(Decoded::Oversized { frame, .. })) => {
-                    let text = format!(
-                        "the answer of {} is longer than {limit} bytes; raise crossdock.frame_bytes",
-                        self.up.host.address
-                    );
-                    self.refuse(&frame, Status::new(Cause::ResponseTooLarge, text));
+                Ok(Some(Decoded::Oversized { frame, rest })) => {
+                    let length = frame.bytes.len() as u64 + rest;
+                    let status = match length > limit as u64 {
+                        true => Status::new(
+                            Cause::ResponseTooLarge,
+                            format!(
+                                "the answer of {} has {length} bytes, the limit is {limit} \
+                                 (crossdock.frame_bytes)",
+                                self.up.host.address
+                            ),
+                        ),
+                        false => Status::new(
+                            Cause::Overload,
+                            "the gateway buffers as much as it may (crossdock.buffer_bytes)",
+                        ),
+                    };
+                    self.refuse(&frame, status);
                 }
                 Ok(Some(Decoded::More(_))) => unreachable!("cut() turns More into None"),
                 Err(error) => return Err(End::Protocol(error.reason)),
