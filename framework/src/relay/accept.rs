@@ -140,7 +140,11 @@ impl<C: Codec> Relay<C> {
                 exchange::decide(&call.pinned, policy, &view, &call.facts, &mut call.progress);
             let deadline = match &decision {
                 Decision::Forward(aim) => self.deadline(aim, policy, &call.frame, &view),
-                _ => policy.limits.call_timeout,
+                Decision::Park(_) => {
+                    let longest = policy.limits.call_timeout;
+                    call.frame.head.timeout().unwrap_or(longest).min(longest)
+                }
+                Decision::Reply(_) => Duration::ZERO,
             };
             (decision, deadline)
         };
