@@ -35,11 +35,11 @@ const COPY_BELOW: usize = 1024;
 
 impl<C: Codec> Relay<C> {
     /// Takes a request or one-way call.
-    pub(super) fn accept(&self, down: &Rc<Down<C>>, policy: &Policy, frame: Frame<C::Head>) {
+    pub(super) fn accept(&self, down: &Rc<Down<C>>, frame: Frame<C::Head>) {
         let pinned = self.worker.snapshot();
         let facts = self.facts(down);
         let frame = self.keep(frame);
-        self.begin_stats(policy, frame.head.kind());
+        self.begin_stats(&down.stats, frame.head.kind());
         self.worker.charge(frame.bytes.len());
         let now = self.worker.now();
         let call = Call {
@@ -79,15 +79,13 @@ impl<C: Codec> Relay<C> {
         frame: &Frame<C::Head>,
         status: &Status,
     ) {
-        self.begin_stats(policy, frame.head.kind());
+        self.begin_stats(&down.stats, frame.head.kind());
         let before = self.worker.now();
         if frame.head.kind() == Kind::Request {
             down.push(self, |codec, out| codec.answer(frame, status, out));
         }
         if status.cause == Cause::RequestTooLarge {
-            policy
-                .stats
-                .inc(self.worker.shard(), HttpMetric::RqTooLarge);
+            down.stats.inc(self.worker.shard(), HttpMetric::RqTooLarge);
         }
         let view = C::view(frame);
         let facts = self.facts(down);
@@ -110,7 +108,7 @@ impl<C: Codec> Relay<C> {
             upstream: None,
             attempts: 0,
         };
-        self.end_stats(policy, &record);
+        self.end_stats(&down.stats, &record);
         policy.logs.iter().for_each(|log| log.log(&record));
     }
 
@@ -133,7 +131,10 @@ impl<C: Codec> Relay<C> {
         if call.down.closed.get() {
             return Some(Decision::Reply(caller_gone()));
         }
-        let policy = call.pinned.policy(call.down.policy)?;
+        let Some(policy) = call.pinned.policy(call.down.policy) else {
+            let text = "the listener of this connection is no longer configured";
+            return Some(Decision::Reply(Status::new(Cause::NoRoute, text)));
+        };
         let (decision, deadline) = {
             let view = C::view(&call.frame);
             let decision =

@@ -8,8 +8,8 @@ use crate::{
     codec::Codec,
     frame::Kind,
     log::Record,
-    snapshot::{HttpMetric, Policy},
-    stats::Shard,
+    snapshot::HttpMetric,
+    stats::{Group, Shard},
     status::{Cause, Class},
     time::Moment,
     view::RoutingView,
@@ -26,19 +26,17 @@ pub(super) struct Ended {
 }
 
 impl<C: Codec> Relay<C> {
-    pub(super) fn begin_stats(&self, policy: &Policy, kind: Kind) {
+    pub(super) fn begin_stats(&self, stats: &Group, kind: Kind) {
         let shard = self.worker.shard();
-        policy.stats.inc(shard, HttpMetric::RqTotal);
-        policy.stats.inc(shard, HttpMetric::RqActive);
+        stats.inc(shard, HttpMetric::RqTotal);
+        stats.inc(shard, HttpMetric::RqActive);
         if kind == Kind::Oneway {
-            policy.stats.inc(shard, HttpMetric::RqOneway);
+            stats.inc(shard, HttpMetric::RqOneway);
         }
     }
 
     pub(super) fn count(&self, call: &Call<C>, end: &End<'_, C>, ended: Ended) {
-        let Some(policy) = call.pinned.policy(call.down.policy) else {
-            return;
-        };
+        let policy = call.pinned.policy(call.down.policy);
         let (shard, now) = (self.worker.shard(), self.worker.now());
         let cluster = call.cluster();
         let duration = now.since(call.began);
@@ -62,7 +60,7 @@ impl<C: Codec> Relay<C> {
             response: response.as_ref().map(|view| view as &dyn RoutingView),
             facts: &call.facts,
             ends: call.down.ends,
-            route: call.progress.route.map(|id| policy.router.get(id)),
+            route: policy.and_then(|policy| Some(policy.router.get(call.progress.route?))),
             cluster: cluster.map(Arc::as_ref),
             host,
             class: ended.class,
@@ -76,12 +74,13 @@ impl<C: Codec> Relay<C> {
             upstream: ended.sent_at.map(|at| now.since(at)),
             attempts: call.tried.len() as u32,
         };
-        self.end_stats(policy, &record);
-        policy.logs.iter().for_each(|log| log.log(&record));
+        self.end_stats(&call.down.stats, &record);
+        let logs = policy.into_iter().flat_map(|policy| policy.logs.iter());
+        logs.for_each(|log| log.log(&record));
     }
 
-    pub(super) fn end_stats(&self, policy: &Policy, record: &Record<'_>) {
-        let (shard, stats) = (self.worker.shard(), &policy.stats);
+    pub(super) fn end_stats(&self, stats: &Group, record: &Record<'_>) {
+        let shard = self.worker.shard();
         stats.dec(shard, HttpMetric::RqActive);
         stats.inc(shard, HttpMetric::RqCompleted);
         stats.record(

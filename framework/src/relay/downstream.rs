@@ -24,6 +24,7 @@ use crate::{
     out::Out,
     protocol::{Connection, Io},
     snapshot::{DownstreamLimits, Ends, HttpMetric, Policy, PolicyIx},
+    stats::Group,
     status::{Cause, Status},
     time::Moment,
     worker::Worker,
@@ -36,6 +37,9 @@ const READS_A_TURN: usize = 4;
 pub(super) struct Down<C: Codec> {
     pub(super) ends: Ends,
     pub(super) policy: PolicyIx,
+    /// The metrics that its calls are counted in, from their begin to their end: those of the
+    /// policy that it was accepted under.
+    pub(super) stats: Arc<Group>,
     /// Calls in flight.
     pub(super) calls: Cell<u32>,
     pub(super) closed: Cell<bool>,
@@ -95,6 +99,7 @@ pub(super) async fn serve<C: Codec>(connection: Connection, worker: Worker) {
     let down = Rc::new(Down {
         ends: connection.ends,
         policy: connection.policy,
+        stats: Arc::clone(&policy.stats),
         calls: Cell::new(0),
         closed: Cell::new(false),
         waits: Cell::new(false),
@@ -277,7 +282,7 @@ impl<C: Codec> Task<C> {
         match frame.head.kind() {
             Kind::Request | Kind::Oneway => {
                 self.variant = Some(frame.head.variant());
-                relay.accept(down, &self.policy, frame);
+                relay.accept(down, frame);
             }
             Kind::Heartbeat => {
                 self.variant = Some(frame.head.variant());
