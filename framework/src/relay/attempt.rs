@@ -11,7 +11,7 @@ use super::{
     upstream::{self, Up},
 };
 use crate::{
-    cluster::{Cluster, ClusterMetric, HostIx},
+    cluster::{Cluster, ClusterMetric, Host, HostIx},
     codec::{Codec, PoolMode},
     exchange::{self, Aim},
     frame::{Head, WireId},
@@ -51,8 +51,18 @@ impl<C: Codec> Relay<C> {
         let (Some(aim), Some(cluster)) = (call.aim, call.cluster().cloned()) else {
             return Err(Status::new(Cause::NoCluster, "the cluster is gone"));
         };
-        let host = self.choose(call, &aim, &cluster)?;
-        let Some(up) = self.connection(call, key, &cluster, host)? else {
+        let bound = match C::POOL {
+            PoolMode::Binding => call.down.bound.borrow().clone(),
+            PoolMode::Multiplex | PoolMode::PingPong => None,
+        };
+        let up = match bound {
+            Some(up) => Self::stay(call, &cluster, up).map(Some),
+            None => {
+                let host = self.choose(call, &aim, &cluster)?;
+                self.connection(call, key, &cluster, host)
+            }
+        };
+        let Some(up) = up? else {
             return Ok(Attempt::Waits);
         };
         up.calls.set(up.calls.get() + 1);
@@ -102,6 +112,22 @@ impl<C: Codec> Relay<C> {
         Ok(ix)
     }
 
+    /// Keeps a call at the connection that its caller is bound to.
+    fn stay(call: &mut Call<C>, cluster: &Cluster, up: Rc<Up<C>>) -> Result<Rc<Up<C>>, Status> {
+        if up.is_closed() {
+            let text = "the connection that the caller is bound to is gone";
+            return Err(Status::new(Cause::ConnectionLost, text));
+        }
+        // Another cluster's host, if the caller's calls go to several clusters: then none is noted.
+        let here = |(_, host): &(HostIx, &Host)| host.state.id == up.key.host;
+        if let Some((ix, host)) = cluster.hosts.iter().find(here)
+            && call.tried.push(ix)
+        {
+            host.state.begin();
+        }
+        Ok(up)
+    }
+
     /// A connection to the host, which may still be opening; `None` when the call waits in line.
     pub(super) fn connection(
         &self,
@@ -110,17 +136,6 @@ impl<C: Codec> Relay<C> {
         cluster: &Arc<Cluster>,
         ix: HostIx,
     ) -> Result<Option<Rc<Up<C>>>, Status> {
-        if C::POOL == PoolMode::Binding
-            && let Some(up) = call.down.bound.borrow().as_ref()
-        {
-            return match up.is_closed() {
-                false => Ok(Some(Rc::clone(up))),
-                true => Err(Status::new(
-                    Cause::ConnectionLost,
-                    "the connection that the caller is bound to is gone",
-                )),
-            };
-        }
         let Some(host) = cluster.hosts.get(ix) else {
             return Err(Status::new(Cause::NoHost, "the host is gone"));
         };
@@ -242,7 +257,8 @@ impl<C: Codec> Relay<C> {
             std::mem::replace(&mut call.phase, Phase::Deciding)
         {
             up.calls.set(up.calls.get().saturating_sub(1));
-            if !up.takes_calls() {
+            // To close after its last call, or to take the next in line.
+            if !up.takes_calls() || C::POOL == PoolMode::PingPong {
                 up.wake.wake();
             }
         }

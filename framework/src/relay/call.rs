@@ -98,6 +98,13 @@ impl Tried {
         std::mem::take(&mut self.there)
     }
 
+    /// Takes the latest host back: the call never came to it.
+    pub(super) fn retract(&mut self) {
+        if let Some(slot) = self.hosts.iter_mut().rfind(|slot| slot.is_some()) {
+            *slot = None;
+        }
+    }
+
     /// How many hosts there were.
     pub(super) fn len(&self) -> usize {
         self.hosts.iter().flatten().count()

@@ -63,7 +63,8 @@ impl<C: Codec> Relay<C> {
         }
     }
 
-    /// Removes a connection from its pool. Calls that wait in line there look for another one.
+    /// Removes a connection from its pool. Calls that wait in line there have not been at the host
+    /// yet: they choose again, that host included.
     pub(super) fn forget(&self, up: &Rc<Up<C>>) {
         let mut pools = self.pools.borrow_mut();
         let Some(pool) = pools.get_mut(&up.key) else {
@@ -76,37 +77,36 @@ impl<C: Codec> Relay<C> {
         }
         drop(pools);
         for key in waiting {
-            self.go_elsewhere(
-                key,
-                Cause::ConnectionLost,
-                "the connection waited for is gone",
-            );
+            let gone = self.calls.borrow_mut().get_mut(key).is_some_and(|call| {
+                self.leave_host(call);
+                call.tried.retract();
+                call.down.closed.get()
+            });
+            match gone {
+                true => self.settle(key, End::Local(caller_gone())),
+                false => self.dispatch(key),
+            }
         }
     }
 
-    /// A ping-pong connection is free: the first call in line takes it.
+    /// A ping-pong connection may be free: the first call in line takes it.
     pub(super) fn next_in_line(&self, up: &Rc<Up<C>>) {
-        let next = match up.takes_calls() && up.calls.get() == 0 {
-            true => self
-                .pools
-                .borrow_mut()
-                .get_mut(&up.key)
-                .and_then(|p| p.waiting.pop_front()),
-            false => None,
-        };
-        let Some(key) = next else { return };
-        up.calls.set(1);
-        match self.send_waiting(key, up) {
-            Ok(Attempt::Sent) => {}
-            Ok(Attempt::Waits) => {
-                up.calls.set(0);
-                self.next_in_line(up);
-            }
-            Ok(Attempt::OnewaySent) => self.settle(key, End::Sent),
-            Err(status) => {
-                up.calls.set(0);
-                self.settle(key, End::Local(status));
-                self.next_in_line(up);
+        while up.is_open() && up.calls.get() == 0 {
+            let mut pools = self.pools.borrow_mut();
+            let pool = pools.get_mut(&up.key);
+            let Some(key) = pool.and_then(|pool| pool.waiting.pop_front()) else {
+                return;
+            };
+            drop(pools);
+            up.calls.set(1);
+            match self.send_waiting(key, up) {
+                Ok(Attempt::Sent) => {}
+                Ok(Attempt::OnewaySent) => self.settle(key, End::Sent),
+                Ok(Attempt::Waits) => up.calls.set(0),
+                Err(status) => {
+                    self.settle(key, End::Local(status));
+                    up.calls.set(0);
+                }
             }
         }
     }

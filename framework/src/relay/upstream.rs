@@ -170,10 +170,10 @@ pub(super) async fn run<C: Codec>(relay: Rc<Relay<C>>, up: Rc<Up<C>>) {
     if let Some(text) = failure {
         up.life.set(Life::Closed);
         up.cluster.breakers[0].end_connection();
-        relay.forget(&up);
         up.inc(&relay, ClusterMetric::CxConnectFail);
         tracing::debug!(cluster = %up.cluster.name, "{text}");
         relay.connect_failed(&up, &text);
+        relay.forget(&up);
     }
 }
 
@@ -232,6 +232,9 @@ impl<C: Codec> Task<C> {
         let now = self.relay.worker.tick();
         self.up.wake.register(cx);
         let read = self.read(cx, now);
+        if C::POOL == PoolMode::PingPong {
+            self.relay.next_in_line(&self.up);
+        }
         let flushed = self.flush(cx);
         self.inbound.settle(&self.relay.worker);
         if let Err(end) = read.and(flushed) {
@@ -317,9 +320,6 @@ impl<C: Codec> Task<C> {
             Kind::Response => {
                 if !relay.answered(up, &frame) {
                     self.pass_back(frame);
-                }
-                if C::POOL == PoolMode::PingPong {
-                    relay.next_in_line(up);
                 }
             }
             // A host that asks and does not read what it is told is not told more.
