@@ -75,7 +75,7 @@ async function carryOut(caller, command) {
   }
 }
 
-/** `n` calls from `threads` loops; `unique` gives each a text of its own and counts answers that are not it. */
+/** `n` calls from `threads` loops with a `pause` after each; `unique` gives each a text of its own and counts answers that are not it. */
 async function concurrent(caller, command) {
   const counts = { answers: {}, failures: {}, messages: {}, wrong: 0, slowest: 0 };
   let next = 0;
@@ -96,6 +96,7 @@ async function concurrent(caller, command) {
         counts.messages[key] = counts.messages[key] || failure.message;
       }
       counts.slowest = Math.max(counts.slowest, Date.now() - start);
+      if (command.pause) await new Promise(resolve => setTimeout(resolve, command.pause));
     }
   };
   const loops = command.mode === 'async' ? command.n : command.threads || 1;

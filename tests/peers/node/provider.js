@@ -1,6 +1,7 @@
 'use strict';
 
-// A provider of peer.api.Echo. Options: --wire bolt|dubbo, --label, --port, --version.
+// A provider of peer.api.Echo. Options: --wire bolt|dubbo, --label, --port, --version,
+// --idle ms after which a silent connection is closed.
 
 const net = require('net');
 const { RpcServer } = require('sofa-rpc-node').server;
@@ -69,6 +70,7 @@ async function main() {
     protocol: wire(given.wire || 'bolt'),
     version: given.version === undefined ? '1.0' : given.version,
     killTimeout: 1000,
+    maxIdleTime: Number(given.idle || 90000),
   });
   server.addService({ interfaceName: 'peer.api.Echo' }, service);
   await server.start();
