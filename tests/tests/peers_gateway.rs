@@ -1,6 +1,6 @@
 //! Real peers through the gateway: the same calls with the same results as in `peers_direct.rs`.
 
-use crossdock_tests::calls::{self, MIB};
+use crossdock_tests::calls::{self, MIB, OVER_LIMIT};
 use crossdock_tests::{Bootstrap, Consumer, Gateway, Kind, Peers, Provider, Turn};
 use serde_json::json;
 
@@ -154,6 +154,13 @@ fn java_bolt_v1_and_v2_with_and_without_crc() {
     }
 }
 
+/// What its own library makes of the answer is not much, but the connection goes on.
+fn text_over_limit(consumer: &mut Consumer) {
+    let over = consumer.call("echo", json!([{"text": OVER_LIMIT}]));
+    assert!(!over.ok());
+    assert_eq!(consumer.call("who", json!([])).value(), "v1", "after it");
+}
+
 #[test]
 fn node_speaks_bolt_and_dubbo() {
     let _turn = Turn::take();
@@ -170,6 +177,7 @@ fn node_speaks_bolt_and_dubbo() {
         let gateway = Gateway::start(&Bootstrap::to(&[provider.address()]), ARGS);
         consumer.refer(gateway.address(), json!({"wire": called}));
         calls::node(&mut consumer);
+        text_over_limit(&mut consumer);
     }
 }
 
@@ -184,6 +192,7 @@ fn python_speaks_bolt_and_dubbo() {
     let mut consumer = Consumer::start(&peers, &[]);
     consumer.refer(gateway.address(), json!({"wire": "bolt"}));
     calls::python_bolt(&mut consumer);
+    text_over_limit(&mut consumer);
 
     let Some(java) = Peers::prepare(Kind::JavaDubbo) else {
         return;
