@@ -37,10 +37,11 @@ pub(crate) fn compile(
         }
         Err(error) => {
             let text = error.to_string();
-            let reason = text.lines().last().unwrap_or("it does not parse");
+            let reason = text.lines().last().unwrap_or("it does not parse").trim();
+            let reason = reason.strip_prefix("error: ").unwrap_or(reason);
             problems.add(
                 &place.field("regex"),
-                format!("not a regular expression: {}", reason.trim()),
+                format!("not a regular expression: {reason}"),
                 "write it in RE2 syntax",
             );
             None
@@ -225,7 +226,7 @@ mod tests {
     fn what_does_not_compile_is_refused_with_its_reason() {
         assert_eq!(
             refusal("a("),
-            "safe_regex.regex: not a regular expression: error: unclosed group; \
+            "safe_regex.regex: not a regular expression: unclosed group; \
              write it in RE2 syntax"
         );
         assert_eq!(
