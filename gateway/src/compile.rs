@@ -5,6 +5,7 @@
 
 mod clusters;
 mod listeners;
+mod tcp;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -23,7 +24,8 @@ use crossdock_xds::{
 
 pub(crate) use self::{
     clusters::{ClusterPlan, DnsTarget},
-    listeners::{ListenerPlan, RpcPlan, Serves, TcpPlan},
+    listeners::{ListenerPlan, RpcPlan, Serves},
+    tcp::TcpPlan,
 };
 use crate::{
     access_log::Files,
@@ -74,10 +76,11 @@ pub(crate) fn compile(
             settings: &settings,
             registry,
             files,
+            clusters: resources.clusters.iter().map(|c| c.name.as_str()).collect(),
             snapshot: &mut snapshot,
             problems: &mut problems,
         };
-        compiler.compile(&resources.listeners)
+        compiler.compile(&resources.listeners, admin)
     };
     if listeners.is_empty() && problems.list.is_empty() {
         tracing::warn!("the configuration has no listener: nothing will be served");
@@ -120,14 +123,9 @@ impl Problems<'_> {
         }
     }
 
-    /// Wrong settings of the struct at `path`.
-    fn settings(&mut self, path: &str, wrong: Vec<Wrong>) {
+    fn settings(&mut self, wrong: Vec<Wrong>) {
         for wrong in wrong {
-            let key = match wrong.key.contains('.') {
-                true => format!("{path}[\"{}\"]", wrong.key),
-                false => format!("{path}.{}", wrong.key),
-            };
-            self.add(key, wrong.reason, wrong.cure);
+            self.add(wrong.path, wrong.reason, wrong.cure);
         }
     }
 }
@@ -145,8 +143,9 @@ fn runtime(problems: &mut Problems<'_>) -> Settings {
     for (ix, layer) in layers.iter().enumerate() {
         if let Some(LayerSpecifier::StaticLayer(layer)) = &layer.layer_specifier {
             let mut wrong = Vec::new();
-            settings.add_runtime(layer, &mut wrong);
-            problems.settings(&format!("layered_runtime.layers[{ix}].static_layer"), wrong);
+            let path = format!("layered_runtime.layers[{ix}].static_layer");
+            settings.add_runtime(layer, &path, &mut wrong);
+            problems.settings(wrong);
         }
     }
     settings
@@ -160,7 +159,11 @@ fn admin(problems: &mut Problems<'_>) -> Option<SocketAddr> {
     if !address.ip().is_loopback() {
         problems.add(
             "admin.address.socket_address.address",
-            "the admin endpoint has no authentication and must not be reached from outside",
+            format!(
+                "{} may be reached from other machines, and the admin endpoint has no \
+                 authentication",
+                address.ip()
+            ),
             "use 127.0.0.1 or ::1",
         );
         return None;
@@ -183,7 +186,7 @@ fn socket_address(
         problems.add(
             format!("{path}.address"),
             format!("'{}' is not an IP address", socket.address),
-            "use an address such as 127.0.0.1; names are for STRICT_DNS clusters",
+            "write one, such as 127.0.0.1; only a STRICT_DNS cluster takes names",
         );
         return None;
     };
@@ -201,7 +204,7 @@ fn port(port: Option<&PortSpecifier>, path: &str, problems: &mut Problems<'_>) -
     if value.is_none() {
         problems.add(
             format!("{path}.port_value"),
-            "no port from 0 to 65535",
+            "there is no port from 0 to 65535",
             "give a port_value",
         );
     }

@@ -152,11 +152,18 @@ enum Given {
     Text(String),
 }
 
+/// A setting as given, and the field that gives it.
+#[derive(Clone, Debug)]
+struct Stated {
+    value: Given,
+    path: String,
+}
+
 /// What is wrong with a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wrong {
-    /// The key below the struct that was read.
-    pub(crate) key: String,
+    /// The field.
+    pub(crate) path: String,
     /// What is wrong.
     pub(crate) reason: String,
     /// What to do.
@@ -166,93 +173,86 @@ pub(crate) struct Wrong {
 /// Settings that apply at one place: what stands there over what stands in the runtime.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
-    given: BTreeMap<&'static str, Given>,
+    given: BTreeMap<&'static str, Stated>,
 }
 
 /// The prefix of keys in the runtime.
 const PREFIX: &str = "crossdock.";
 
 impl Settings {
-    /// Reads a runtime layer: keys `crossdock.x`, or `x` within a struct `crossdock`.
-    pub(crate) fn add_runtime(&mut self, layer: &Struct, wrong: &mut Vec<Wrong>) {
+    /// Reads the runtime layer at `path`: keys `crossdock.x`, or `x` within a struct `crossdock`.
+    pub(crate) fn add_runtime(&mut self, layer: &Struct, path: &str, wrong: &mut Vec<Wrong>) {
         for (key, value) in &layer.fields {
             if let Some(name) = key.strip_prefix(PREFIX) {
-                self.add(key, name, value, None, wrong);
+                let path = format!("{path}[\"{key}\"]");
+                self.add(path, name, value, None, wrong);
             } else if key == "crossdock"
                 && let Some(Kind::StructValue(nested)) = &value.kind
             {
                 for (name, value) in &nested.fields {
-                    self.add(&format!("crossdock.{name}"), name, value, None, wrong);
+                    self.add(format!("{path}.crossdock.{name}"), name, value, None, wrong);
                 }
             }
         }
     }
 
-    /// These settings with those of one listener (`filter_metadata.crossdock`) over them.
-    pub(crate) fn for_listener(&self, own: Option<&Struct>, wrong: &mut Vec<Wrong>) -> Self {
-        self.with(own, Listener, wrong)
+    /// These settings with those of the listener at `path` (`filter_metadata.crossdock`) over
+    /// them.
+    pub(crate) fn for_listener(
+        &self,
+        own: Option<&Struct>,
+        path: &str,
+        wrong: &mut Vec<Wrong>,
+    ) -> Self {
+        self.with(own, path, Listener, wrong)
     }
 
-    /// These settings with those of one cluster over them.
-    pub(crate) fn for_cluster(&self, own: Option<&Struct>, wrong: &mut Vec<Wrong>) -> Self {
-        self.with(own, Cluster, wrong)
+    /// These settings with those of the cluster at `path` over them.
+    pub(crate) fn for_cluster(
+        &self,
+        own: Option<&Struct>,
+        path: &str,
+        wrong: &mut Vec<Wrong>,
+    ) -> Self {
+        self.with(own, path, Cluster, wrong)
     }
 
-    fn with(&self, own: Option<&Struct>, scope: Scope, wrong: &mut Vec<Wrong>) -> Self {
+    fn with(&self, own: Option<&Struct>, path: &str, scope: Scope, wrong: &mut Vec<Wrong>) -> Self {
         let mut all = self.clone();
         for (name, value) in own.iter().flat_map(|own| &own.fields) {
-            all.add(name, name, value, Some(scope), wrong);
+            let path = format!("{path}.metadata.filter_metadata.crossdock.{name}");
+            all.add(path, name, value, Some(scope), wrong);
         }
         all
     }
 
     fn add(
         &mut self,
-        shown: &str,
+        path: String,
         name: &str,
         value: &Value,
         scope: Option<Scope>,
         wrong: &mut Vec<Wrong>,
     ) {
-        let mut refuse = |reason: String, cure: String| {
-            wrong.push(Wrong {
-                key: shown.to_owned(),
-                reason,
-                cure,
-            });
-        };
-        let Some(key) = KEYS.iter().find(|key| key.name == name) else {
-            let names = KEYS
-                .iter()
-                .map(|key| key.name)
-                .collect::<Vec<_>>()
-                .join(", ");
-            return refuse(
-                "no such setting".into(),
-                format!("the settings are {names}"),
-            );
-        };
-        if scope.is_some_and(|scope| scope != key.scope) {
-            let place = match key.scope {
-                Process => "layered_runtime only",
-                Listener => "layered_runtime or the metadata of a listener",
-                Cluster => "layered_runtime or the metadata of a cluster",
-            };
-            return refuse(
-                "the setting has no meaning here".into(),
-                format!("put it into {place}"),
-            );
-        }
-        match read(value, &key.value) {
-            Ok(given) => {
-                self.given.insert(key.name, given);
+        match judge(name, value, scope) {
+            Ok((name, value)) => {
+                self.given.insert(name, Stated { value, path });
             }
-            Err(expected) => refuse(format!("the value is not {expected}"), String::new()),
+            Err((reason, cure)) => wrong.push(Wrong { path, reason, cure }),
         }
     }
 
+    /// The field that gives a setting; empty where none does.
+    pub(crate) fn path(&self, name: &str) -> &str {
+        self.given.get(name).map_or("", |stated| &stated.path)
+    }
+
+    fn value(&self, name: &str) -> Option<&Given> {
+        self.given.get(name).map(|stated| &stated.value)
+    }
+
     fn number(&self, name: &str) -> Option<u64> {
-        match self.given.get(name)? {
+        match self.value(name)? {
             Given::Number(number) => Some(*number),
             _ => None,
         }
@@ -277,13 +277,13 @@ impl Settings {
     }
 
     fn flag(&self, name: &str, into: &mut bool) {
-        if let Some(Given::Bool(given)) = self.given.get(name) {
+        if let Some(Given::Bool(given)) = self.value(name) {
             *into = *given;
         }
     }
 
     fn text(&self, name: &str) -> Option<&str> {
-        match self.given.get(name)? {
+        match self.value(name)? {
             Given::Text(text) => Some(text),
             _ => None,
         }
@@ -352,22 +352,77 @@ impl Settings {
     }
 }
 
-fn read(value: &Value, bounds: &Bounds) -> Result<Given, String> {
-    match (bounds, &value.kind) {
-        (Bool, Some(Kind::BoolValue(given))) => Ok(Given::Bool(*given)),
-        (Bool, _) => Err("true or false".into()),
-        (Text, Some(Kind::StringValue(given))) => Ok(Given::Text(given.clone())),
-        (Text, _) => Err("a text".into()),
-        (Number(least, most) | Millis(least, most), Some(Kind::NumberValue(given))) => {
+/// The setting `name` with its value, or the reason and the cure.
+fn judge(
+    name: &str,
+    value: &Value,
+    scope: Option<Scope>,
+) -> Result<(&'static str, Given), (String, String)> {
+    let Some(key) = KEYS.iter().find(|key| key.name == name) else {
+        let here = |key: &&Key| scope.is_none_or(|scope| scope == key.scope);
+        let names: Vec<_> = KEYS.iter().filter(here).map(|key| key.name).collect();
+        return Err((
+            format!("there is no setting '{name}'"),
+            format!("the settings are {}", names.join(", ")),
+        ));
+    };
+    if scope.is_some_and(|scope| scope != key.scope) {
+        let place = match key.scope {
+            Process => "layered_runtime",
+            Listener => "layered_runtime or the metadata of a listener",
+            Cluster => "layered_runtime or the metadata of a cluster",
+        };
+        return Err((
+            "the setting has no meaning here".into(),
+            format!("put it into {place}"),
+        ));
+    }
+    match read(value, &key.value) {
+        Some(given) => Ok((key.name, given)),
+        None => {
+            let (expected, cure) = expected(&key.value);
+            Err((format!("{} is not {expected}", shown(value)), cure))
+        }
+    }
+}
+
+fn read(value: &Value, bounds: &Bounds) -> Option<Given> {
+    match (bounds, value.kind.as_ref()?) {
+        (Bool, Kind::BoolValue(given)) => Some(Given::Bool(*given)),
+        (Text, Kind::StringValue(given)) => Some(Given::Text(given.clone())),
+        (Number(least, most) | Millis(least, most), Kind::NumberValue(given)) => {
             let whole = given.fract() == 0.0 && (*least as f64..=*most as f64).contains(given);
-            match whole {
-                true => Ok(Given::Number(*given as u64)),
-                false => Err(format!("a whole number from {least} to {most}")),
-            }
+            whole.then_some(Given::Number(*given as u64))
         }
-        (Number(least, most) | Millis(least, most), _) => {
-            Err(format!("a whole number from {least} to {most}"))
-        }
+        _ => None,
+    }
+}
+
+/// What a value should be, and what to write.
+fn expected(bounds: &Bounds) -> (String, String) {
+    match bounds {
+        Bool => ("a truth value".into(), "write true or false".into()),
+        Text => ("a text".into(), "write it in quotes".into()),
+        Number(least, most) => (
+            format!("within {least} to {most}"),
+            "write a whole number of these".into(),
+        ),
+        Millis(least, most) => (
+            format!("within {least} to {most}"),
+            "write a whole number of milliseconds".into(),
+        ),
+    }
+}
+
+/// A value as it was written.
+fn shown(value: &Value) -> String {
+    match &value.kind {
+        Some(Kind::BoolValue(given)) => given.to_string(),
+        Some(Kind::NumberValue(given)) => given.to_string(),
+        Some(Kind::StringValue(given)) => format!("'{}'", given.escape_debug()),
+        Some(Kind::ListValue(_)) => "a list".into(),
+        Some(Kind::StructValue(_)) => "an object".into(),
+        Some(Kind::NullValue(_)) | None => "null".into(),
     }
 }
 
@@ -399,10 +454,11 @@ mod tests {
                 ("crossdock.frame_bytes", Kind::NumberValue(2048.0)),
                 ("envoy.something", Kind::BoolValue(true)),
             ]),
+            "runtime",
             &mut wrong,
         );
         let own = layer(&[("frame_bytes", Kind::NumberValue(4096.0))]);
-        let listener = settings.for_listener(Some(&own), &mut wrong);
+        let listener = settings.for_listener(Some(&own), "listener", &mut wrong);
         assert_eq!(wrong, []);
         assert_eq!(settings.downstream(DownstreamLimits::default()).frame, 2048);
         assert_eq!(listener.downstream(DownstreamLimits::default()).frame, 4096);
@@ -418,19 +474,24 @@ mod tests {
                 ("crossdock.goaway_on_drain", Kind::NumberValue(1.0)),
                 ("crossdock.fill_calls", Kind::NumberValue(0.5)),
             ]),
+            "runtime",
             &mut wrong,
         );
         let own = layer(&[("buffer_bytes", Kind::NumberValue(1e9))]);
-        let _ = settings.for_cluster(Some(&own), &mut wrong);
-        let mut reasons: Vec<_> = wrong.iter().map(|wrong| wrong.reason.as_str()).collect();
-        reasons.sort_unstable();
+        let _ = settings.for_cluster(Some(&own), "cluster", &mut wrong);
+        let mut said: Vec<_> = wrong
+            .iter()
+            .map(|wrong| format!("{}: {}", wrong.path, wrong.reason))
+            .collect();
+        said.sort_unstable();
         assert_eq!(
-            reasons,
+            said,
             [
-                "no such setting",
-                "the setting has no meaning here",
-                "the value is not a whole number from 1 to 131000",
-                "the value is not true or false",
+                "cluster.metadata.filter_metadata.crossdock.buffer_bytes: \
+                 the setting has no meaning here",
+                "runtime[\"crossdock.fill_calls\"]: 0.5 is not within 1 to 131000",
+                "runtime[\"crossdock.frame_byte\"]: there is no setting 'frame_byte'",
+                "runtime[\"crossdock.goaway_on_drain\"]: 1 is not a truth value",
             ]
         );
     }

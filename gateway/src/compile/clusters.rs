@@ -2,11 +2,11 @@
 
 use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
 
-use crossdock_routers::{BalancerConfig, LoadBalancer};
 use crossdock_framework::{
     cluster::{Breakers, Cluster, ClusterMetric, ClusterSettings, Host, HostSet, HostState},
     stats::{Group, Registry},
 };
+use crossdock_routers::{BalancerConfig, LoadBalancer};
 use crossdock_xds::envoy_types::pb::envoy::config::{
     cluster::v3::{
         Cluster as ClusterProto, circuit_breakers::Thresholds, cluster::ClusterDiscoveryType,
@@ -154,8 +154,8 @@ fn compile_one(
     let by_name = discovery(cluster, path, problems)?;
     let mut wrong = Vec::new();
     let own = own_settings(cluster.metadata.as_ref());
-    let settings = settings.for_cluster(own, &mut wrong).upstream();
-    problems.settings(&format!("{path}.metadata.filter_metadata.crossdock"), wrong);
+    let settings = settings.for_cluster(own, path, &mut wrong).upstream();
+    problems.settings(wrong);
     let balancer = match BalancerConfig::from_cluster(cluster) {
         Ok(balancer) => Some(balancer),
         Err(inner) => {

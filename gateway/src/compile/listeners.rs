@@ -10,8 +10,7 @@ use crossdock_framework::{
     relay::Framed,
     route::Router,
     snapshot::{DownstreamLimits, HttpMetric, Policy, PolicyIx, Snapshot},
-    stats::{Group, Registry},
-    tcp::TcpMetric,
+    stats::Registry,
 };
 use crossdock_routers::RouteTable;
 use crossdock_xds::envoy_types::pb::{
@@ -24,13 +23,13 @@ use crossdock_xds::envoy_types::pb::{
             http_connection_manager::v3::{
                 HttpConnectionManager, http_connection_manager::RouteSpecifier,
             },
-            tcp_proxy::v3::{TcpProxy, tcp_proxy::ClusterSpecifier},
+            tcp_proxy::v3::TcpProxy,
         },
     },
     google::protobuf::Any,
 };
 
-use super::{Problems, duration, name, own_settings, socket_address};
+use super::{Problems, duration, name, own_settings, socket_address, tcp::TcpPlan};
 use crate::{
     access_log::{self, Files},
     settings::Settings,
@@ -42,9 +41,6 @@ const TCP_PROXY: &str = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
 
 /// Envoy's `listener_filters_timeout`: how long the protocol of a connection may stay unknown.
 const DETECT_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// Idle time of `tcp_proxy` if it says nothing, as in Envoy.
-const TCP_IDLE: Duration = Duration::from_secs(3600);
 
 /// A listener to bind.
 #[derive(Debug)]
@@ -75,32 +71,24 @@ pub(crate) struct RpcPlan {
     pub(crate) fallback: Option<TcpPlan>,
 }
 
-/// A `tcp_proxy`.
-#[derive(Clone, Debug)]
-pub(crate) struct TcpPlan {
-    pub(crate) targets: Vec<TcpTarget>,
-    pub(crate) idle_timeout: Duration,
-    pub(crate) stats: Arc<Group>,
-}
-
-/// A cluster that `tcp_proxy` goes to, with its weight.
-#[derive(Clone, Debug)]
-pub(crate) struct TcpTarget {
-    pub(crate) cluster: Arc<str>,
-    pub(crate) weight: u32,
-}
-
 /// What listeners are compiled with.
 pub(super) struct Compiler<'c, 'l> {
     pub(super) settings: &'c Settings,
     pub(super) registry: &'c Registry,
     pub(super) files: &'c Files,
+    /// The names of all clusters, also of those that have not compiled.
+    pub(super) clusters: HashSet<&'c str>,
     pub(super) snapshot: &'c mut Snapshot,
     pub(super) problems: &'c mut Problems<'l>,
 }
 
 impl Compiler<'_, '_> {
-    pub(super) fn compile(&mut self, listeners: &[Listener]) -> Vec<ListenerPlan> {
+    /// Compiles every listener; none may be at the address `admin`.
+    pub(super) fn compile(
+        &mut self,
+        listeners: &[Listener],
+        admin: Option<SocketAddr>,
+    ) -> Vec<ListenerPlan> {
         let (mut names, mut addresses) = (HashSet::new(), HashSet::new());
         let mut plans = Vec::new();
         for (ix, listener) in listeners.iter().enumerate() {
@@ -113,12 +101,19 @@ impl Compiler<'_, '_> {
             let Some(plan) = self.listener(listener, ix, &path) else {
                 continue;
             };
-            if plan.address.port() != 0 && !addresses.insert(plan.address) {
-                self.problems.add(
-                    format!("{path}.address"),
-                    format!("two listeners are at {}", plan.address),
-                    "give each a port of its own",
-                );
+            if plan.address.port() != 0 {
+                let taken = match admin == Some(plan.address) {
+                    true => Some("the admin endpoint is"),
+                    false => (!addresses.insert(plan.address)).then_some("another listener is"),
+                };
+                if let Some(who) = taken {
+                    let reason = format!("{who} at {} already", plan.address);
+                    self.problems.add(
+                        format!("{path}.address"),
+                        reason,
+                        "give each a port of its own",
+                    );
+                }
             }
             plans.push(plan);
         }
@@ -128,9 +123,8 @@ impl Compiler<'_, '_> {
     fn listener(&mut self, listener: &Listener, ix: usize, path: &str) -> Option<ListenerPlan> {
         let mut wrong = Vec::new();
         let own = own_settings(listener.metadata.as_ref());
-        let settings = self.settings.for_listener(own, &mut wrong);
-        self.problems
-            .settings(&format!("{path}.metadata.filter_metadata.crossdock"), wrong);
+        let settings = self.settings.for_listener(own, path, &mut wrong);
+        self.problems.settings(wrong);
         let address = match &listener.address {
             Some(address) => socket_address(address, &format!("{path}.address"), self.problems),
             None => {
@@ -270,7 +264,7 @@ impl Compiler<'_, '_> {
             .map_err(|inner| self.problems.within(path, inner))
             .ok();
         let protocols = self.protocols(settings);
-        let fallback = self.fallback(settings, &hcm.stat_prefix, path);
+        let fallback = self.fallback(settings, &hcm.stat_prefix);
         let limits = settings.downstream(limits(hcm));
         let (router, logs, protocols) = (router?, logs?, protocols?);
         let policy = Policy {
@@ -336,17 +330,24 @@ impl Compiler<'_, '_> {
         {
             return;
         }
-        for unknown in table
-            .clusters()
-            .iter()
-            .filter(|name| self.snapshot.find(name).is_none())
-        {
-            self.problems.add(
-                place_of(config, unknown, path),
-                format!("the cluster '{unknown}' is not configured"),
-                "add it to static_resources.clusters, or correct the name",
-            );
+        let names = table.clusters().iter();
+        let unknown: Vec<_> = names
+            .filter(|name| !self.clusters.contains(name.as_ref()))
+            .collect();
+        for name in unknown {
+            for place in places_of(config, name, path) {
+                self.unknown_cluster(place, name);
+            }
         }
+    }
+
+    /// Says that the field at `path` names a cluster that there is not.
+    pub(super) fn unknown_cluster(&mut self, path: String, name: &str) {
+        self.problems.add(
+            path,
+            format!("the cluster '{name}' is not configured"),
+            "add it to static_resources.clusters, or correct the name",
+        );
     }
 
     /// The codecs that a connection is probed for, in the order that never changes.
@@ -358,14 +359,16 @@ impl Compiler<'_, '_> {
         let Some(wanted) = settings.codecs() else {
             return Some(all.into());
         };
-        let unknown = wanted
-            .iter()
-            .find(|name| !all.iter().any(|known| known.name() == *name));
-        if let Some(unknown) = unknown {
+        let known = |name: &String| all.iter().any(|codec| codec.name() == name);
+        let wrong = match wanted.iter().find(|name| !known(name)) {
+            Some(unknown) => Some(format!("'{unknown}' is no codec")),
+            None => wanted.is_empty().then(|| "no codec is named".to_owned()),
+        };
+        if let Some(reason) = wrong {
             self.problems.add(
-                "layered_runtime",
-                format!("crossdock.codecs names '{unknown}', which is no codec"),
-                "the codecs are dubbo and bolt",
+                settings.path("codecs"),
+                reason,
+                "name some of dubbo and bolt, with commas; plain bytes are for tcp_proxy",
             );
             return None;
         }
@@ -374,77 +377,6 @@ impl Compiler<'_, '_> {
                 .filter(|known| wanted.iter().any(|n| n == known.name()))
                 .collect(),
         )
-    }
-
-    fn fallback(&mut self, settings: &Settings, prefix: &str, path: &str) -> Option<TcpPlan> {
-        let cluster = settings.tcp_fallback()?;
-        if self.snapshot.find(cluster).is_none() {
-            let reason = format!("crossdock.tcp_fallback names '{cluster}', which is no cluster");
-            self.problems
-                .add(path, reason, "name a cluster of static_resources.clusters");
-            return None;
-        }
-        Some(TcpPlan {
-            targets: vec![TcpTarget {
-                cluster: name(cluster),
-                weight: 1,
-            }],
-            idle_timeout: TCP_IDLE,
-            stats: self.registry.group::<TcpMetric>("tcp", prefix, false),
-        })
-    }
-
-    fn tcp(&mut self, proxy: &TcpProxy, path: &str) -> Option<TcpPlan> {
-        let targets = match &proxy.cluster_specifier {
-            Some(ClusterSpecifier::Cluster(cluster)) => {
-                vec![TcpTarget {
-                    cluster: name(cluster),
-                    weight: 1,
-                }]
-            }
-            Some(ClusterSpecifier::WeightedClusters(weighted)) => weighted
-                .clusters
-                .iter()
-                .map(|entry| TcpTarget {
-                    cluster: name(&entry.name),
-                    weight: entry.weight,
-                })
-                .collect(),
-            None => Vec::new(),
-        };
-        if targets.iter().all(|target| target.weight == 0) {
-            self.problems
-                .add(path, "tcp_proxy names no cluster", "give it a cluster");
-            return None;
-        }
-        for unknown in targets
-            .iter()
-            .filter(|t| self.snapshot.find(&t.cluster).is_none())
-        {
-            self.problems.add(
-                format!("{path}.cluster"),
-                format!("the cluster '{}' is not configured", unknown.cluster),
-                "add it to static_resources.clusters, or correct the name",
-            );
-        }
-        let idle = proxy
-            .idle_timeout
-            .as_ref()
-            .and_then(duration)
-            .unwrap_or(TCP_IDLE);
-        // Zero turns the time-out off; a year is as good.
-        let idle_timeout = match idle {
-            Duration::ZERO => Duration::from_secs(365 * 24 * 3600),
-            time => time,
-        };
-        let stats = self
-            .registry
-            .group::<TcpMetric>("tcp", &proxy.stat_prefix, false);
-        Some(TcpPlan {
-            targets,
-            idle_timeout,
-            stats,
-        })
     }
 }
 
@@ -462,11 +394,12 @@ fn limits(hcm: &HttpConnectionManager) -> DownstreamLimits {
     limits
 }
 
-/// The path of the first route that names a cluster.
-fn place_of(config: &RouteConfiguration, cluster: &str, path: &str) -> String {
+/// The paths of all that name a cluster.
+fn places_of(config: &RouteConfiguration, cluster: &str, path: &str) -> Vec<String> {
     use crossdock_xds::envoy_types::pb::envoy::config::route::v3::{
         route::Action, route_action::ClusterSpecifier as Specifier,
     };
+    let mut places = Vec::new();
     for (v, host) in config.virtual_hosts.iter().enumerate() {
         for (r, route) in host.routes.iter().enumerate() {
             let Some(Action::Route(action)) = &route.action else {
@@ -475,20 +408,19 @@ fn place_of(config: &RouteConfiguration, cluster: &str, path: &str) -> String {
             let path = format!("{path}.virtual_hosts[{v}].routes[{r}].route");
             match &action.cluster_specifier {
                 Some(Specifier::Cluster(name)) if name == cluster => {
-                    return format!("{path}.cluster");
+                    places.push(format!("{path}.cluster"));
                 }
                 Some(Specifier::WeightedClusters(weighted)) => {
-                    let at = weighted
-                        .clusters
-                        .iter()
-                        .position(|entry| entry.name == cluster);
-                    if let Some(at) = at {
-                        return format!("{path}.weighted_clusters.clusters[{at}].name");
-                    }
+                    let entries = weighted.clusters.iter().enumerate();
+                    let named = entries.filter(|(_, entry)| entry.name == cluster);
+                    places
+                        .extend(named.map(|(at, _)| {
+                            format!("{path}.weighted_clusters.clusters[{at}].name")
+                        }));
                 }
                 _ => {}
             }
         }
     }
-    path.to_owned()
+    places
 }
