@@ -21,7 +21,10 @@ mod validate;
 use std::{process::ExitCode, time::Duration};
 
 use clap::Parser as _;
-use crossdock_xds::bootstrap::{self, Options};
+use crossdock_xds::{
+    Loss,
+    bootstrap::{self, Options},
+};
 
 use crate::{
     access_log::Flush,
@@ -36,7 +39,9 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
         Some(Command::Validate { config }) => validate::validate(&config),
-        Some(Command::Quickstart { print_config: true, .. }) => quickstart::print_config(),
+        Some(Command::Quickstart {
+            print_config: true, ..
+        }) => quickstart::print_config(),
         Some(Command::Quickstart { once, .. }) => show_quickstart(once),
         None if cli.serve.mode != Mode::Serve => validate::validate(&cli.serve.config),
         None => serve_file(&cli.serve),
@@ -53,7 +58,8 @@ fn serve_file(args: &Serve) -> ExitCode {
         match bootstrap::load_with(args.config.config_path.as_deref(), &options(&args.config)) {
             Ok(loaded) => loaded,
             Err(rejected) => {
-                let lines: Vec<_> = rejected.problems.iter().map(ToString::to_string).collect();
+                let problems = validate::all_problems(rejected);
+                let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
                 return refuse(&lines);
             }
         };
@@ -61,7 +67,10 @@ fn serve_file(args: &Serve) -> ExitCode {
         tracing::info!("{note}");
     }
     for unused in &loaded.unused {
-        tracing::warn!("{unused}");
+        match unused.loss {
+            Loss::Function => tracing::warn!("{unused}"),
+            Loss::Nothing => tracing::info!("{unused}"),
+        }
     }
     let settings = ProcessSettings {
         concurrency: args.workers(),
@@ -113,7 +122,9 @@ fn show_quickstart(once: bool) -> ExitCode {
 
 /// The control runtime: accepting, DNS, the admin endpoint.
 fn runtime() -> Result<tokio::runtime::Runtime, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     runtime.map_err(|error| format!("cannot start: {error}"))
 }
 

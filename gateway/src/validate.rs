@@ -3,14 +3,25 @@
 use std::process::ExitCode;
 
 use crossdock_framework::stats::Registry;
-use crossdock_xds::{Loss, Problem, Unused, bootstrap};
+use crossdock_xds::{Loss, Note, Problem, Rejected, Unused, bootstrap, merge};
 
 use crate::{access_log::Files, args::Config, compile};
+
+/// What is said about a configuration.
+struct Findings {
+    problems: Vec<Problem>,
+    unused: Vec<Unused>,
+    notes: Vec<Note>,
+}
 
 /// Checks a configuration and prints what was found. The exit code tells whether it can be
 /// served.
 pub(crate) fn validate(config: &Config) -> ExitCode {
-    let (problems, unused) = check(config);
+    let Findings {
+        problems,
+        unused,
+        notes,
+    } = check(config);
     for problem in &problems {
         println!("error: {problem}");
     }
@@ -20,13 +31,19 @@ pub(crate) fn validate(config: &Config) -> ExitCode {
             Loss::Nothing => println!("note: {unused}"),
         }
     }
+    for note in &notes {
+        println!("note: {note}");
+    }
     let lost = unused
         .iter()
         .filter(|unused| unused.loss == Loss::Function)
         .count();
-    match problems.len() {
-        0 => println!("OK: the configuration can be served; {lost} settings are not acted upon"),
-        count => println!("{count} errors; the configuration cannot be served"),
+    match (problems.len(), lost) {
+        (0, 0) => println!("OK: the configuration can be served"),
+        (0, 1) => println!("OK: the configuration can be served; 1 field is not acted upon"),
+        (0, _) => println!("OK: the configuration can be served; {lost} fields are not acted upon"),
+        (1, _) => println!("1 error; the configuration cannot be served"),
+        (count, _) => println!("{count} errors; the configuration cannot be served"),
     }
     match problems.is_empty() {
         true => ExitCode::SUCCESS,
@@ -34,26 +51,35 @@ pub(crate) fn validate(config: &Config) -> ExitCode {
     }
 }
 
-/// Every problem and every field that is not acted upon.
-fn check(config: &Config) -> (Vec<Problem>, Vec<Unused>) {
-    let loaded = bootstrap::load_with(config.config_path.as_deref(), &crate::options(config));
-    let (loaded, mut problems, unused) = match loaded {
-        Ok(loaded) => {
-            let unused = loaded.unused.clone();
-            (Some(loaded), Vec::new(), unused)
-        }
-        Err(rejected) => (
-            rejected.refused.map(|refused| *refused),
-            rejected.problems,
-            rejected.unused,
-        ),
-    };
-    if let Some(loaded) = loaded
+/// Everything that is wrong with a configuration that was refused for what its fields say alone:
+/// what they say together is looked at too, so that nobody learns of one error after another.
+pub(crate) fn all_problems(rejected: Rejected) -> Vec<Problem> {
+    let mut problems = rejected.problems;
+    if let Some(loaded) = rejected.refused
         && let Err(more) = compile::compile(&loaded, &Registry::new(0), &Files::unopened())
     {
-        problems.extend(more);
-        problems.sort();
-        problems.dedup();
+        merge(&mut problems, more);
     }
-    (problems, unused)
+    problems
+}
+
+fn check(config: &Config) -> Findings {
+    match bootstrap::load_with(config.config_path.as_deref(), &crate::options(config)) {
+        Ok(loaded) => Findings {
+            problems: compile::compile(&loaded, &Registry::new(0), &Files::unopened())
+                .err()
+                .unwrap_or_default(),
+            unused: loaded.unused,
+            notes: loaded.notes,
+        },
+        Err(rejected) => Findings {
+            unused: rejected.unused.clone(),
+            notes: rejected
+                .refused
+                .as_ref()
+                .map(|loaded| loaded.notes.clone())
+                .unwrap_or_default(),
+            problems: all_problems(rejected),
+        },
+    }
 }
