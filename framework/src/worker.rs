@@ -324,10 +324,11 @@ impl Worker {
         self.0.memory.used.get()
     }
 
-    /// Whether the worker's share of the process limit is used up.
+    /// Whether the worker's share of the process limit is used up, with `more` bytes that are not
+    /// counted yet.
     #[inline]
-    pub fn out_of_memory(&self) -> bool {
-        self.0.memory.used.get() >= self.0.memory.limit
+    pub fn out_of_memory(&self, more: usize) -> bool {
+        self.0.memory.used.get().saturating_add(more) >= self.0.memory.limit
     }
 }
 

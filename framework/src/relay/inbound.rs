@@ -135,7 +135,9 @@ impl Inbound {
         if self.buf.is_empty() {
             return Ok(None);
         }
-        let limits = match worker.out_of_memory() {
+        // What came in this turn is counted at its end.
+        let fresh = self.buf.len().saturating_sub(self.charged);
+        let limits = match worker.out_of_memory(fresh) {
             false => FrameLimits { frame: limit },
             true => FrameLimits {
                 frame: limit.min(SCARCE_FRAME),
