@@ -1,0 +1,11 @@
+//! The framed relay over real sockets, with a protocol made for tests: what goes wrong at hosts,
+//! clients, filters and pools, and that every call gets exactly one answer all the same.
+
+mod clients;
+mod filters;
+mod limits;
+mod pools;
+mod rig;
+mod snapshots;
+mod toy;
+mod upstreams;
