@@ -52,60 +52,110 @@ metrics! {
     }
 }
 
-/// A bound listener.
+/// An address that this process has, and at which nobody is accepted yet.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    /// The address with the port that the kernel gave, where 0 was asked for.
+    pub(crate) address: SocketAddr,
+    socket: Socket,
+}
+
+/// A listener with its address.
 #[derive(Debug)]
 pub(crate) struct Bound {
-    pub(crate) plan: Arc<ListenerPlan>,
-    pub(crate) address: SocketAddr,
-    socket: TcpListener,
+    reserved: Reserved,
     site: Arc<Site>,
 }
 
 /// What every connection of a listener shares.
 #[derive(Debug)]
 pub(crate) struct Site {
-    pub(crate) plan: Arc<ListenerPlan>,
+    pub(crate) plan: ListenerPlan,
     pub(crate) stats: Arc<Group>,
     open: AtomicUsize,
 }
 
-impl Bound {
-    /// Binds a listener; its connections wait in the kernel until [`Bound::accept`] runs.
+impl Reserved {
+    /// Takes an address for `whom`.
     ///
     /// # Errors
     ///
-    /// When the address cannot be had; the text names it.
-    pub(crate) fn bind(plan: ListenerPlan, registry: &Registry) -> Result<Self, String> {
-        let asked = plan.address;
-        let socket = bind(asked).map_err(|error| {
+    /// When the address cannot be had; the text names both.
+    pub(crate) fn new(whom: &str, asked: SocketAddr) -> Result<Self, String> {
+        let bound = bind(asked).and_then(|socket| {
+            let address = socket.local_addr()?.as_socket();
+            let address = address.ok_or(io::ErrorKind::AddrNotAvailable)?;
+            Ok(Self { address, socket })
+        });
+        bound.map_err(|error| {
             let cure = match error.kind() {
-                io::ErrorKind::AddrInUse => "; another process has it, or give another port",
-                io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege",
-                io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
+                io::ErrorKind::AddrInUse => "; end the process that has it, or give another port",
+                io::ErrorKind::PermissionDenied => {
+                    "; give a port above 1023, or the process the privilege"
+                }
+                io::ErrorKind::AddrNotAvailable => "; give an address that this machine has",
                 _ => "",
             };
-            format!(
-                "listener '{}' cannot listen at {asked}: {error}{cure}",
-                plan.name
-            )
-        })?;
-        let address = socket.local_addr().map_err(|error| error.to_string())?;
-        let label = address.to_string().replace(':', "_");
-        let plan = Arc::new(plan);
+            format!("{whom} cannot listen at {asked}: {error}{cure}")
+        })
+    }
+
+    /// Lets connections come in.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel gives the address to another process after all.
+    pub(crate) fn listen(self) -> io::Result<TcpListener> {
+        self.socket.listen(BACKLOG)?;
+        self.socket.set_nonblocking(true)?;
+        TcpListener::from_std(self.socket.into())
+    }
+}
+
+impl Bound {
+    /// Takes the address of a listener.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be had; the text names it.
+    pub(crate) fn bind(plan: ListenerPlan, registry: &Registry) -> Result<Self, String> {
+        let reserved = Reserved::new(&format!("listener '{}'", plan.name), plan.address)?;
+        let label = reserved.address.to_string().replace(':', "_");
         let stats = registry.group::<ListenerMetric>("listener", &label, false);
         let site = Site {
-            plan: Arc::clone(&plan),
+            plan,
             stats,
             open: AtomicUsize::new(0),
         };
         Ok(Self {
-            plan,
-            address,
-            socket,
+            reserved,
             site: Arc::new(site),
         })
     }
 
+    /// Lets connections come in; they wait in the kernel until [`Listening::accept`] runs.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel gives the address to another process after all.
+    pub(crate) fn listen(self) -> io::Result<Listening> {
+        Ok(Listening {
+            address: self.reserved.address,
+            socket: self.reserved.listen()?,
+            site: self.site,
+        })
+    }
+}
+
+/// A listener that connections reach.
+#[derive(Debug)]
+pub(crate) struct Listening {
+    pub(crate) address: SocketAddr,
+    pub(crate) site: Arc<Site>,
+    socket: TcpListener,
+}
+
+impl Listening {
     /// Accepts connections until told to stop.
     pub(crate) async fn accept(self, workers: Arc<Workers>, mut stop: watch::Receiver<bool>) {
         loop {
@@ -117,7 +167,7 @@ impl Bound {
                 Ok((socket, peer)) => self.hand_over(socket, peer, &workers).await,
                 Err(error) => {
                     self.site.stats.inc(Shard(0), ListenerMetric::CxFail);
-                    tracing::warn!(listener = %self.plan.name, "cannot accept: {error}");
+                    tracing::warn!(listener = %self.site.plan.name, "cannot accept: {error}");
                     tokio::time::sleep(OUT_OF_FILES).await;
                 }
             }
@@ -126,7 +176,7 @@ impl Bound {
 
     async fn hand_over(&self, socket: tokio::net::TcpStream, peer: SocketAddr, workers: &Workers) {
         self.site.stats.inc(Shard(0), ListenerMetric::CxTotal);
-        if self.site.open.load(Relaxed) >= self.plan.connections {
+        if self.site.open.load(Relaxed) >= self.site.plan.connections {
             self.site.stats.inc(Shard(0), ListenerMetric::CxOverflow);
             return;
         }
@@ -167,7 +217,7 @@ impl Serve for Site {
     }
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -177,7 +227,5 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     // process on the port would take half of the traffic in silence.
     socket.set_reuse_address(true)?;
     socket.bind(&SockAddr::from(address))?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket)
 }

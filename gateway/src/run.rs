@@ -1,6 +1,8 @@
 //! The life of the process: bind, serve, drain, end.
 
 use std::{
+    net::SocketAddr,
+    pin::Pin,
     process::ExitCode,
     sync::{Arc, PoisonError},
     time::Duration,
@@ -9,14 +11,17 @@ use std::{
 use crossdock_framework::{log::AccessLog, snapshot::Live, stats::Registry, workers::Workers};
 use crossdock_xds::bootstrap::Loaded;
 use tokio::{
+    net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
 };
 
 use crate::{
     access_log::Files,
-    admin, compile, dns,
-    listen::Bound,
+    admin,
+    compile::{self, ListenerPlan},
+    dns,
+    listen::{Bound, Listening, Reserved},
     server::{BoundListener, Order, ProcessSettings, Server, State},
 };
 
@@ -31,9 +36,9 @@ const LOGS_CLOSE: Duration = Duration::from_millis(150);
 pub(crate) struct Gateway {
     server: Arc<Server>,
     workers: Arc<Workers>,
-    listeners: Vec<Bound>,
+    listeners: Vec<Listening>,
     files: Files,
-    admin: Option<tokio::net::TcpListener>,
+    admin: Option<TcpListener>,
     clusters: Vec<compile::ClusterPlan>,
     orders: mpsc::Receiver<Order>,
 }
@@ -43,7 +48,8 @@ pub(crate) struct Gateway {
 pub(crate) struct CannotStart(pub(crate) Vec<String>);
 
 impl Gateway {
-    /// Compiles the configuration and binds every listener, or does nothing at all.
+    /// Compiles the configuration, takes the address of every listener, and then lets connections
+    /// come in at all of them; or does nothing at all.
     ///
     /// # Errors
     ///
@@ -72,25 +78,12 @@ impl Gateway {
         for policy in plan.snapshot.policies.iter_mut().filter_map(Arc::get_mut) {
             policy.logs = policy.logs.iter().chain(&watch).cloned().collect();
         }
-        let admin = match plan.admin {
-            None => None,
-            Some(address) => Some(tokio::net::TcpListener::bind(address).await.map_err(
-                |error| {
-                    CannotStart(vec![format!(
-                        "the admin endpoint cannot listen at {address}: {error}"
-                    )])
-                },
-            )?),
-        };
-        let bound: Result<Vec<_>, _> = plan
-            .listeners
-            .into_iter()
-            .map(|plan| Bound::bind(plan, &registry))
-            .collect();
-        let listeners = bound.map_err(|text| CannotStart(vec![text]))?;
+        let addresses = bind(plan.admin, plan.listeners, &registry)?;
         let live = Arc::new(Live::new(plan.snapshot));
         let workers = Workers::start(settings.concurrency, &live, &registry, plan.buffer_bytes)
             .map_err(|error| CannotStart(vec![format!("cannot start worker threads: {error}")]))?;
+        let (admin, listeners) = listen(addresses)
+            .map_err(|error| CannotStart(vec![format!("an address was lost: {error}")]))?;
         let (sender, orders) = mpsc::channel(ORDERS);
         let Loaded {
             bootstrap, unused, ..
@@ -134,7 +127,9 @@ impl Gateway {
         let (stop, stopped) = watch::channel(false);
         let accepting: Vec<_> = std::mem::take(&mut self.listeners)
             .into_iter()
-            .map(|bound| tokio::spawn(bound.accept(Arc::clone(&self.workers), stopped.clone())))
+            .map(|listener| {
+                tokio::spawn(listener.accept(Arc::clone(&self.workers), stopped.clone()))
+            })
             .collect();
         self.server.set_state(State::Live);
         tracing::info!("serving");
@@ -159,41 +154,57 @@ impl Gateway {
             tracing::error!("cannot listen for signals");
             return ExitCode::FAILURE;
         };
+        // Whether the process ends when it has drained.
+        let mut leaving = false;
+        let mut drained: Drained = Box::pin(std::future::pending());
         loop {
             let order = tokio::select! {
                 order = self.orders.recv() => order.unwrap_or(Order::Quit),
                 _ = term.recv() => Order::Drain { exit: true },
-                _ = int.recv() => match self.server.state() {
+                _ = int.recv() => match leaving {
                     // A second interrupt is impatience.
-                    State::Draining => Order::Quit,
-                    _ => Order::Drain { exit: true },
+                    true => Order::Quit,
+                    false => Order::Drain { exit: true },
                 },
-            };
-            let Order::Drain { exit } = order else {
-                return ExitCode::SUCCESS;
-            };
-            self.server.set_state(State::Draining);
-            stop.send_replace(true);
-            let time = self.server.drain_time;
-            tracing::info!("draining for at most {} s", time.as_secs());
-            let hurry = async {
-                tokio::select! {
-                    order = self.orders.recv() => order != Some(Order::Quit),
-                    _ = int.recv() => false,
+                () = &mut drained => {
+                    self.report_drained();
+                    if leaving {
+                        return ExitCode::SUCCESS;
+                    }
+                    drained = Box::pin(std::future::pending());
+                    continue;
                 }
             };
-            let finished = tokio::select! {
-                () = self.workers.drain(shorten(time)) => true,
-                waits = hurry => waits,
-            };
-            let left = self.workers.connections();
-            match left {
-                0 => tracing::info!("every connection is closed"),
-                _ => tracing::warn!("{left} connections are cut off"),
+            match order {
+                Order::Quit => return ExitCode::SUCCESS,
+                // What is asked for is under way already, and keeps its time.
+                Order::Drain { exit } if leaving || !exit && self.is_draining() => {}
+                Order::Drain { exit } => {
+                    leaving = exit;
+                    drained = self.drain(stop);
+                }
             }
-            if exit || !finished {
-                return ExitCode::SUCCESS;
-            }
+        }
+    }
+
+    fn is_draining(&self) -> bool {
+        self.server.state() == State::Draining
+    }
+
+    /// Refuses new connections, and has the old ones closed in quiet moments.
+    fn drain(&self, stop: &watch::Sender<bool>) -> Drained {
+        self.server.set_state(State::Draining);
+        stop.send_replace(true);
+        let time = self.server.drain_time;
+        tracing::info!("draining for at most {} s", time.as_secs());
+        let workers = Arc::clone(&self.workers);
+        Box::pin(async move { workers.drain(shorten(time)).await })
+    }
+
+    fn report_drained(&self) {
+        match self.workers.connections() {
+            0 => tracing::info!("every connection is closed"),
+            left => tracing::warn!("{left} connections are still open after the drain time"),
         }
     }
 
@@ -202,7 +213,7 @@ impl Gateway {
             .listeners
             .iter()
             .map(|bound| BoundListener {
-                name: bound.plan.name.to_string(),
+                name: bound.site.plan.name.to_string(),
                 address: bound.address,
             })
             .collect();
@@ -212,6 +223,43 @@ impl Gateway {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = bound;
     }
+}
+
+/// Ends when every connection is closed, or the time for that is up.
+type Drained = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The addresses of the admin endpoint and of the listeners.
+type Addresses = (Option<Reserved>, Vec<Bound>);
+
+/// Takes every address, or says of each why it cannot be had.
+fn bind(
+    admin: Option<SocketAddr>,
+    listeners: Vec<ListenerPlan>,
+    registry: &Registry,
+) -> Result<Addresses, CannotStart> {
+    let mut reasons = Vec::new();
+    let admin = admin.and_then(|address| {
+        Reserved::new("the admin endpoint", address)
+            .map_err(|reason| reasons.push(reason))
+            .ok()
+    });
+    let mut bound = Vec::with_capacity(listeners.len());
+    for plan in listeners {
+        match Bound::bind(plan, registry) {
+            Ok(listener) => bound.push(listener),
+            Err(reason) => reasons.push(reason),
+        }
+    }
+    match reasons.is_empty() {
+        true => Ok((admin, bound)),
+        false => Err(CannotStart(reasons)),
+    }
+}
+
+/// Lets connections come in everywhere, now that nothing else can go wrong.
+fn listen((admin, listeners): Addresses) -> std::io::Result<(Option<TcpListener>, Vec<Listening>)> {
+    let listeners: Result<_, _> = listeners.into_iter().map(Bound::listen).collect();
+    Ok((admin.map(Reserved::listen).transpose()?, listeners?))
 }
 
 /// Leaves a little of the drain time for the end of the process itself.
