@@ -94,7 +94,7 @@ pub struct Drain {
 
 impl Drain {
     /// How long a connection has to be silent to be closed in a quiet moment.
-    const QUIET: Duration = Duration::from_millis(200);
+    pub const QUIET: Duration = Duration::from_millis(200);
 
     /// Whether a connection without calls, silent since `last`, should close now. In the last
     /// fifth of the time any moment without calls is good enough.

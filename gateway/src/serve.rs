@@ -1,6 +1,6 @@
 //! One accepted connection: which protocol it speaks, and who serves it.
 
-use std::{sync::Arc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use crossdock_framework::{
@@ -9,9 +9,9 @@ use crossdock_framework::{
     protocol::{Connection, Io, Protocol},
     snapshot::Ends,
     tcp::{self, Ended, TcpMetric},
-    worker::Worker,
+    worker::{Drain, Worker},
 };
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::Notify};
 
 use crate::{
     compile::{RpcPlan, TcpPlan},
@@ -71,46 +71,76 @@ enum Detected {
     Gone,
 }
 
-/// Reads until a protocol says yes, or all say no, or the time is up.
+/// Reads until a protocol says yes, or all say no, or the time is up. A drain ends the wait for a
+/// first byte.
 async fn detect(rpc: &RpcPlan, socket: &mut TcpStream, worker: &Worker) -> Detected {
     let mut prefix = BytesMut::new();
     let found = tokio::time::timeout(rpc.detect_timeout, async {
-        loop {
-            // An idle connection holds no buffer, not even before its first byte.
-            if socket.readable().await.is_err() {
-                return Some(None);
-            }
-            let mut block = worker.take_block(PREFIX);
-            let read = socket.try_read_buf(&mut block);
-            prefix.extend_from_slice(&block.split());
-            worker.put_block(block);
-            match read {
-                Ok(0) => return Some(None),
-                Ok(_) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
-                Err(_) => return Some(None),
-            }
-            match judge(&rpc.protocols, &prefix) {
-                (Probe::Yes, protocol) => return Some(protocol),
-                (Probe::No, _) => return None,
-                (Probe::More, _) => {}
-            }
+        tokio::select! {
+            readable = socket.readable() => readable.is_ok().then_some(())?,
+            () = drained(worker) => return None,
         }
-    })
-    .await;
-    match found {
-        Ok(Some(Some(protocol))) => Detected::Protocol(protocol, prefix),
-        Ok(Some(None)) => Detected::Gone,
-        Ok(None) => Detected::Unknown {
+        sniff(rpc, socket, &mut prefix, worker).await
+    });
+    match found.await {
+        Ok(Some((Probe::Yes, Some(protocol)))) => Detected::Protocol(protocol, prefix),
+        Ok(Some(_)) => Detected::Unknown {
             prefix,
             timed_out: false,
         },
+        Ok(None) => Detected::Gone,
         Err(_) => Detected::Unknown {
             prefix,
             timed_out: true,
         },
     }
 }
+
+/// What the protocols say in the end; `None` if the peer leaves before.
+async fn sniff(
+    rpc: &RpcPlan,
+    socket: &TcpStream,
+    prefix: &mut BytesMut,
+    worker: &Worker,
+) -> Option<(Probe, Option<Arc<dyn Protocol>>)> {
+    loop {
+        // An idle connection holds no buffer, not even before its first byte.
+        socket.readable().await.ok()?;
+        let mut block = worker.take_block(PREFIX);
+        let read = socket.try_read_buf(&mut block);
+        prefix.extend_from_slice(&block.split());
+        worker.put_block(block);
+        match read {
+            Ok(0) => return None,
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
+            Err(_) => return None,
+        }
+        let judged = judge(&rpc.protocols, prefix);
+        if judged.0 != Probe::More {
+            return Some(judged);
+        }
+    }
+}
+
+/// Ends a quiet moment after a drain has begun.
+async fn drained(worker: &Worker) {
+    let notice = worker.part(|| {
+        let notice = Rc::new(DrainNotice::default());
+        let hook = Rc::clone(&notice);
+        worker.on_drain(Rc::new(move || hook.0.notify_waiters()));
+        notice
+    });
+    let told = notice.0.notified();
+    if worker.drain().is_none() {
+        told.await;
+    }
+    tokio::time::sleep(Drain::QUIET).await;
+}
+
+/// Wakes the connections whose first byte is awaited.
+#[derive(Debug, Default)]
+struct DrainNotice(Notify);
 
 /// Asks every protocol in its order. The first yes counts; probes exclude each other, so the
 /// order only decides who is asked first.
