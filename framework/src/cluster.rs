@@ -181,7 +181,7 @@ impl HostSet {
 }
 
 /// What changes of a host while it runs. Survives configuration pushes, shared by all workers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct HostState {
     /// A number that no other living host has; pools are found by it.
     pub id: u64,
@@ -196,7 +196,8 @@ impl HostState {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             id: NEXT_HOST.fetch_add(1, Relaxed),
-            ..Self::default()
+            active: AtomicU32::new(0),
+            avoid_until: AtomicU64::new(0),
         })
     }
 

@@ -285,7 +285,7 @@ impl Compiler<'_, '_> {
             .and_then(duration);
         let detect = settings
             .detect_timeout()
-            .or(given.filter(|time| *time > Duration::ZERO));
+            .or_else(|| given.filter(|time| *time > Duration::ZERO));
         Some(RpcPlan {
             policy: PolicyIx(self.snapshot.policies.len() as u32 - 1),
             protocols,
