@@ -314,7 +314,7 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
     // Writing to memory cannot fail.
     let _ = match value {
         Value::Missing => Ok(()),
-        Value::Number(number) => write!(out, "{number}"),
+        Value::Number(number) | Value::Digits(number) => write!(out, "{number}"),
         Value::Address(address) => write!(out, "{address}"),
         Value::Ip(ip) => write!(out, "{ip}"),
         Value::Text(text) => {
@@ -352,6 +352,13 @@ fn quoted(text: &str, out: &mut Vec<u8>) {
 /// formats neither.
 fn escape(text: &str, out: &mut Vec<u8>) {
     let mut rest = text;
+    // Nearly always there is nothing to do, and octets are looked at faster than characters.
+    if rest
+        .bytes()
+        .all(|octet| matches!(octet, b' '..=b'~') && octet != b'"' && octet != b'\\')
+    {
+        return out.extend_from_slice(rest.as_bytes());
+    }
     while let Some(at) = rest.find(is_special) {
         let (plain, special) = rest.split_at(at);
         out.extend_from_slice(plain.as_bytes());

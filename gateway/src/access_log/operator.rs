@@ -66,6 +66,8 @@ pub(super) enum Value<'r> {
     /// There is none.
     Missing,
     Number(u64),
+    /// A number that is a text by its kind, as the value of a header.
+    Digits(u64),
     Text(Cow<'r, str>),
     /// Several texts, each after the first with a comma before it.
     Flags(outcome::Flags),
@@ -113,7 +115,10 @@ impl Operator {
         let record = line.record;
         match &self.what {
             What::Fixed(value) => self.text(value.as_deref().map(Cow::Borrowed)),
-            What::Header(source, header) => self.text(header.find(*source, record)),
+            What::Header(source, header) => match header.find(*source, record) {
+                None if *source == Source::Response => header.own(record),
+                found => self.text(found),
+            },
             What::Time(Instant::Start, format) => Value::Time(format, line.now - record.duration),
             What::Time(Instant::Emit, format) => Value::Time(format, line.now),
             What::Number(number) => number(record).map_or(Value::Missing, Value::Number),
@@ -155,17 +160,16 @@ impl Header {
         let found = get(&self.name).or_else(|| get(self.alternative.as_deref()?));
         match source {
             Source::RequestWithoutQuery => found.map(without_query),
-            Source::Request => found,
-            Source::Response => found.or_else(|| self.own_header(record)),
+            Source::Request | Source::Response => found,
         }
     }
 
     /// What Envoy adds to every response as a header; a framed response carries no such header,
-    /// but its formats ask for it.
-    fn own_header<'r>(&self, record: &Record<'_>) -> Option<Cow<'r, str>> {
+    /// but formats ask for it.
+    fn own(&self, record: &Record<'_>) -> Value<'static> {
         let asked = self.name.as_ref() == "x-envoy-upstream-service-time";
-        let time = record.upstream.filter(|_| asked)?;
-        Some(time.as_millis().to_string().into())
+        let time = record.upstream.filter(|_| asked);
+        time.map_or(Value::Missing, |time| Value::Digits(millis(time)))
     }
 }
 

@@ -1,9 +1,6 @@
 //! Calendar time in UTC, as `%START_TIME(FORMAT)%` writes it.
 
-use std::{
-    io::Write as _,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A compiled time format: `strftime` with the additions of Envoy for parts of a second.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,14 +8,14 @@ pub(crate) struct TimeFormat(Vec<Piece>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
-    Literal(char),
+    Literal(Box<str>),
     Year,
     YearOfCentury,
     Month,
     MonthName,
     ShortMonthName,
     Day,
-    PaddedDay,
+    SpacedDay,
     DayOfYear,
     WeekdayName,
     ShortWeekdayName,
@@ -54,16 +51,18 @@ impl TimeFormat {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut pieces = Vec::new();
         let mut rest = text;
-        while let Some(next) = rest.chars().next() {
-            rest = &rest[next.len_utf8()..];
-            if next != '%' {
-                pieces.push(Piece::Literal(next));
-                continue;
+        while let Some(percent) = rest.find('%') {
+            let (literal, behind) = rest.split_at(percent);
+            if !literal.is_empty() {
+                pieces.push(Piece::Literal(literal.into()));
             }
-            let length = conversion_length(rest).ok_or("a single % at the end")?;
-            let (conversion, behind) = rest.split_at(length);
+            let length = conversion_length(&behind[1..]).ok_or("a single % at the end")?;
+            let (conversion, behind) = behind[1..].split_at(length);
             rest = behind;
             expand(conversion, &mut pieces).ok_or_else(|| format!("%{conversion} is not known"))?;
+        }
+        if !rest.is_empty() {
+            pieces.push(Piece::Literal(rest.into()));
         }
         Ok(Self(pieces))
     }
@@ -73,8 +72,7 @@ impl TimeFormat {
         let since = moment.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let civil = Civil::of(since.as_secs());
         for piece in &self.0 {
-            // Writing to memory cannot fail.
-            let _ = civil.write(piece, since, out);
+            civil.write(piece, since, out);
         }
     }
 }
@@ -100,7 +98,7 @@ fn expand(conversion: &str, pieces: &mut Vec<Piece>) -> Option<()> {
         "B" => Piece::MonthName,
         "b" | "h" => Piece::ShortMonthName,
         "d" => Piece::Day,
-        "e" => Piece::PaddedDay,
+        "e" => Piece::SpacedDay,
         "j" => Piece::DayOfYear,
         "A" => Piece::WeekdayName,
         "a" => Piece::ShortWeekdayName,
@@ -111,9 +109,9 @@ fn expand(conversion: &str, pieces: &mut Vec<Piece>) -> Option<()> {
         "S" => Piece::Second,
         "s" => Piece::Epoch,
         "f" => Piece::Fraction(9),
-        "%" => Piece::Literal('%'),
-        "n" => Piece::Literal('\n'),
-        "t" => Piece::Literal('\t'),
+        "%" => Piece::Literal("%".into()),
+        "n" => Piece::Literal("\n".into()),
+        "t" => Piece::Literal("\t".into()),
         "E*S" => Piece::SecondsWith(None),
         _ => return expand_longer(conversion, pieces),
     };
@@ -223,43 +221,40 @@ impl Civil {
         }
     }
 
-    fn write(&self, piece: &Piece, since: Duration, out: &mut Vec<u8>) -> std::io::Result<()> {
-        let digits = digits(since.subsec_nanos());
+    fn write(&self, piece: &Piece, since: Duration, out: &mut Vec<u8>) {
         let short = |name: &'static str| &name[..3];
         let month = MONTHS[self.month as usize - 1];
         let weekday = WEEKDAYS[self.weekday];
         match piece {
-            Piece::Literal(text) => out.write_all(text.encode_utf8(&mut [0; 4]).as_bytes()),
-            Piece::Year => write!(out, "{:04}", self.year),
-            Piece::YearOfCentury => write!(out, "{:02}", self.year % 100),
-            Piece::Month => write!(out, "{:02}", self.month),
-            Piece::MonthName => out.write_all(month.as_bytes()),
-            Piece::ShortMonthName => out.write_all(short(month).as_bytes()),
-            Piece::Day => write!(out, "{:02}", self.day),
-            Piece::PaddedDay => write!(out, "{:2}", self.day),
-            Piece::DayOfYear => write!(out, "{:03}", self.day_of_year),
-            Piece::WeekdayName => out.write_all(weekday.as_bytes()),
-            Piece::ShortWeekdayName => out.write_all(short(weekday).as_bytes()),
-            Piece::Hour => write!(out, "{:02}", self.hour),
-            Piece::Hour12 => write!(out, "{:02}", (self.hour + 11) % 12 + 1),
-            Piece::Noon => out.write_all(if self.hour < 12 { b"AM" } else { b"PM" }),
-            Piece::Minute => write!(out, "{:02}", self.minute),
-            Piece::Second => write!(out, "{:02}", self.second),
-            Piece::Epoch => write!(out, "{}", since.as_secs()),
-            Piece::Fraction(count) => out.write_all(&digits[..*count]),
+            Piece::Literal(text) => out.extend_from_slice(text.as_bytes()),
+            Piece::Year => padded(self.year, 4, out),
+            Piece::YearOfCentury => padded(self.year % 100, 2, out),
+            Piece::Month => padded(self.month, 2, out),
+            Piece::MonthName => out.extend_from_slice(month.as_bytes()),
+            Piece::ShortMonthName => out.extend_from_slice(short(month).as_bytes()),
+            Piece::Day => padded(self.day, 2, out),
+            Piece::SpacedDay => match self.day {
+                day @ 0..10 => out.extend_from_slice(&[b' ', b'0' + day as u8]),
+                day => padded(day, 2, out),
+            },
+            Piece::DayOfYear => padded(self.day_of_year, 3, out),
+            Piece::WeekdayName => out.extend_from_slice(weekday.as_bytes()),
+            Piece::ShortWeekdayName => out.extend_from_slice(short(weekday).as_bytes()),
+            Piece::Hour => padded(self.hour, 2, out),
+            Piece::Hour12 => padded((self.hour + 11) % 12 + 1, 2, out),
+            Piece::Noon => out.extend_from_slice(if self.hour < 12 { b"AM" } else { b"PM" }),
+            Piece::Minute => padded(self.minute, 2, out),
+            Piece::Second => padded(self.second, 2, out),
+            Piece::Epoch => padded(since.as_secs(), 1, out),
+            Piece::Fraction(count) => out.extend_from_slice(&digits(since)[..*count]),
             Piece::SecondsWith(count) => {
-                let needed = 9 - digits
-                    .iter()
-                    .rev()
-                    .take_while(|digit| **digit == b'0')
-                    .count();
-                write!(out, "{:02}", self.second)?;
-                match count.unwrap_or(needed) {
-                    0 => Ok(()),
-                    count => {
-                        out.push(b'.');
-                        out.write_all(&digits[..count])
-                    }
+                padded(self.second, 2, out);
+                let digits = digits(since);
+                let zeros = digits.iter().rev().take_while(|digit| **digit == b'0');
+                let count = count.unwrap_or(9 - zeros.count());
+                if count > 0 {
+                    out.push(b'.');
+                    out.extend_from_slice(&digits[..count]);
                 }
             }
         }
@@ -267,13 +262,26 @@ impl Civil {
 }
 
 /// The nine digits of a part of a second.
-fn digits(mut nanos: u32) -> [u8; 9] {
+fn digits(since: Duration) -> [u8; 9] {
+    let mut nanos = since.subsec_nanos();
     let mut digits = [0; 9];
     for digit in digits.iter_mut().rev() {
         *digit = b'0' + (nanos % 10) as u8;
         nanos /= 10;
     }
     digits
+}
+
+/// A number with zeros before it, at least `width` digits.
+fn padded(mut number: u64, width: usize, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; 20];
+    let mut start = digits.len();
+    while number > 0 {
+        start -= 1;
+        digits[start] += (number % 10) as u8;
+        number /= 10;
+    }
+    out.extend_from_slice(&digits[start.min(digits.len() - width)..]);
 }
 
 #[cfg(test)]

@@ -232,7 +232,8 @@ const OBJECT: &str = r#"{
     emp: {x: "%REQ(X-NO)%"}, flags: "%RESPONSE_FLAGS%", host: "%UPSTREAM_HOST%",
     lst: ["%REQ(X-NO)%", "a"], mix: "a %RESPONSE_CODE%",
     nested: {a: ["%PROTOCOL%", 1, true, null, "plain", 2.5]}, none: "%REQ(X-NO)%",
-    none2: "x%REQ(X-NO)%y", port: "%DOWNSTREAM_LOCAL_PORT%", t: "%START_TIME%",
+    none2: "x%REQ(X-NO)%y", port: "%DOWNSTREAM_LOCAL_PORT%",
+    svc: "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%", t: "%START_TIME%",
     two: "%RESPONSE_CODE%%RESPONSE_CODE%", "a\"b": "\"%%", zero: ""
 }"#;
 
@@ -247,7 +248,7 @@ fn json_keeps_types_as_envoy_does() {
             r#"{"a\"b":"\"%","att":1,"code":200,"dash":null,"emp":{"x":null},"flags":"-","#,
             r#""host":"10.0.0.2:20880","lst":[null,"a"],"mix":"a 200","#,
             r#""nested":{"a":["dubbo",1,true,null,"plain",2.5]},"none":null,"none2":"x-y","#,
-            r#""port":20880,"t":"2026-11-23T11:05:42.357Z","two":"200200","zero":""}"#,
+            r#""port":20880,"svc":"11","t":"2026-11-23T11:05:42.357Z","two":"200200","zero":""}"#,
             "\n"
         )
     );
@@ -261,7 +262,7 @@ fn json_leaves_out_what_is_missing() {
         concat!(
             r#"{"a\"b":"\"%","att":1,"code":200,"flags":"-","host":"10.0.0.2:20880","lst":["a"],"#,
             r#""mix":"a 200","nested":{"a":["dubbo",1,true,"plain",2.5]},"none2":"xy","#,
-            r#""port":20880,"t":"2026-11-23T11:05:42.357Z","two":"200200","zero":""}"#,
+            r#""port":20880,"svc":"11","t":"2026-11-23T11:05:42.357Z","two":"200200","zero":""}"#,
             "\n"
         )
     );

@@ -118,3 +118,20 @@ fn formatters_that_are_not_known_are_refused() {
         "{found:?}"
     );
 }
+
+#[test]
+fn filters_within_each_other_have_a_limit() {
+    let leaf = "{not_health_check_filter: {}}";
+    let nested = |levels: usize| {
+        (1..levels).fold(leaf.to_owned(), |inner, _| {
+            format!("{{or_filter: {{filters: [{leaf}, {inner}]}}}}")
+        })
+    };
+    let with = |filter: &str| stdout("{}").replace("name: x", &format!("filter: {filter}"));
+    let found = refusals(&with(&nested(17)));
+    assert!(
+        found[0].contains("more than 16 filters within each other"),
+        "{found:?}"
+    );
+    assert!(compile(&logs(&with(&nested(16))), &Files::unopened()).is_ok());
+}
