@@ -1,6 +1,6 @@
 //! What a route says: where a call goes, under which limits, and what is changed on the way.
 
-use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{edits::Edits, view::RoutingView};
 
@@ -35,7 +35,7 @@ pub struct ClusterSlot(pub u32);
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
     /// The address that the downstream connection came from.
-    pub source: Option<IpAddr>,
+    pub source: Option<SocketAddr>,
     /// The local port that it came to.
     pub port: u16,
     /// One random number a call: weighted clusters and runtime fractions draw from it, so that a

@@ -20,7 +20,9 @@ pub fn hash(policies: &[HashPolicy], request: &dyn RoutingView, facts: &Facts) -
     for policy in policies {
         let (found, terminal) = match policy {
             HashPolicy::Header { name, terminal } => (header(request, name), *terminal),
-            HashPolicy::SourceIp { terminal } => (facts.source.map(source), *terminal),
+            HashPolicy::SourceIp { terminal } => {
+                (facts.source.map(|peer| source(peer.ip())), *terminal)
+            }
         };
         if let Some(found) = found {
             hash = Some(hash.map_or(0, |hash| hash.rotate_left(1)) ^ found);

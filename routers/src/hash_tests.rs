@@ -1,4 +1,4 @@
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 use super::*;
 use crate::testing::{Call, facts};
@@ -76,7 +76,7 @@ fn the_source_is_hashed_as_text_without_its_port() {
     assert_eq!(of(&policies, &call()), Some(xxh64(b"10.1.2.3", 0)));
     let longest = Ipv6Addr::from([0xfd01_u16; 8]);
     let mut facts = facts(0);
-    facts.source = Some(IpAddr::V6(longest));
+    facts.source = Some((longest, 40123).into());
     let text = longest.to_string();
     assert_eq!(
         hash(&policies, &call(), &facts),

@@ -66,7 +66,7 @@ impl RoutingView for Call {
 /// What is known of a call besides its words.
 pub(crate) fn facts(random: u64) -> Facts {
     Facts {
-        source: Some([10, 1, 2, 3].into()),
+        source: Some(([10, 1, 2, 3], 40123).into()),
         port: 12200,
         random,
     }

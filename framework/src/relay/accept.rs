@@ -234,7 +234,7 @@ impl<C: Codec> Relay<C> {
 
     pub(super) fn facts(&self, down: &Down<C>) -> Facts {
         Facts {
-            source: Some(down.ends.peer.ip()),
+            source: Some(down.ends.peer),
             port: down.ends.local.port(),
             random: self.worker.random(),
         }

@@ -71,6 +71,7 @@ fn formats_know_the_call() {
         ),
         ("%RESP(x-user)%", ""),
         ("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "10.1.2.3"),
+        ("%DOWNSTREAM_REMOTE_ADDRESS%", "10.1.2.3:40123"),
         ("%DOWNSTREAM_LOCAL_PORT%", "12200"),
         ("%PROTOCOL%", "test"),
     ] {

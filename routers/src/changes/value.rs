@@ -33,6 +33,7 @@ pub(super) enum Piece {
         max_len: Option<usize>,
     },
     RemoteAddress,
+    RemoteIp,
     LocalPort,
     Protocol,
 }
@@ -50,8 +51,9 @@ pub(super) struct Scene<'s> {
     pub(super) edits: &'s Edits,
 }
 
-const KNOWN: &str = "use REQ, RESP, PROTOCOL, DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT or \
-                     DOWNSTREAM_LOCAL_PORT, or %% for the character itself";
+const KNOWN: &str = "use REQ, RESP, PROTOCOL, DOWNSTREAM_REMOTE_ADDRESS, \
+                     DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT or DOWNSTREAM_LOCAL_PORT, or %% for \
+                     the character itself";
 
 impl Value {
     /// The value of a format string.
@@ -100,12 +102,11 @@ impl Piece {
             "REQ" => Side::Request,
             "RESP" => Side::Response,
             "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT"
-            | "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT" => return Ok(Self::RemoteAddress),
+            | "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT" => return Ok(Self::RemoteIp),
             "DOWNSTREAM_LOCAL_PORT" => return Ok(Self::LocalPort),
             "PROTOCOL" => return Ok(Self::Protocol),
-            "DOWNSTREAM_REMOTE_ADDRESS" => {
-                let reason = "the port of the caller is not known to header changes";
-                return Err((reason.into(), "use DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT"));
+            "DOWNSTREAM_REMOTE_ADDRESS" | "DOWNSTREAM_DIRECT_REMOTE_ADDRESS" => {
+                return Ok(Self::RemoteAddress);
             }
             _ => {
                 return Err((
@@ -147,6 +148,11 @@ impl Piece {
             Self::RemoteAddress => {
                 if let Some(source) = scene.facts.source {
                     let _ = write!(out, "{source}");
+                }
+            }
+            Self::RemoteIp => {
+                if let Some(source) = scene.facts.source {
+                    let _ = write!(out, "{}", source.ip());
                 }
             }
             Self::LocalPort => {

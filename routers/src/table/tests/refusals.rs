@@ -380,7 +380,7 @@ fn header_changes() {
         add("a b", "x"),
         add("a", "%NO_SUCH_THING%"),
         add("a", "100%"),
-        add("a", "%DOWNSTREAM_REMOTE_ADDRESS%"),
+        add("a", "%UPSTREAM_REMOTE_ADDRESS%"),
         add("a", "%REQ()%"),
         HeaderValueOption::default(),
         HeaderValueOption {
@@ -430,7 +430,7 @@ fn unknown_operators_are_named_with_what_can_be_used() {
         problems[0].to_string(),
         "virtual_hosts[0].routes[0].request_headers_to_add[0].header.value: the operator \
          UPSTREAM_HOST is not known to header changes; use REQ, RESP, PROTOCOL, \
-         DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT or DOWNSTREAM_LOCAL_PORT, or %% for the \
-         character itself"
+         DOWNSTREAM_REMOTE_ADDRESS, DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT or \
+         DOWNSTREAM_LOCAL_PORT, or %% for the character itself"
     );
 }
