@@ -10,6 +10,16 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
 use super::{At, Entry, MAX_DEPTH, MAX_NODES, Malformed, Node, Scalar, Value, checked_key};
 
+/// What to do about what the parser says.
+fn cure(fault: &str) -> &'static str {
+    match fault {
+        tabs if tabs.contains("tabs") => "indent with spaces",
+        flow if flow.contains("flow") => "close the `{` or `[` that was opened before",
+        anchor if anchor.contains("anchor") => "name it with `&` before its first use",
+        _ => "look at the indentation here and in the lines before",
+    }
+}
+
 /// Reads one YAML document.
 ///
 /// # Errors
@@ -21,7 +31,7 @@ pub(crate) fn parse(text: &str) -> Result<Rc<Node>, Malformed> {
             Malformed::new(
                 at(error.marker()),
                 format!("not YAML: {}", error.info()),
-                "",
+                cure(error.info()),
             )
         })?;
         builder.take(event, at(&span.start))?;
