@@ -113,6 +113,8 @@ pub(super) async fn serve<C: Codec>(connection: Connection, worker: Worker) {
     });
     policy.stats.inc(worker.shard(), HttpMetric::CxTotal);
     policy.stats.inc(worker.shard(), HttpMetric::CxActive);
+    let read = connection.prefix.len() as u64;
+    policy.stats.add(worker.shard(), HttpMetric::CxRx, read);
     let id = relay.add_down(&down);
     let longest = relay.response_limit.get().max(policy.limits.frame);
     relay.response_limit.set(longest);
