@@ -35,6 +35,40 @@ impl Gateway {
     /// When it cannot be built or does not become ready.
     #[must_use]
     pub fn start(bootstrap: &Bootstrap, args: &[&str]) -> Self {
+        Self::start_text(&bootstrap.text(), args)
+    }
+
+    /// Starts the gateway with this configuration, JSON or YAML, and waits until it is ready. `FOLDER` in the
+    /// text becomes the folder that the file lies in, which lasts as long as the gateway.
+    ///
+    /// # Panics
+    /// When it cannot be built or does not become ready.
+    #[must_use]
+    pub fn start_text(text: &str, args: &[&str]) -> Self {
+        Self::start_with(|folder| {
+            let json = text.trim_start().starts_with('{');
+            let file = folder.join(if json {
+                "bootstrap.json"
+            } else {
+                "bootstrap.yaml"
+            });
+            let text = text.replace("FOLDER", &folder.display().to_string());
+            fs::write(&file, text).expect("the target folder can be written");
+            let given = args.iter().map(OsString::from);
+            ["-c".into(), file.into()]
+                .into_iter()
+                .chain(given)
+                .collect()
+        })
+    }
+
+    /// Starts the gateway with the arguments that `prepare` gives for a fresh folder, and waits until it is
+    /// ready. The configuration needs an admin endpoint.
+    ///
+    /// # Panics
+    /// When it cannot be built or does not become ready.
+    #[must_use]
+    pub fn start_with(prepare: impl FnOnce(&Path) -> Vec<OsString>) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = target()
@@ -42,15 +76,12 @@ impl Gateway {
             .join("run")
             .join(format!("gateway-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).expect("the target folder can be written");
-        let (file, admin) = (folder.join("bootstrap.json"), folder.join("admin"));
-        fs::write(&file, bootstrap.text()).expect("the target folder can be written");
-        let mut command = Command::new(binary());
+        let admin = folder.join("admin");
+        let mut command = Command::new(Self::program());
         command
-            .arg("-c")
-            .arg(&file)
+            .args(prepare(&folder))
             .arg("--admin-address-path")
-            .arg(&admin)
-            .args(args);
+            .arg(&admin);
         let logs = target().join("peers").join("run");
         let mut process =
             Process::start("gateway", &mut command, &logs).expect("the binary starts");
@@ -74,12 +105,34 @@ impl Gateway {
         }
     }
 
-    /// Where its listener is bound.
+    /// The program, built once per run. `CROSSDOCK_BIN` names another one.
+    #[must_use]
+    pub fn program() -> &'static Path {
+        static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+        PROGRAM.get_or_init(|| env::var_os("CROSSDOCK_BIN").map_or_else(build, PathBuf::from))
+    }
+
+    /// The folder of its files.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where its listener `rpc` is bound.
     ///
     /// # Panics
     /// When it has none.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
+        self.address_of("rpc")
+    }
+
+    /// Where the listener of this name is bound.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn address_of(&self, listener: &str) -> SocketAddr {
         let (_, body) = self.admin("GET", "/listeners?format=json");
         let page: Value =
             serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"));
@@ -87,7 +140,7 @@ impl Gateway {
             .as_array()
             .map(Vec::as_slice)
             .unwrap_or_default();
-        let status = statuses.iter().find(|status| status["name"] == "rpc");
+        let status = statuses.iter().find(|status| status["name"] == listener);
         let port = status
             .and_then(|status| status["local_address"]["socket_address"]["port_value"].as_u64());
         let port = port.and_then(|port| u16::try_from(port).ok());
@@ -139,13 +192,8 @@ impl Drop for Gateway {
     }
 }
 
-/// The program beside this test program, built once per run. `CROSSDOCK_BIN` names another one.
-fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| env::var_os("CROSSDOCK_BIN").map_or_else(build, PathBuf::from))
-}
-
-/// Cargo tells a test where the programs of its own package lie, and only these.
+/// Builds the program beside this test program. Cargo tells a test where the programs of its own package lie,
+/// and only these.
 fn build() -> PathBuf {
     let folder = profile_folder();
     let profile = folder
