@@ -10,6 +10,8 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncWrite;
 
+use crate::worker::READ_BLOCK;
+
 /// Frames of at least this many bytes are shared with the read buffer that they came in; shorter
 /// ones are copied into the batch. Copying 2 KiB costs less than the bookkeeping of one more
 /// segment and of a vectored write.
@@ -18,6 +20,10 @@ pub const SHARE_FROM: usize = 2048;
 /// Segments handed to the kernel by one vectored write. Linux takes 1024 (`UIO_MAXIOV`); past a
 /// few dozen the gain is gone.
 const SEGMENTS_A_WRITE: usize = 32;
+
+/// Shared pieces below this length are copied once their socket has stopped to take bytes: half a
+/// read block, so that what is counted as buffered is at least half of what is held.
+const OWN_BELOW: usize = READ_BLOCK / 2;
 
 /// Bytes that wait to be written to one socket, drained once per turn of its task.
 ///
@@ -31,6 +37,8 @@ pub struct Out {
     batch: BytesMut,
     /// Bytes of the batch that come before the last shared piece.
     claimed: usize,
+    /// Segments from the front on that pin no read block of others.
+    owned: usize,
     len: usize,
 }
 
@@ -123,6 +131,19 @@ impl Out {
         Poll::Ready(Ok(()))
     }
 
+    /// Copies what is short of the shared pieces: for a socket that takes nothing, which would else
+    /// pin a whole read block for each of them.
+    pub fn own(&mut self) {
+        for segment in self.segments.range_mut(self.owned..) {
+            if let Segment::Shared(bytes) = segment
+                && bytes.len() < OWN_BELOW
+            {
+                *bytes = Bytes::copy_from_slice(bytes);
+            }
+        }
+        self.owned = self.segments.len();
+    }
+
     /// Gives the empty batch buffer back, so that an idle connection holds no memory.
     pub fn take_batch(&mut self) -> BytesMut {
         debug_assert!(self.is_empty(), "only a drained queue gives its batch back");
@@ -200,6 +221,7 @@ impl Out {
                 return;
             }
             self.segments.pop_front();
+            self.owned = self.owned.saturating_sub(1);
         }
         if written == self.batch.len() {
             self.batch.clear();
@@ -244,6 +266,27 @@ mod tests {
             assert_eq!(all.len(), size);
             assert_eq!(&all[..9], &[7, 7, 7, 7, 1, 2, 3, 4, 7]);
         }
+    }
+
+    #[test]
+    fn owning_changes_no_byte_and_frees_the_block() {
+        let block = Bytes::from(vec![7; READ_BLOCK]);
+        let mut out = Out::default();
+        for at in 0..3 {
+            out.copy(b"ab");
+            out.share(block.slice(at..at + SHARE_FROM));
+            out.own();
+        }
+        let all = out.to_vec();
+        assert!(block.is_unique(), "nothing of the block is held");
+        out.advance(1);
+        out.own();
+        assert_eq!(out.to_vec(), all[1..]);
+        out.share(block.slice(..OWN_BELOW));
+        out.own();
+        assert!(!block.is_unique(), "long pieces stay shared");
+        out.advance(out.len());
+        assert!(out.is_empty() && block.is_unique());
     }
 
     #[test]

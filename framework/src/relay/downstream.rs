@@ -354,9 +354,10 @@ impl<C: Codec> Task<C> {
                 self.stalled_since = None;
             }
             Poll::Ready(Err(_)) => return Err(Close),
-            Poll::Pending if gone > 0 => self.stalled_since = Some(now),
             Poll::Pending => {
-                self.stalled_since.get_or_insert(now);
+                out.own();
+                let since = self.stalled_since.filter(|_| gone == 0);
+                self.stalled_since = since.or(Some(now));
             }
         }
         drop(out);
