@@ -52,6 +52,7 @@ struct Inner {
     random: RefCell<fastrand::Rng>,
     timers: Timers,
     blocks: RefCell<VecDeque<BytesMut>>,
+    held: Cell<usize>,
     batches: RefCell<Vec<BytesMut>>,
     memory: Memory,
     drain: Cell<Option<Drain>>,
@@ -135,6 +136,7 @@ impl Worker {
                 earlier: Notify::new(),
             },
             blocks: RefCell::default(),
+            held: Cell::new(0),
             batches: RefCell::default(),
             memory: Memory {
                 used: Cell::new(0),
@@ -286,6 +288,21 @@ impl Worker {
         let mut blocks = self.0.blocks.borrow_mut();
         blocks.push_front(block);
         blocks.truncate(SPARE_BLOCKS);
+    }
+
+    /// Counts a connection that begins or ceases to keep a read buffer between its turns.
+    pub fn count_held(&self, held: bool) {
+        let count = &self.0.held;
+        count.set(match held {
+            true => count.get() + 1,
+            false => count.get().saturating_sub(1),
+        });
+    }
+
+    /// Connections that keep a read buffer between their turns.
+    #[inline]
+    pub fn held_blocks(&self) -> usize {
+        self.0.held.get()
     }
 
     /// A buffer to batch writes in.

@@ -22,7 +22,7 @@ use crate::{
     snapshot::{HttpMetric, Policy},
     status::{Cause, Status},
     view::RoutingView,
-    worker::spawn,
+    worker::{READ_BLOCK, spawn},
 };
 
 /// Calls in flight of a worker from which on the frames of waiting calls are copied out of the
@@ -30,8 +30,9 @@ use crate::{
 /// blocks. Below, keeping a frame copies nothing.
 const PIN_CALLS: u32 = 1024;
 
-/// The longest frame that is copied out.
-const COPY_BELOW: usize = 1024;
+/// Frames below this length are copied out: half a read block, so that what is counted as buffered
+/// is at least half of what is held.
+const COPY_BELOW: usize = READ_BLOCK / 2;
 
 impl<C: Codec> Relay<C> {
     /// Takes a request or one-way call.

@@ -18,6 +18,14 @@ use crate::{
 /// Free room that a read asks for at least.
 const MIN_ROOM: usize = 4 * 1024;
 
+/// Beginnings of frames that may stay in their read blocks between turns, by worker; short ones
+/// beyond are copied out, so that slow senders pin no blocks. Below, keeping one copies nothing.
+const HELD_BLOCKS: usize = 256;
+
+/// The longest beginning of a frame that is copied out: with a longer one at least half of the
+/// block is used.
+const COPY_OUT: usize = READ_BLOCK / 2;
+
 /// Free room that a read asks for at most, however long the frame.
 const MAX_ROOM: usize = 256 * 1024;
 
@@ -30,6 +38,10 @@ pub(crate) struct Inbound {
     buf: BytesMut,
     /// The buffer is one of the worker's blocks.
     lent: bool,
+    /// The buffer holds the beginning of a frame and nothing else.
+    exact: bool,
+    /// The worker counts the buffer among those that hold more than a beginning.
+    held: bool,
     /// Bytes of a refused frame that are still to come.
     discard: u64,
     /// Room for the next read: doubles while reads fill it.
@@ -98,14 +110,15 @@ impl Inbound {
     /// buffer of its own.
     fn room_to_read(&mut self, worker: &Worker) -> BytesMut {
         let mut buf = std::mem::take(&mut self.buf);
+        self.exact = false;
         if buf.is_empty() {
             self.lent = true;
-            return worker.take_block(self.room);
+            return worker.take_block(self.room.min(READ_BLOCK));
         }
         if buf.capacity() - buf.len() >= self.room {
             return buf;
         }
-        if buf.len() + self.room > READ_BLOCK || !self.lent {
+        if buf.len() + self.room > READ_BLOCK {
             self.lent = false;
             buf.reserve(self.room);
             return buf;
@@ -113,7 +126,8 @@ impl Inbound {
         let mut fresh = worker.take_block(buf.len() + self.room);
         fresh.extend_from_slice(&buf);
         buf.clear();
-        worker.put_block(buf);
+        self.give_back(buf, worker);
+        self.lent = true;
         fresh
     }
 
@@ -164,6 +178,15 @@ impl Inbound {
             let buf = std::mem::take(&mut self.buf);
             self.give_back(buf, worker);
         }
+        self.hold(worker, !self.buf.is_empty() && !self.exact);
+        if self.held && worker.held_blocks() > HELD_BLOCKS && self.buf.len() <= COPY_OUT {
+            let beginning = BytesMut::from(&self.buf[..]);
+            let mut buf = std::mem::replace(&mut self.buf, beginning);
+            buf.clear();
+            self.give_back(buf, worker);
+            self.exact = true;
+            self.hold(worker, false);
+        }
         worker.refund(self.charged);
         self.charged = self.buf.len();
         worker.charge(self.charged);
@@ -171,6 +194,12 @@ impl Inbound {
             true => None,
             false => self.unfinished.or_else(|| Some((worker.now(), 0))),
         };
+    }
+
+    fn hold(&mut self, worker: &Worker, held: bool) {
+        if held != std::mem::replace(&mut self.held, held) {
+            worker.count_held(held);
+        }
     }
 
     /// A whole frame has been cut: the next one has its full time.
@@ -189,6 +218,7 @@ impl Inbound {
     /// Gives back what the worker was charged, at the end of the connection.
     pub(crate) fn close(&mut self, worker: &Worker) {
         self.buf = BytesMut::new();
+        self.hold(worker, false);
         worker.refund(std::mem::take(&mut self.charged));
     }
 }
