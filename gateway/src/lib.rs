@@ -1,6 +1,6 @@
 //! The gateway: command line, configuration, listeners, workers, admin endpoint.
 //!
-//! The way of a connection: [`listen`] accepts it and hands it to a worker, [`serve`] finds out
+//! The way of a connection: `listen` accepts it and hands it to a worker, `serve` finds out
 //! its protocol, and the framework's relay serves it to its end.
 #![forbid(unsafe_code)]
 
