@@ -15,6 +15,7 @@ mod bootstrap;
 mod build;
 pub mod calls;
 mod deadline;
+pub mod fake;
 mod gateway;
 mod launch;
 mod peers;
