@@ -93,6 +93,12 @@ impl Ticks {
     }
 }
 
+/// The load average of the last minute.
+pub(crate) fn load_average() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or("unknown").to_owned()
+}
+
 /// How many files a process may open at most.
 pub(crate) fn open_files_limit() -> usize {
     fs::read_to_string("/proc/self/limits")

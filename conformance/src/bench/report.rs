@@ -16,6 +16,9 @@ pub(crate) struct Report {
     /// Names and versions of what was compared.
     pub(crate) versions: Vec<String>,
     pub(crate) pinned: bool,
+    /// Processes that wanted to run in the minute before: others' work makes figures rise and
+    /// ranges wide.
+    pub(crate) load_before: String,
     pub(crate) scenarios: Vec<Findings>,
     pub(crate) maglev: Option<maglev::Findings>,
 }
@@ -33,6 +36,7 @@ impl Report {
             machine: proc::machine(),
             versions,
             pinned,
+            load_before: proc::load_average(),
             scenarios: Vec::new(),
             maglev: None,
         }
@@ -45,7 +49,10 @@ impl Report {
         } else {
             "not pinned to cores: read the figures with care"
         };
-        let mut text = format!("{}; {}; {place}.\n", self.date, self.machine);
+        let mut text = format!(
+            "{}; {}; {place}; load average before: {}.\n\n",
+            self.date, self.machine, self.load_before
+        );
         for version in &self.versions {
             let _ = writeln!(text, "- {version}");
         }
