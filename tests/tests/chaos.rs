@@ -209,7 +209,7 @@ fn wild(mut link: Link, mut random: Rng) {
         } else {
             Duration::from_millis(20)
         };
-        let Some(frame) = link.next_within(patience) else {
+        let Some(frame) = link.take_within(patience) else {
             if kept.is_empty() {
                 return;
             }

@@ -24,7 +24,7 @@ fn active(gateway: &Gateway, calls: u64) {
 fn slow_host(time: Duration) -> Host {
     Host::start(move |mut link| {
         let mut left = time;
-        while let Some(frame) = link.next() {
+        while let Some(frame) = link.take() {
             thread::sleep(std::mem::take(&mut left));
             link.answer(&frame);
         }

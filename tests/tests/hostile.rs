@@ -79,7 +79,7 @@ fn lengths_with_the_top_bit_set() {
 #[test]
 fn bodies_that_nest_without_end() {
     let host = Host::start(|mut link| {
-        while let Some(frame) = link.next() {
+        while let Some(frame) = link.take() {
             let answer = frame.wire.response(frame.id, "<<arrived>>");
             link.send(&answer);
         }
@@ -128,7 +128,7 @@ fn bodies_that_nest_without_end() {
 #[test]
 fn statuses_and_commands_that_nobody_knows() {
     let host = Host::start(|mut link| {
-        while let Some(frame) = link.next() {
+        while let Some(frame) = link.take() {
             let code = frame.token().and_then(|token| token.parse().ok());
             let answer = match code {
                 Some(code) => frame.wire.status(frame.id, code),
@@ -175,7 +175,7 @@ fn statuses_and_commands_that_nobody_knows() {
 #[test]
 fn a_wrong_checksum_costs_its_own_call() {
     let host = Host::start(|mut link| {
-        while let Some(frame) = link.next() {
+        while let Some(frame) = link.take() {
             let mut answer = frame.echo();
             if frame.token() == Some("damage the answer") {
                 *answer.last_mut().expect("not empty") ^= 1;
@@ -288,7 +288,7 @@ fn hosts_that_answer_noise() {
     let noisy = Host::start(move |mut link| {
         let seed = seeds.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let mut random = fastrand::Rng::with_seed(seed);
-        while let Some(frame) = link.next() {
+        while let Some(frame) = link.take() {
             let mut octets = frame.echo();
             match random.u8(..4) {
                 0 => octets = (0..random.usize(..500)).map(|_| random.u8(..)).collect(),
@@ -487,7 +487,7 @@ fn answers_that_wait_pin_no_large_blocks() {
     // Each answer for the deaf client stands among 64 KiB of answers for the other.
     let host = Host::start(|mut link| {
         let (small, large) = ("x".repeat(3000), "x".repeat(58_000));
-        while let Some(frame) = link.next() {
+        while let Some(frame) = link.take() {
             let answer = match frame.token() {
                 Some("small") => frame.wire.response(frame.id, &small),
                 Some("large") => frame.wire.response(frame.id, &large),

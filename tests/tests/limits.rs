@@ -79,7 +79,7 @@ fn frame_bytes() {
 fn answers_over_frame_bytes() {
     let large = "x".repeat(100_000);
     let host = Host::start(move |mut link| {
-        while let Some(frame) = link.next() {
+        while let Some(frame) = link.take() {
             let answer = match frame.says("<<large") {
                 true => frame.wire.response(frame.id, &large),
                 false => frame.echo(),
@@ -129,7 +129,7 @@ fn buffer_bytes() {
 fn calls_per_connection() {
     let host = Host::start(|mut link| {
         let mut kept = Vec::new();
-        while let Some(frame) = link.next_within(QUIET * 2) {
+        while let Some(frame) = link.take_within(QUIET * 2) {
             kept.push(frame);
         }
         assert_eq!(kept.len(), 4, "no more than four calls at once");
@@ -157,7 +157,7 @@ fn calls_per_connection() {
 fn large_host(size: usize) -> Host {
     Host::start(move |mut link| {
         let large = "x".repeat(size);
-        while let Some(frame) = link.next() {
+        while let Some(frame) = link.take() {
             let answer = match frame.says("<<large>>") {
                 true => frame.wire.response(frame.id, &large),
                 false => frame.echo(),
@@ -389,7 +389,7 @@ fn connections() {
 fn goaway_on_drain() {
     for announce in [true, false] {
         let host = Host::start(|mut link| {
-            while let Some(frame) = link.next() {
+            while let Some(frame) = link.take() {
                 thread::sleep(QUIET);
                 link.answer(&frame);
             }

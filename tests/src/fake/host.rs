@@ -87,7 +87,7 @@ impl Host {
     /// A host that accepts, reads everything and answers nothing.
     #[must_use]
     pub fn mute() -> Self {
-        Self::start(|mut link| while link.next().is_some() {})
+        Self::start(|mut link| while link.take().is_some() {})
     }
 
     /// A host that accepts and never reads.
@@ -139,7 +139,7 @@ impl Drop for Host {
 
 impl Link {
     /// The next frame, or nothing at the end of the connection.
-    pub fn next(&mut self) -> Option<Frame> {
+    pub fn take(&mut self) -> Option<Frame> {
         loop {
             if let Some(frame) = Frame::cut(&self.unread) {
                 self.unread.drain(..frame.octets.len());
@@ -155,16 +155,16 @@ impl Link {
     }
 
     /// The next frame if one comes in time: `None` in vain or at the end.
-    pub fn next_within(&mut self, patience: Duration) -> Option<Frame> {
+    pub fn take_within(&mut self, patience: Duration) -> Option<Frame> {
         let _ = self.stream.set_read_timeout(Some(patience));
-        let next = self.next();
+        let next = self.take();
         let _ = self.stream.set_read_timeout(None);
         next
     }
 
     /// Answers the next frame as a good host does; `false` at the end of the connection.
     pub fn serve(&mut self) -> bool {
-        match self.next() {
+        match self.take() {
             Some(frame) => self.answer(&frame),
             None => false,
         }
