@@ -1,0 +1,12 @@
+//! The program at work: configuration, routes, plain TCP, outcomes, hashing and draining, with callers and
+//! upstreams whose every octet the tests know.
+
+mod call;
+mod draining;
+mod file;
+mod hashing;
+mod outcomes;
+mod routing;
+mod starting;
+mod tcp;
+mod upstream;
