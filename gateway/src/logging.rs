@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    io::IsTerminal as _,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -75,6 +76,8 @@ pub(crate) fn start(level: &str) -> Result<Level, String> {
     let (filter, handle) = reload::Layer::new(filter(level)?);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
+        // Files and pipes want no colours.
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     let started = tracing_subscriber::registry()
         .with(filter)
