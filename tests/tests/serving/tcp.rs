@@ -1,11 +1,13 @@
 //! Plain bytes: `tcp_proxy`, and connections whose protocol is unknown.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::thread;
 
-use crossdock_tests::Gateway;
 use crossdock_tests::fake::{Client, Wire};
+use crossdock_tests::{Gateway, eventually};
+use rustix::fd::OwnedFd;
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 use serde_json::json;
 
 use crate::call::Call;
@@ -36,6 +38,16 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
+/// A port that nobody listens at, and that nobody else is given.
+fn nobody() -> (OwnedFd, SocketAddr) {
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a TCP socket");
+    bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+    let address = getsockname(&socket)
+        .ok()
+        .and_then(|at| SocketAddr::try_from(at).ok());
+    (socket, address.expect("a bound socket has an address"))
+}
+
 /// Everything that comes until the end.
 #[track_caller]
 fn rest(mut stream: &TcpStream) -> String {
@@ -54,6 +66,17 @@ fn next(mut stream: &TcpStream, length: usize) -> String {
     String::from_utf8(octets).expect("ASCII")
 }
 
+/// Waits until a metric has this value: a connection is counted right after it has closed.
+#[track_caller]
+fn settles(gateway: &Gateway, name: &str, value: u64) {
+    let settled = || (gateway.stat(name) == value).then_some(());
+    assert!(
+        eventually(PATIENCE, settled).is_some(),
+        "{name}: {}",
+        gateway.stat(name)
+    );
+}
+
 #[test]
 fn bytes_pass_both_ways_and_each_side_closes_for_itself() {
     let server = greeter("hello");
@@ -70,10 +93,10 @@ fn bytes_pass_both_ways_and_each_side_closes_for_itself() {
     client.shutdown(Shutdown::Write).expect("it is open");
     // The server hears of the end, and its last words still come.
     assert_eq!(rest(&client), " heard 300000 octets");
-    let stat = |name| gateway.stat(&format!("tcp.plain.{name}"));
-    assert_eq!(stat("downstream_cx_total"), 1);
-    assert_eq!(stat("downstream_cx_rx_bytes_total"), 300_000);
-    assert_eq!(stat("downstream_cx_tx_bytes_total"), 25);
+    settles(&gateway, "tcp.plain.downstream_cx_rx_bytes_total", 300_000);
+    settles(&gateway, "tcp.plain.downstream_cx_tx_bytes_total", 25);
+    settles(&gateway, "tcp.plain.downstream_cx_active", 0);
+    assert_eq!(gateway.stat("tcp.plain.downstream_cx_total"), 1);
 }
 
 #[test]
@@ -99,7 +122,7 @@ fn connections_are_split_by_weight() {
 
 #[test]
 fn a_silent_connection_is_closed_and_an_unreachable_server_too() {
-    let nowhere = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let (_reserved, nowhere) = nobody();
     let text = File::new()
         .tcp(
             "plain",
@@ -107,18 +130,14 @@ fn a_silent_connection_is_closed_and_an_unreachable_server_too() {
         )
         .tcp("nowhere", json!({"cluster": "nowhere"}))
         .cluster("server", &[greeter("hello")], json!({}))
-        .cluster(
-            "nowhere",
-            &[nowhere.expect("loopback has a free port")],
-            json!({}),
-        )
+        .cluster("nowhere", &[nowhere], json!({}))
         .text();
     let gateway = Gateway::start_text(&text, &[]);
     let idle = connect(gateway.address_of("plain"));
     assert_eq!(rest(&idle), "hello");
-    assert_eq!(gateway.stat("tcp.plain.idle_timeout"), 1);
+    settles(&gateway, "tcp.plain.idle_timeout", 1);
     assert_eq!(rest(&connect(gateway.address_of("nowhere"))), "");
-    assert_eq!(gateway.stat("tcp.nowhere.downstream_cx_no_route"), 1);
+    settles(&gateway, "tcp.nowhere.downstream_cx_no_route", 1);
 }
 
 /// The listener's own metric.
