@@ -7,7 +7,7 @@ use crossdock_framework::{
     cluster::{HostIx, Pick},
     codec::Probe,
     protocol::{Connection, Io, Protocol},
-    snapshot::Ends,
+    snapshot::{Ends, HttpMetric},
     tcp::{self, Ended, TcpMetric},
     worker::{Drain, Worker},
 };
@@ -31,7 +31,7 @@ pub(crate) async fn serve_rpc(
 ) {
     let shard = worker.shard();
     match detect(rpc, &mut socket, worker).await {
-        Detected::Protocol(protocol, prefix) => {
+        Some(Detected::Protocol(protocol, prefix)) => {
             let policy = rpc.policy;
             let connection = Connection {
                 io: Io::Tcp(socket),
@@ -41,7 +41,7 @@ pub(crate) async fn serve_rpc(
             };
             protocol.serve(connection, worker.clone()).await;
         }
-        Detected::Unknown { prefix, timed_out } => {
+        Some(Detected::Unknown { prefix, timed_out }) => {
             site.stats.inc(
                 shard,
                 match timed_out {
@@ -60,7 +60,7 @@ pub(crate) async fn serve_rpc(
                 ),
             }
         }
-        Detected::Gone => {}
+        None => {}
     }
 }
 
@@ -68,31 +68,45 @@ pub(crate) async fn serve_rpc(
 enum Detected {
     Protocol(Arc<dyn Protocol>, BytesMut),
     Unknown { prefix: BytesMut, timed_out: bool },
-    Gone,
 }
 
 /// Reads until a protocol says yes, or all say no, or the time is up. A drain ends the wait for a
-/// first byte.
-async fn detect(rpc: &RpcPlan, socket: &mut TcpStream, worker: &Worker) -> Detected {
+/// first byte. `None` when there is nothing left to serve.
+async fn detect(rpc: &RpcPlan, socket: &mut TcpStream, worker: &Worker) -> Option<Detected> {
     let mut prefix = BytesMut::new();
-    let found = tokio::time::timeout(rpc.detect_timeout, async {
-        tokio::select! {
-            readable = socket.readable() => readable.is_ok().then_some(())?,
-            () = drained(worker) => return None,
+    if rpc.fallback.is_none() {
+        // Callers connect long before their first call, and only a server's protocol begins with
+        // silence: the time to tell protocols apart begins with the first byte.
+        let policy = Arc::clone(worker.snapshot().policy(rpc.policy)?);
+        let idle = policy.limits.idle_timeout;
+        match tokio::time::timeout(idle, first_byte(socket, worker)).await {
+            Ok(first) => first?,
+            Err(_) => {
+                policy.stats.inc(worker.shard(), HttpMetric::CxIdleTimeout);
+                return None;
+            }
         }
+    }
+    let found = tokio::time::timeout(rpc.detect_timeout, async {
+        first_byte(socket, worker).await?;
         sniff(rpc, socket, &mut prefix, worker).await
     });
-    match found.await {
-        Ok(Some((Probe::Yes, Some(protocol)))) => Detected::Protocol(protocol, prefix),
-        Ok(Some(_)) => Detected::Unknown {
-            prefix,
-            timed_out: false,
-        },
-        Ok(None) => Detected::Gone,
-        Err(_) => Detected::Unknown {
-            prefix,
-            timed_out: true,
-        },
+    let timed_out = match found.await {
+        Ok(Some((Probe::Yes, Some(protocol)))) => {
+            return Some(Detected::Protocol(protocol, prefix));
+        }
+        Ok(Some(_)) => false,
+        Ok(None) => return None,
+        Err(_) => true,
+    };
+    Some(Detected::Unknown { prefix, timed_out })
+}
+
+/// Waits for the first byte; `None` when a drain or the peer ends the wait.
+async fn first_byte(socket: &TcpStream, worker: &Worker) -> Option<()> {
+    tokio::select! {
+        readable = socket.readable() => readable.ok(),
+        () = drained(worker) => None,
     }
 }
 

@@ -256,6 +256,8 @@ fn idle_timeout_ms() {
     }
     client.closed();
     assert_eq!(gateway.stat("http.rpc.downstream_cx_idle_timeout"), 1);
+    // Also for those who never say a word.
+    Client::connect(gateway.address(), Wire::Dubbo).closed();
 }
 
 #[test]
@@ -304,7 +306,11 @@ fn detect_timeout_ms_and_codecs() {
     dubbo.closed();
     let unknown = format!("listener.{label}.downstream_cx_unknown_protocol");
     assert_eq!(gateway.stat(&unknown), 1);
-    Client::connect(gateway.address(), Wire::Bolt1).call(1, "looked for");
+    // A caller may connect long before its first call; its time begins with its first octet.
+    let mut silent = Client::connect(gateway.address(), Wire::Bolt1);
+    silent.silent(Duration::from_millis(600));
+    silent.call(1, "looked for");
+    assert_eq!(gateway.stat(&timeouts), 1);
 }
 
 #[test]
