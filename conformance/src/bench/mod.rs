@@ -175,12 +175,12 @@ fn versions(programs: &Programs) -> Vec<String> {
             .output()
             .ok()?;
         let text = String::from_utf8_lossy(&told.stdout);
-        let line = text
-            .lines()
-            .find(|line| !line.trim().is_empty())
-            .unwrap_or("no version");
-        let version = line.rsplit("version:").next().unwrap_or(line).trim();
-        Some(format!("{name}: {version}"))
+        let is_number = |word: &&str| word.contains('.') && word.starts_with(char::is_numeric);
+        let version = text.split(['/', ' ', '\n']).find(is_number);
+        Some(format!(
+            "{name} {}",
+            version.unwrap_or("of unknown version")
+        ))
     })
     .collect()
 }
