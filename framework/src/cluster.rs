@@ -319,6 +319,11 @@ impl Breakers {
         take(&self.connections, self.max_connections)
     }
 
+    /// Counts a connection for which there was no place: the only one of its host.
+    pub fn add_connection(&self) {
+        self.connections.fetch_add(1, Relaxed);
+    }
+
     /// Gives a connection's place back.
     pub fn end_connection(&self) {
         self.connections.fetch_sub(1, Relaxed);

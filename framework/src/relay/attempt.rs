@@ -6,7 +6,7 @@ use super::{
     Relay,
     call::{Call, MAX_ATTEMPTS, Phase},
     end::{End, caller_gone},
-    pool::{Offer, PoolKey},
+    pool::{Offer, Pool, PoolKey},
     table::CallKey,
     upstream::{self, Up},
 };
@@ -18,9 +18,6 @@ use crate::{
     status::{Cause, Status},
     worker::spawn,
 };
-
-/// Calls that may wait in line for a ping-pong connection to one host.
-const MAX_IN_LINE: usize = 1024;
 
 /// What became of an attempt to send a call.
 pub(super) enum Attempt {
@@ -148,13 +145,16 @@ impl<C: Codec> Relay<C> {
         let up = match pool.offer(&cluster.settings) {
             Offer::Take(up) => up,
             Offer::TakeAndOpen(up) => {
-                pool.connections.extend(self.open(pool_key, cluster, ix));
+                pool.connections
+                    .extend(self.open(pool_key, cluster, ix, false));
                 up
             }
             Offer::Open => {
-                let up = self
-                    .open(pool_key, cluster, ix)
-                    .ok_or_else(|| too_many(cluster))?;
+                // As in Envoy, a host has its one connection whatever the others have.
+                let only = C::POOL == PoolMode::Multiplex || pool.connections.is_empty();
+                let Some(up) = self.open(pool_key, cluster, ix, only) else {
+                    return stand_in_line(pool, key, cluster);
+                };
                 pool.connections.push(Rc::clone(&up));
                 if C::POOL == PoolMode::Binding {
                     *up.bound.borrow_mut() = Rc::downgrade(&call.down);
@@ -162,11 +162,7 @@ impl<C: Codec> Relay<C> {
                 }
                 up
             }
-            Offer::Wait if C::POOL == PoolMode::PingPong && pool.waiting.len() < MAX_IN_LINE => {
-                pool.waiting.push_back(key);
-                return Ok(None);
-            }
-            Offer::Wait => return Err(too_many(cluster)),
+            Offer::Wait => return stand_in_line(pool, key, cluster),
         };
         match up.unwritten() > cluster.settings.unwritten_max {
             false => Ok(Some(up)),
@@ -177,19 +173,24 @@ impl<C: Codec> Relay<C> {
         }
     }
 
-    /// Starts to open a connection, unless the circuit breaker forbids it.
+    /// Starts to open a connection, unless the circuit breaker forbids it and it is not the `only`
+    /// one that could take the call.
     pub(super) fn open(
         &self,
         key: PoolKey,
         cluster: &Arc<Cluster>,
         ix: HostIx,
+        only: bool,
     ) -> Option<Rc<Up<C>>> {
         let (relay, host) = (self.me.upgrade()?, cluster.hosts.get(ix)?.clone());
         if !cluster.breakers[0].begin_connection() {
             cluster
                 .stats
                 .inc(self.worker.shard(), ClusterMetric::CxOverflow);
-            return None;
+            if !only {
+                return None;
+            }
+            cluster.breakers[0].add_connection();
         }
         let up = Rc::new(Up::new(key, Arc::clone(cluster), host));
         spawn(upstream::run(relay, Rc::clone(&up)));
@@ -268,6 +269,21 @@ impl<C: Codec> Relay<C> {
         {
             host.state.end();
         }
+    }
+}
+
+/// Lets a call wait for a free ping-pong connection, if its pool has a line with room.
+fn stand_in_line<C: Codec>(
+    pool: &mut Pool<C>,
+    key: CallKey,
+    cluster: &Cluster,
+) -> Result<Option<Rc<Up<C>>>, Status> {
+    match pool.has_room_in_line() {
+        true => {
+            pool.waiting.push_back(key);
+            Ok(None)
+        }
+        false => Err(too_many(cluster)),
     }
 }
 

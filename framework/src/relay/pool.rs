@@ -66,6 +66,9 @@ impl<C: Codec> Default for Pool<C> {
 /// this many times that number.
 const LEAVING: usize = 4;
 
+/// Calls that may wait in line for a ping-pong connection to one host.
+const MAX_IN_LINE: usize = 1024;
+
 /// What a pool offers a call.
 pub(super) enum Offer<C: Codec> {
     /// This connection; it may still be opening.
@@ -126,6 +129,14 @@ impl<C: Codec> Pool<C> {
             None if self.connections.len() < settings.connections_per_host as usize => Offer::Open,
             None => Offer::Wait,
         }
+    }
+
+    /// Whether a call may wait for a free connection: there is one to wait for, and the line is not
+    /// too long.
+    pub(super) fn has_room_in_line(&self) -> bool {
+        C::POOL == PoolMode::PingPong
+            && !self.connections.is_empty()
+            && self.waiting.len() < MAX_IN_LINE
     }
 
     /// Forgets a connection.

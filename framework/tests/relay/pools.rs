@@ -121,16 +121,14 @@ fn dialects_never_share_a_connection() {
 #[test]
 fn breakers_refuse_what_is_too_much() {
     run(async {
-        let (host, full) = (Host::bind(), Host::bind());
+        let host = Host::bind();
         let mut calls = ClusterSetup::new("a", &[&host]);
         calls.breakers = (3, u32::MAX, u32::MAX);
         let mut pending = ClusterSetup::new("b", &[&host]);
         pending.breakers = (u32::MAX, u32::MAX, 2);
-        let mut connections = ClusterSetup::new("c", &[&full]);
-        connections.breakers = (u32::MAX, 0, u32::MAX);
-        let rig = Rig::start(Setup::with(vec![calls, pending, connections])).await;
+        let rig = Rig::start(Setup::with(vec![calls, pending])).await;
         let mut client = rig.client().await;
-        for (service, refused) in [("a", 3), ("b", 4), ("c", 6)] {
+        for (service, refused) in [("a", 3), ("b", 4)] {
             let burst: Vec<u8> = (0..6)
                 .flat_map(|id| Msg::request(id, format!("{service}/x")).to_bytes())
                 .collect();
@@ -146,6 +144,54 @@ fn breakers_refuse_what_is_too_much() {
         }
         rig.settled().await;
         assert_eq!(rig.upstream(ClusterMetric::RqPendingOverflow), 3);
+    });
+}
+
+#[test]
+fn each_host_has_one_connection_whatever_the_breaker_says_and_no_more() {
+    run(async {
+        let hosts = [Host::bind(), Host::bind(), Host::bind()];
+        let all: Vec<&Host> = hosts.iter().collect();
+        let mut setup = Setup::of(&all).settings(|s| s.fill_calls = 1);
+        setup.clusters[0].breakers = (u32::MAX, 2, u32::MAX);
+        let rig = Rig::start(setup).await;
+        let mut client = rig.client().await;
+        for id in 0..30 {
+            client.send(&Msg::request(id, "a/x")).await;
+        }
+        eventually("all are sent", || {
+            rig.upstream(ClusterMetric::RqTotal) == 30
+        })
+        .await;
+        assert_eq!(rig.upstream(ClusterMetric::CxTotal), 3);
+        assert!(rig.upstream(ClusterMetric::CxOverflow) >= 1);
+        for host in hosts {
+            host.echo();
+        }
+        for _ in 0..30 {
+            assert_eq!(client.recv().await.status, 0);
+        }
+        rig.settled().await;
+    });
+}
+
+#[test]
+fn ping_pong_calls_wait_in_line_where_the_breaker_allows_no_connection() {
+    run(async {
+        let host = Host::bind();
+        let mut setup = ping_pong(&host, 4);
+        setup.clusters[0].breakers = (u32::MAX, 1, u32::MAX);
+        let rig = Rig::start_as::<PingPong>(setup).await;
+        let mut client = rig.client().await;
+        for id in 0..5 {
+            client.send(&Msg::request(id, "a/x")).await;
+        }
+        host.echo();
+        for id in 0..5 {
+            assert_eq!(client.recv().await.id, id);
+        }
+        rig.settled().await;
+        assert_eq!(rig.upstream(ClusterMetric::CxTotal), 1);
     });
 }
 
