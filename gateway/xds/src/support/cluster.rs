@@ -271,10 +271,8 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.config.endpoint.v3.Endpoint",
         fields: &[
-            (
-                Ignored("an endpoint is known by its address, or by the name that is resolved"),
-                &["hostname"],
-            ),
+            // The name by which it is hashed, shown and logged.
+            (Acts, &["hostname"]),
             (Acts, &["address"]),
             (Harmless(STATISTICS), &["observability_name"]),
             (Ignored(HEALTH), &["health_check_config"]),
