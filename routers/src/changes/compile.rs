@@ -172,7 +172,7 @@ fn changeable(name: &str, place: &Place<'_>, problems: &mut Problems) -> Box<str
     if lower.starts_with(':') || lower == "host" {
         problems.add(
             place,
-            format!("`{name}` says where a call goes and may not be changed like a header"),
+            format!("`{name}` is a pseudo header, or stands for one, and may not be changed"),
             "name another header",
         );
     } else if lower.is_empty() || !lower.bytes().all(token) {
