@@ -54,7 +54,7 @@ struct Inner {
     blocks: RefCell<VecDeque<BytesMut>>,
     held: Cell<usize>,
     batches: RefCell<Vec<BytesMut>>,
-    memory: Memory,
+    buffered: Buffered,
     drain: Cell<Option<Drain>>,
     parts: RefCell<Vec<(TypeId, Rc<dyn Any>)>>,
     drained: RefCell<Vec<Rc<dyn Fn()>>>,
@@ -69,9 +69,20 @@ struct Timers {
 
 /// Bytes that the worker's connections buffer, against the worker's share of the process limit.
 #[derive(Debug)]
-struct Memory {
+struct Buffered {
     used: Cell<usize>,
     limit: usize,
+}
+
+/// How much of its share a worker has left to buffer in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// Some.
+    Enough,
+    /// None but the reserve: a quarter more, for short frames.
+    Scarce,
+    /// Not even that.
+    Exhausted,
 }
 
 /// Gets the keys of timers that expired.
@@ -138,7 +149,7 @@ impl Worker {
             blocks: RefCell::default(),
             held: Cell::new(0),
             batches: RefCell::default(),
-            memory: Memory {
+            buffered: Buffered {
                 used: Cell::new(0),
                 limit: memory_limit,
             },
@@ -325,27 +336,35 @@ impl Worker {
     /// Counts bytes that are buffered from now on.
     #[inline]
     pub fn charge(&self, bytes: usize) {
-        let used = &self.0.memory.used;
+        let used = &self.0.buffered.used;
         used.set(used.get().saturating_add(bytes));
     }
 
     /// Counts bytes that are no longer buffered.
     #[inline]
     pub fn refund(&self, bytes: usize) {
-        let used = &self.0.memory.used;
+        let used = &self.0.buffered.used;
         used.set(used.get().saturating_sub(bytes));
     }
 
     /// Bytes that the worker's connections buffer now.
     pub fn buffered(&self) -> usize {
-        self.0.memory.used.get()
+        self.0.buffered.used.get()
     }
 
-    /// Whether the worker's share of the process limit is used up, with `more` bytes that are not
+    /// What is left of the worker's share of the process limit, with `more` bytes that are not
     /// counted yet.
     #[inline]
-    pub fn out_of_memory(&self, more: usize) -> bool {
-        self.0.memory.used.get().saturating_add(more) >= self.0.memory.limit
+    pub fn memory(&self, more: usize) -> Memory {
+        let Buffered { used, limit } = &self.0.buffered;
+        let used = used.get().saturating_add(more);
+        if used < *limit {
+            Memory::Enough
+        } else if used < limit.saturating_add(limit / 4) {
+            Memory::Scarce
+        } else {
+            Memory::Exhausted
+        }
     }
 }
 

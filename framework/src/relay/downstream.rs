@@ -27,7 +27,7 @@ use crate::{
     stats::Group,
     status::{Cause, Status},
     time::Moment,
-    worker::Worker,
+    worker::{Memory, Worker},
 };
 
 /// Reads of one connection in one turn, before others have theirs.
@@ -50,7 +50,10 @@ pub(super) struct Down<C: Codec> {
     pub(super) bound: RefCell<Option<Rc<Up<C>>>>,
     out: RefCell<Out>,
     codec: RefCell<C>,
+    unread_soft: usize,
     unread_hard: usize,
+    /// The socket did not take everything the last time.
+    stalled: Cell<bool>,
     /// Close without further ado: the peer does not read.
     abort: Cell<bool>,
     /// Close once everything is written.
@@ -73,7 +76,10 @@ impl<C: Codec> Down<C> {
         let before = out.len();
         let result = write(&mut self.codec.borrow_mut(), &mut out);
         relay.worker.charge(out.len() - before);
-        if out.len() > self.unread_hard {
+        // An answer that nothing waits before is not unread yet, however long it is.
+        let hard = before > 0 && out.len() > self.unread_hard;
+        let soft = self.stalled.get() && out.len() > self.unread_soft;
+        if hard || soft && relay.worker.memory(0) != Memory::Enough {
             self.abort.set(true);
         }
         drop(out);
@@ -107,7 +113,9 @@ pub(super) async fn serve<C: Codec>(connection: Connection, worker: Worker) {
         bound: RefCell::default(),
         out: RefCell::default(),
         codec: RefCell::default(),
+        unread_soft: policy.limits.unread_soft,
         unread_hard: policy.limits.unread_hard,
+        stalled: Cell::new(false),
         abort: Cell::new(false),
         finishing: Cell::new(false),
     });
@@ -348,6 +356,7 @@ impl<C: Codec> Task<C> {
         self.policy
             .stats
             .add(worker.shard(), HttpMetric::CxTx, gone as u64);
+        self.down.stalled.set(flushed.is_pending());
         match flushed {
             Poll::Ready(Ok(())) => {
                 worker.put_batch(out.take_batch());

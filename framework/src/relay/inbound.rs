@@ -12,7 +12,7 @@ use tokio::io::AsyncRead;
 use crate::{
     codec::{Codec, DecodeError, Decoded, FrameLimits},
     time::Moment,
-    worker::{READ_BLOCK, Worker},
+    worker::{Memory, READ_BLOCK, Worker},
 };
 
 /// Free room that a read asks for at least.
@@ -29,8 +29,11 @@ const COPY_OUT: usize = READ_BLOCK / 2;
 /// Free room that a read asks for at most, however long the frame.
 const MAX_ROOM: usize = 256 * 1024;
 
-/// The longest frame that is begun while the worker is out of memory.
+/// The longest frame that is begun while the worker's memory is used up.
 const SCARCE_FRAME: usize = 64 * 1024;
+
+/// The longest frame that is begun when even the reserve is used up.
+const EXHAUSTED_FRAME: usize = 4 * 1024;
 
 /// What has been received of a connection and not been cut into frames.
 #[derive(Debug, Default)]
@@ -151,12 +154,12 @@ impl Inbound {
         }
         // What came in this turn is counted at its end.
         let fresh = self.buf.len().saturating_sub(self.charged);
-        let limits = match worker.out_of_memory(fresh) {
-            false => FrameLimits { frame: limit },
-            true => FrameLimits {
-                frame: limit.min(SCARCE_FRAME),
-            },
+        let frame = match worker.memory(fresh) {
+            Memory::Enough => limit,
+            Memory::Scarce => limit.min(SCARCE_FRAME),
+            Memory::Exhausted => limit.min(EXHAUSTED_FRAME),
         };
+        let limits = FrameLimits { frame };
         match codec.decode(&mut self.buf, &limits)? {
             Decoded::More(need) => {
                 self.room = need.clamp(MIN_ROOM, MAX_ROOM);
