@@ -102,13 +102,14 @@ fn buffer_bytes() {
     let host = Host::mute();
     let gateway = gateway(&[&host], &[("buffer_bytes", json!(2 << 20))]);
     let mut client = Client::connect(gateway.address(), Wire::Dubbo);
-    let calls = 60;
+    // Above the limit, and below the reserve of a quarter.
+    let calls = 45;
     for id in 0..calls {
         client.write(&Wire::Dubbo.request(id, &text_of(50_000)));
+        until(&gateway, "cluster.echo.upstream_rq_active", |active| {
+            active == id + 1
+        });
     }
-    until(&gateway, "cluster.echo.upstream_rq_active", |active| {
-        active == calls
-    });
     client.write(&Wire::Dubbo.request(100, &text_of(80_000)));
     refused(&client.recv(), 100, "crossdock.buffer_bytes", OVERLOAD);
     client.write(&Wire::Dubbo.request(101, "<<small>>"));
