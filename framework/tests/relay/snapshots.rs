@@ -152,7 +152,6 @@ fn a_drain_closes_each_connection_in_a_quiet_moment() {
         served.send(&asked.echo()).await;
         assert_eq!(busy.recv().await.text(), "re:a/slow");
         // Its answer was a moment ago: the caller may have its next call on the way.
-        sleep(Duration::from_millis(100)).await;
         busy.send(&Msg::request(2, "a/next")).await;
         let asked = served.recv().await;
         served.send(&asked.echo()).await;
