@@ -78,11 +78,7 @@ fn serve_file(args: &Serve) -> ExitCode {
         flush: args.flush(),
         log_level,
     };
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(text) => return refuse(&[text]),
-    };
-    runtime.block_on(async {
+    on_runtime(async {
         let gateway = match Gateway::start(loaded, settings).await {
             Ok(gateway) => gateway,
             Err(CannotStart(lines)) => return refuse(&lines),
@@ -114,18 +110,23 @@ fn show_quickstart(once: bool) -> ExitCode {
         flush: Flush::default(),
         log_level,
     };
-    match runtime() {
-        Ok(runtime) => runtime.block_on(quickstart::run(settings, once)),
-        Err(text) => refuse(&[text]),
-    }
+    on_runtime(quickstart::run(settings, once))
 }
 
-/// The control runtime: accepting, DNS, the admin endpoint.
-fn runtime() -> Result<tokio::runtime::Runtime, String> {
+/// Runs the program's own tasks to the end: accepting, DNS, the admin endpoint.
+fn on_runtime(program: impl Future<Output = ExitCode>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    runtime.map_err(|error| format!("cannot start: {error}"))
+    match runtime {
+        Ok(runtime) => {
+            let code = runtime.block_on(program);
+            // A name that is being looked up does not hold the end of the process up.
+            runtime.shutdown_background();
+            code
+        }
+        Err(error) => refuse(&[format!("cannot start: {error}")]),
+    }
 }
 
 fn options(config: &Config) -> Options {
