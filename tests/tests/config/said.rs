@@ -65,6 +65,31 @@ fn a_good_file_with_every_field_that_is_not_acted_upon() {
 }
 
 #[test]
+fn both_ways_to_validate_say_the_same_of_a_broken_file() {
+    let text = [HEAD, REST]
+        .concat()
+        .replace("cluster: echo", "cluster: ecko")
+        .replace("outlier_detection:", "type: EDS\n    outlier_detection:");
+    let folder = Folder::with("bad.yaml", &text);
+    let said = folder.run(&["validate", "-c", "bad.yaml"]);
+    assert_eq!(Ran::errors(&said.stdout).len(), 2, "{}", said.stdout);
+    let warnings = said
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("warning: "));
+    assert_eq!(
+        warnings.count(),
+        4,
+        "errors do not hide what is not acted upon"
+    );
+    let last = said.stdout.lines().last();
+    assert_eq!(last, Some("2 errors; the configuration cannot be served"));
+    let mode = folder.run(&["--mode", "validate", "-c", "bad.yaml"]);
+    assert_eq!((mode.code, &mode.stdout), (Some(1), &said.stdout));
+    assert_eq!((said.code, said.stderr.as_str()), (Some(1), ""));
+}
+
+#[test]
 fn fields_that_envoy_does_not_have_may_be_reported_instead_of_refused() {
     let text = [HEAD, REST].concat().replace(
         "stat_prefix: rpc",
