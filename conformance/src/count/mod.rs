@@ -229,6 +229,7 @@ fn start(case: &Case, setting: &Setting<'_>) -> anyhow::Result<Running> {
     let file = setting.folder.join("callgrind");
     let mut words: Vec<OsString> = vec!["--tool=callgrind".into()];
     words.push(format!("--callgrind-out-file={}", file.display()).into());
+    words.push(control_pipes(setting.folder).into());
     words.push(program.into());
     words.extend(arguments);
     let how = Start {
@@ -267,7 +268,7 @@ fn load(case: &Case, calls: u64, running: &Running, logs: &Path) -> anyhow::Resu
 fn dump(running: &Running, folder: &Path, part: u32) -> anyhow::Result<Counts> {
     let id = running.process.id().to_string();
     let done = Command::new("callgrind_control")
-        .args(["--dump", &id])
+        .args([&control_pipes(folder), "--dump", &id])
         .output()?;
     let text = std::fs::read_to_string(profile(folder, part)).with_context(|| {
         format!(
@@ -280,6 +281,11 @@ fn dump(running: &Running, folder: &Path, part: u32) -> anyhow::Result<Counts> {
         bail!("callgrind's dump has no total");
     }
     Ok(counts)
+}
+
+/// Keeps the pipes through which callgrind is spoken to in the run's folder: they outlive it.
+fn control_pipes(folder: &Path) -> String {
+    format!("--vgdb-prefix={}", folder.join("vgdb").display())
 }
 
 /// Where callgrind puts its numbered dumps.
