@@ -8,7 +8,8 @@ use super::{
     end::{End, caller_gone},
     pool::{Offer, Pool, PoolKey},
     table::CallKey,
-    upstream::{self, Up},
+    up::Up,
+    upstream,
 };
 use crate::{
     cluster::{Cluster, ClusterMetric, Host, HostIx},

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{downstream::Down, upstream::Up};
+use super::{downstream::Down, up::Up};
 use crate::{
     cluster::{Cluster, HostIx},
     codec::Codec,

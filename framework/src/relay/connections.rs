@@ -8,7 +8,7 @@ use super::{
     call::Phase,
     end::{End, caller_gone},
     table::CallKey,
-    upstream::Up,
+    up::Up,
 };
 use crate::{
     cluster::ClusterMetric,

@@ -12,12 +12,7 @@ use std::{
 
 use tokio::time::{Sleep, sleep};
 
-use super::{
-    Relay,
-    inbound::Inbound,
-    upstream::{Elapsed, Up},
-    wake::Wake,
-};
+use super::{Relay, inbound::Inbound, up::Up, upstream::Elapsed, wake::Wake};
 use crate::{
     codec::{Codec, Decoded, PoolMode},
     frame::{Frame, Head, Kind, Variant},

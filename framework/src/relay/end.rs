@@ -7,7 +7,7 @@ use super::{
     accounts::Ended,
     call::{Call, Phase},
     table::CallKey,
-    upstream::Up,
+    up::Up,
 };
 use crate::{
     cluster::ClusterMetric,

@@ -15,6 +15,7 @@ mod end;
 mod inbound;
 mod pool;
 mod table;
+mod up;
 mod upstream;
 mod wake;
 

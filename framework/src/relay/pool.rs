@@ -6,7 +6,7 @@ use std::{
     rc::Rc,
 };
 
-use super::{table::CallKey, upstream::Up};
+use super::{table::CallKey, up::Up};
 use crate::{
     cluster::ClusterSettings,
     codec::{Codec, PoolMode},

@@ -1,11 +1,10 @@
 //! The client side of the framed relay: one task for each upstream connection.
 
 use std::{
-    cell::{Cell, RefCell},
     future::poll_fn,
     io,
     pin::Pin,
-    rc::{Rc, Weak},
+    rc::Rc,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -16,9 +15,13 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::{Relay, downstream::Down, inbound::Inbound, pool::PoolKey, wake::Wake};
+use super::{
+    Relay,
+    inbound::Inbound,
+    up::{Life, Up},
+};
 use crate::{
-    cluster::{Cluster, ClusterMetric, Host},
+    cluster::{Cluster, ClusterMetric, Host, HostIx},
     codec::{Codec, Decoded, PoolMode},
     frame::{Frame, Head, Kind},
     out::Out,
@@ -31,121 +34,6 @@ const MAX_UNANSWERED: u32 = 3;
 
 /// Reads of one connection in one turn, before others have theirs.
 const READS_A_TURN: usize = 4;
-
-/// Where an upstream connection is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Life {
-    /// Being opened; calls wait for it.
-    Opening,
-    /// Takes calls.
-    Open,
-    /// Finishes its calls and takes no new ones: the host said that it is going away.
-    Leaving,
-    /// Gone.
-    Closed,
-}
-
-/// What the rest of the relay sees of an upstream connection.
-pub(super) struct Up<C: Codec> {
-    pub(super) key: PoolKey,
-    pub(super) cluster: Arc<Cluster>,
-    pub(super) host: Host,
-    /// Calls in flight on the connection.
-    pub(super) calls: Cell<u32>,
-    pub(super) wake: Wake,
-    /// The one downstream connection of a binding pool.
-    pub(super) bound: RefCell<Weak<Down<C>>>,
-    life: Cell<Life>,
-    out: RefCell<Out>,
-    codec: RefCell<C>,
-    /// Bytes that the socket has taken.
-    written: Cell<u64>,
-    heartbeats: Cell<u32>,
-    unanswered: Cell<u32>,
-}
-
-impl<C: Codec> Up<C> {
-    pub(super) fn new(key: PoolKey, cluster: Arc<Cluster>, host: Host) -> Self {
-        Self {
-            key,
-            cluster,
-            host,
-            calls: Cell::new(0),
-            wake: Wake::default(),
-            bound: RefCell::new(Weak::new()),
-            life: Cell::new(Life::Opening),
-            out: RefCell::default(),
-            codec: RefCell::default(),
-            written: Cell::new(0),
-            heartbeats: Cell::new(0),
-            unanswered: Cell::new(0),
-        }
-    }
-
-    /// Whether new calls may be given to it.
-    #[inline]
-    pub(super) fn takes_calls(&self) -> bool {
-        matches!(self.life.get(), Life::Opening | Life::Open)
-    }
-
-    /// Whether it is connected and takes calls.
-    #[inline]
-    pub(super) fn is_open(&self) -> bool {
-        self.life.get() == Life::Open
-    }
-
-    /// Whether it is gone.
-    pub(super) fn is_closed(&self) -> bool {
-        self.life.get() == Life::Closed
-    }
-
-    /// Lets its calls finish and then closes it.
-    pub(super) fn leave(&self) {
-        if !self.is_closed() {
-            self.life.set(Life::Leaving);
-            self.wake.wake();
-        }
-    }
-
-    /// Bytes that wait to be written.
-    #[inline]
-    pub(super) fn unwritten(&self) -> usize {
-        self.out.borrow().len()
-    }
-
-    /// Whether more bytes wait to be written than a host may leave unread.
-    #[inline]
-    pub(super) fn is_glutted(&self) -> bool {
-        self.unwritten() > self.cluster.settings.unwritten_max
-    }
-
-    /// Whether the bytes from `offset` on have not begun to leave.
-    pub(super) fn is_unsent(&self, offset: u64) -> bool {
-        offset >= self.written.get()
-    }
-
-    /// Queues bytes and returns the offset at which they start.
-    pub(super) fn push<R>(
-        &self,
-        relay: &Relay<C>,
-        write: impl FnOnce(&mut C, &mut Out) -> R,
-    ) -> (u64, R) {
-        let mut out = self.out.borrow_mut();
-        if !out.has_batch() && out.is_empty() {
-            out.set_batch(relay.worker.take_batch());
-        }
-        let before = out.len();
-        let result = write(&mut self.codec.borrow_mut(), &mut out);
-        relay.worker.charge(out.len() - before);
-        drop(out);
-        self.wake.wake();
-        (self.written.get() + before as u64, result)
-    }
-
-    fn inc(&self, relay: &Relay<C>, metric: ClusterMetric) {
-        self.cluster.stats.inc(relay.worker.shard(), metric);
-    }
-}
 
 /// Opens the connection, serves it, and cleans up after it.
 pub(super) async fn run<C: Codec>(relay: Rc<Relay<C>>, up: Rc<Up<C>>) {
@@ -200,6 +88,7 @@ async fn serve<C: Codec>(relay: &Rc<Relay<C>>, up: &Rc<Up<C>>, io: TcpStream) {
         last_read: now,
         last_call: now,
         ended: false,
+        known: Arc::clone(&up.cluster),
     };
     let mut timer = Box::pin(sleep(task.check_interval()));
     let reason = poll_fn(|cx| task.poll(cx, timer.as_mut())).await;
@@ -225,6 +114,8 @@ struct Task<C: Codec> {
     last_read: Moment,
     last_call: Moment,
     ended: bool,
+    /// The version of the cluster in which the host was last looked for.
+    known: Arc<Cluster>,
 }
 
 impl<C: Codec> Task<C> {
@@ -415,12 +306,31 @@ impl<C: Codec> Task<C> {
             .clamp(Duration::from_millis(10), Duration::from_secs(60))
     }
 
+    /// Whether the host still belongs to its cluster.
+    fn is_wanted(&mut self) -> bool {
+        let (snapshot, up) = (self.relay.worker.snapshot(), &self.up);
+        let current = snapshot
+            .find(&up.cluster.name)
+            .and_then(|ix| snapshot.cluster(ix));
+        let Some(cluster) = current else {
+            return false;
+        };
+        let here = |(_, host): (HostIx, &Host)| host.state.id == up.key.host;
+        let wanted = Arc::ptr_eq(cluster, &self.known) || cluster.hosts.iter().any(here);
+        if wanted {
+            self.known = Arc::clone(cluster);
+        }
+        wanted
+    }
+
     fn check(&mut self, now: Moment) -> Option<End> {
-        let settings = &self.up.cluster.settings;
-        let worker = &self.relay.worker;
+        let settings = self.up.cluster.settings;
         if self.up.calls.get() == 0 && now.since(self.last_call) >= settings.idle_timeout {
             self.up.inc(&self.relay, ClusterMetric::CxIdleTimeout);
             return Some(End::Idle);
+        }
+        if C::POOL != PoolMode::Binding && !self.is_wanted() {
+            self.up.leave();
         }
         let stuck = self.inbound.unfinished_since();
         if stuck.is_some_and(|since| now.since(since) >= self.relay.stuck_timeout) {
@@ -445,7 +355,7 @@ impl<C: Codec> Task<C> {
             .push(&self.relay, |codec, out| codec.heartbeat(variant, id, out));
         self.relay
             .stats
-            .inc(worker.shard(), super::RelayMetric::HeartbeatSent);
+            .inc(self.relay.worker.shard(), super::RelayMetric::HeartbeatSent);
         None
     }
 
