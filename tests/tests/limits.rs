@@ -594,3 +594,21 @@ fn hosts_tried_by_one_call() {
     refused(&client.recv(), 1, "", 8);
     assert_eq!(gateway.stat("cluster.echo.upstream_cx_connect_fail"), 3);
 }
+
+#[test]
+fn every_setting_of_the_docs_is_tested_here() {
+    let (docs, tests) = (
+        include_str!("../../docs/limits.md"),
+        include_str!("limits.rs"),
+    );
+    let settings = docs.lines().filter_map(|line| {
+        let rest = line.strip_prefix("| `crossdock.")?;
+        rest.split('`').next()
+    });
+    let mut count = 0;
+    for setting in settings {
+        assert!(tests.contains(&format!("\"{setting}\"")), "{setting}");
+        count += 1;
+    }
+    assert!(count >= 20, "{count} settings");
+}

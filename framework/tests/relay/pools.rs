@@ -274,6 +274,57 @@ fn the_line_for_a_ping_pong_connection_moves_whatever_ends_a_call() {
 }
 
 #[test]
+fn the_line_for_ping_pong_connections_has_an_end() {
+    run(async {
+        let host = Host::bind();
+        let rig = Rig::start_as::<PingPong>(ping_pong(&host, 1)).await;
+        let mut client = rig.client().await;
+        for id in 0..1030 {
+            client.send(&Msg::request(id, "a/x")).await;
+        }
+        for id in 1025..1030 {
+            let answer = client.recv().await;
+            assert_eq!((answer.id, answer.cause()), (id, "Overload"));
+        }
+        host.echo();
+        for id in 0..1025 {
+            assert_eq!(client.recv().await.id, id);
+        }
+        rig.settled().await;
+    });
+}
+
+#[test]
+fn connections_that_finish_their_last_calls_are_bounded() {
+    run(async {
+        let host = Host::bind();
+        let rig = Rig::start(Setup::of(&[&host]).settings(|s| s.connections_per_host = 1)).await;
+        let mut client = rig.client().await;
+        let mut leaving = Vec::new();
+        for id in 0..4 {
+            client.send(&Msg::request(id, "a/x")).await;
+            let mut served = host.accept().await;
+            let asked = served.recv().await;
+            served.send(&Msg::new(Kind::GoAway, 0, "")).await;
+            eventually("the event arrives", || {
+                rig.upstream(ClusterMetric::CxGoaway) == id + 1
+            })
+            .await;
+            leaving.push((served, asked));
+        }
+        assert_eq!(client.call(4, "a/x").await.cause(), "Overload");
+        for (served, asked) in &mut leaving {
+            served.send(&asked.echo()).await;
+            assert_eq!(client.recv().await.text(), "re:a/x");
+        }
+        eventually("they close", || rig.upstream(ClusterMetric::CxActive) == 0).await;
+        host.echo();
+        assert_eq!(client.call(5, "a/x").await.text(), "re:a/x");
+        rig.settled().await;
+    });
+}
+
+#[test]
 fn calls_in_line_survive_the_connection_that_they_do_not_have() {
     run(async {
         let host = Host::bind();

@@ -93,6 +93,42 @@ fn spawn_calls(clients: Vec<crate::rig::Peer>) -> std::rc::Rc<std::cell::Cell<bo
 }
 
 #[test]
+fn connections_to_hosts_that_are_no_longer_configured_close_after_their_calls() {
+    run(async {
+        let (gone, stays) = (Host::bind(), Host::bind());
+        let soon = Duration::from_millis(80);
+        let setup = |hosts: &[&Host]| Setup::of(hosts).settings(|s| s.heartbeat_interval = soon);
+        let mut rig = Rig::start(setup(&[&gone, &stays])).await;
+        let mut client = rig.client().await;
+        client.send(&Msg::request(1, "a/x")).await;
+        client.send(&Msg::request(2, "a/x")).await;
+        let (mut gone_link, mut stays_link) = (gone.accept().await, stays.accept().await);
+        let (last, other) = (gone_link.recv().await, stays_link.recv().await);
+        stays_link.send(&other.echo()).await;
+        client.recv().await;
+        rig.publish(setup(&[&stays]));
+        spawn(echo(stays_link));
+        // Heartbeats are answered; the one call is not, yet.
+        for _ in 0..5 {
+            let beat = gone_link.recv().await;
+            let ack = Msg::new(Kind::HeartbeatAck, beat.id, "");
+            gone_link.send(&ack).await;
+        }
+        let open = rig.upstream(ClusterMetric::CxActive);
+        assert_eq!(open, 2, "it has a call still");
+        gone_link.send(&last.echo()).await;
+        assert_eq!(client.recv().await.text(), "re:a/x");
+        spawn(echo(gone_link));
+        eventually("it is closed", || {
+            rig.upstream(ClusterMetric::CxActive) == 1
+        })
+        .await;
+        assert_eq!(client.call(3, "a/x").await.text(), "re:a/x");
+        rig.settled().await;
+    });
+}
+
+#[test]
 fn a_connection_whose_policy_is_gone_still_gets_answers() {
     run(async {
         let host = Host::bind();
