@@ -115,6 +115,8 @@ impl Inbound {
         let mut buf = std::mem::take(&mut self.buf);
         self.exact = false;
         if buf.is_empty() {
+            // Emptied by the frames of this very turn, it is the best block to read into.
+            self.give_back(buf, worker);
             self.lent = true;
             return worker.take_block(self.room.min(READ_BLOCK));
         }
