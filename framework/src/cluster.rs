@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{metrics, stats::Group};
+use crate::{metrics, stats::Group, stream::HttpUpstream, transport::Secure};
 
 /// A named set of hosts as one configuration gives it. Immutable; what changes while it runs
 /// ([`HostState`], [`Breakers`]) is shared with the versions before and after it.
@@ -24,10 +24,14 @@ pub struct Cluster {
     pub balancer: Arc<dyn Balancer>,
     /// The longest time that opening a connection may take. Envoy's default is 5 s.
     pub connect_timeout: Duration,
+    /// What shakes hands on every new connection; `None` for plain TCP.
+    pub secure: Option<Arc<dyn Secure>>,
     /// Circuit breakers, one for each priority.
     pub breakers: Arc<[Breakers; 2]>,
     /// Crossdock's own settings for its upstream connections.
     pub settings: ClusterSettings,
+    /// What it says of HTTP.
+    pub http: HttpUpstream,
     /// `cluster.<name>.…`
     pub stats: Arc<Group>,
 }

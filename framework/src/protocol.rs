@@ -5,6 +5,7 @@ use std::{
     future::Future,
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -47,6 +48,43 @@ pub struct Connection {
     pub ends: Ends,
     /// Which policy its calls are under.
     pub policy: PolicyIx,
+    /// What TLS told of the peer; `None` for plain text.
+    pub tls: Option<Arc<Tls>>,
+}
+
+/// What the TLS handshake of a connection told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// The server name that the client asked for (SNI), in lower case.
+    pub server_name: Option<Box<str>>,
+    /// The protocol that both sides agreed upon (ALPN).
+    pub alpn: Option<Box<[u8]>>,
+    /// The protocol version, such as `TLSv1.3`.
+    pub version: &'static str,
+    /// The cipher suite by its OpenSSL name, as Envoy logs it.
+    pub cipher: &'static str,
+    /// The peer's certificate, once it has been verified.
+    pub peer: Option<PeerCertificate>,
+}
+
+/// A verified certificate of a peer, in the words of rules, logs and
+/// `x-forwarded-client-cert`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerCertificate {
+    /// The subject in RFC 2253 form.
+    pub subject: Box<str>,
+    /// The issuer in RFC 2253 form.
+    pub issuer: Box<str>,
+    /// The serial number in hexadecimal.
+    pub serial: Box<str>,
+    /// SHA-256 of the certificate in hexadecimal.
+    pub fingerprint: Box<str>,
+    /// Subject alternative names that are URIs, such as SPIFFE ids.
+    pub uris: Box<[Box<str>]>,
+    /// Subject alternative names that are DNS names.
+    pub dns: Box<[Box<str>]>,
+    /// The certificate in URL-encoded PEM.
+    pub pem: Box<str>,
 }
 
 /// The socket of a connection, or what stands for one.

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
-use crate::{edits::Edits, view::RoutingView};
+use crate::{edits::Edits, protocol::Tls, view::RoutingView};
 
 /// Finds the route of a request. Compiled once from configuration, immutable, shared by all
 /// workers; its cost does not grow with the number of virtual hosts or services.
@@ -32,12 +32,14 @@ pub struct RouteId(pub u32);
 pub struct ClusterSlot(pub u32);
 
 /// What is known of a call besides its own words.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Facts {
     /// The address that the downstream connection came from.
     pub source: Option<SocketAddr>,
     /// The local port that it came to.
     pub port: u16,
+    /// What TLS told of the caller; `None` for a connection in plain text.
+    pub tls: Option<Arc<Tls>>,
     /// One random number a call: weighted clusters and runtime fractions draw from it, so that a
     /// second look at the same call sees the same draw.
     pub random: u64,

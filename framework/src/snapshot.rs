@@ -21,6 +21,7 @@ use crate::{
     metrics,
     route::{ClusterSlot, Router},
     stats::Group,
+    stream::HttpPolicy,
 };
 
 /// Everything that is configured at one instant.
@@ -102,6 +103,8 @@ pub struct Policy {
     pub stats: Arc<Group>,
     /// What its connections may do.
     pub limits: DownstreamLimits,
+    /// What its HTTP connections may do besides.
+    pub http: HttpPolicy,
 }
 
 impl Policy {

@@ -38,6 +38,7 @@ pub(crate) async fn serve_rpc(
                 prefix,
                 ends,
                 policy,
+                tls: None,
             };
             protocol.serve(connection, worker.clone()).await;
         }

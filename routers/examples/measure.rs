@@ -252,6 +252,7 @@ fn routes() {
     let facts = Facts {
         source: None,
         port: 0,
+        tls: None,
         random: 0,
     };
     for (name, shape) in shapes {

@@ -68,6 +68,7 @@ pub(crate) fn facts(random: u64) -> Facts {
     Facts {
         source: Some(([10, 1, 2, 3], 40123).into()),
         port: 12200,
+        tls: None,
         random,
     }
 }

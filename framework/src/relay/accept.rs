@@ -237,6 +237,7 @@ impl<C: Codec> Relay<C> {
         Facts {
             source: Some(down.ends.peer),
             port: down.ends.local.port(),
+            tls: down.tls.clone(),
             random: self.worker.random(),
         }
     }

@@ -17,7 +17,7 @@ use crate::{
     codec::{Codec, Decoded, PoolMode},
     frame::{Frame, Head, Kind, Variant},
     out::Out,
-    protocol::{Connection, Io},
+    protocol::{Connection, Io, Tls},
     snapshot::{DownstreamLimits, Ends, HttpMetric, Policy, PolicyIx},
     stats::Group,
     status::{Cause, Status},
@@ -31,6 +31,7 @@ const READS_A_TURN: usize = 4;
 /// What the rest of the relay sees of a downstream connection.
 pub(super) struct Down<C: Codec> {
     pub(super) ends: Ends,
+    pub(super) tls: Option<Arc<Tls>>,
     pub(super) policy: PolicyIx,
     /// The metrics that its calls are counted in, from their begin to their end: those of the
     /// policy that it was accepted under.
@@ -99,6 +100,7 @@ pub(super) async fn serve<C: Codec>(connection: Connection, worker: Worker) {
     drop(snapshot);
     let down = Rc::new(Down {
         ends: connection.ends,
+        tls: connection.tls,
         policy: connection.policy,
         stats: Arc::clone(&policy.stats),
         calls: Cell::new(0),

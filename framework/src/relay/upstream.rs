@@ -10,10 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    net::TcpStream,
-    time::{Sleep, sleep},
-};
+use tokio::time::{Sleep, sleep};
 
 use super::{
     Relay,
@@ -25,8 +22,10 @@ use crate::{
     codec::{Codec, Decoded, PoolMode},
     frame::{Frame, Head, Kind},
     out::Out,
+    protocol::Io,
     status::{Cause, Status},
     time::Moment,
+    transport::{self, CannotOpen},
 };
 
 /// Heartbeats that may go unanswered before the connection is given up.
@@ -38,41 +37,25 @@ const READS_A_TURN: usize = 4;
 /// Opens the connection, serves it, and cleans up after it.
 pub(super) async fn run<C: Codec>(relay: Rc<Relay<C>>, up: Rc<Up<C>>) {
     up.inc(&relay, ClusterMetric::CxTotal);
-    let limit = up.cluster.connect_timeout;
-    let connected = tokio::time::timeout(limit, TcpStream::connect(up.host.address)).await;
+    let opened = transport::open(&up.cluster, &up.host, &[]).await;
     relay.worker.tick();
-    let failure = match connected {
-        Ok(Ok(io)) => {
-            serve(&relay, &up, io).await;
-            None
-        }
-        Ok(Err(error)) => Some(describe(&up.host, &error)),
-        Err(_) => {
-            up.inc(&relay, ClusterMetric::CxConnectTimeout);
-            Some(format!(
-                "{} did not accept a connection within {limit:?} (connect_timeout)",
-                up.host.address
-            ))
-        }
+    let failure = match opened {
+        Ok(opened) => return serve(&relay, &up, opened.io).await,
+        Err(failure) => failure,
     };
-    if let Some(text) = failure {
-        up.life.set(Life::Closed);
-        up.cluster.breakers[0].end_connection();
-        up.inc(&relay, ClusterMetric::CxConnectFail);
-        tracing::debug!(cluster = %up.cluster.name, "{text}");
-        relay.connect_failed(&up, &text);
-        relay.forget(&up);
+    if matches!(failure, CannotOpen::TimedOut(_)) {
+        up.inc(&relay, ClusterMetric::CxConnectTimeout);
     }
+    let text = failure.describe(&up.host);
+    up.life.set(Life::Closed);
+    up.cluster.breakers[0].end_connection();
+    up.inc(&relay, ClusterMetric::CxConnectFail);
+    tracing::debug!(cluster = %up.cluster.name, "{text}");
+    relay.connect_failed(&up, &text);
+    relay.forget(&up);
 }
 
-fn describe(host: &Host, error: &io::Error) -> String {
-    format!("cannot connect to {}: {error}", host.address)
-}
-
-async fn serve<C: Codec>(relay: &Rc<Relay<C>>, up: &Rc<Up<C>>, io: TcpStream) {
-    if let Err(error) = io.set_nodelay(true) {
-        tracing::debug!("cannot turn Nagle's algorithm off: {error}");
-    }
+async fn serve<C: Codec>(relay: &Rc<Relay<C>>, up: &Rc<Up<C>>, io: Io) {
     up.inc(relay, ClusterMetric::CxActive);
     if up.life.get() == Life::Opening {
         up.life.set(Life::Open);
@@ -108,7 +91,7 @@ enum End {
 struct Task<C: Codec> {
     relay: Rc<Relay<C>>,
     up: Rc<Up<C>>,
-    io: TcpStream,
+    io: Io,
     inbound: Inbound,
     codec: C,
     last_read: Moment,

@@ -194,6 +194,7 @@ impl Rig {
                 logs: Box::default(),
                 stats: self.registry.group::<HttpMetric>("http", name, true),
                 limits: setup.limits,
+                http: Default::default(),
             }));
         }
         self.live.publish(snapshot);
@@ -226,8 +227,10 @@ impl Rig {
             hosts,
             balancer: Arc::new(RoundRobin::default()),
             connect_timeout: setup.connect_timeout,
+            secure: None,
             breakers: Arc::clone(kept),
             settings: setup.settings,
+            http: Default::default(),
             stats: self
                 .registry
                 .group::<ClusterMetric>("cluster", setup.name, true),
@@ -307,6 +310,7 @@ fn connection(io: Io) -> Connection {
             local: anywhere,
         },
         policy: PolicyIx(0),
+        tls: None,
     }
 }
 

@@ -105,6 +105,7 @@ impl Call {
             facts: Facts {
                 source: None,
                 port: 20880,
+                tls: None,
                 random: 7,
             },
             route: Route {
@@ -122,8 +123,10 @@ impl Call {
                 hosts: Arc::new(HostSet::new(vec![host])),
                 balancer: Arc::new(First),
                 connect_timeout: Duration::from_secs(1),
+                secure: None,
                 breakers: Arc::new([Breakers::unlimited(), Breakers::unlimited()]),
                 settings: ClusterSettings::default(),
+                http: Default::default(),
                 stats: Registry::new(1).group::<ClusterMetric>("cluster", "orders", true),
             },
         }

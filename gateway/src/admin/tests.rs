@@ -158,8 +158,10 @@ fn cluster(registry: &Registry) -> Cluster {
         hosts: Arc::new(HostSet::new(hosts)),
         balancer: Arc::new(First),
         connect_timeout: Duration::from_secs(5),
+        secure: None,
         breakers: Arc::new(breakers),
         settings: ClusterSettings::default(),
+        http: Default::default(),
         stats,
     }
 }

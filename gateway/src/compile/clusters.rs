@@ -5,6 +5,7 @@ use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
 use crossdock_framework::{
     cluster::{Breakers, Cluster, ClusterMetric, ClusterSettings, Host, HostSet, HostState},
     stats::{Group, Registry},
+    stream::HttpUpstream,
 };
 use crossdock_routers::{BalancerConfig, LoadBalancer};
 use crossdock_xds::envoy_types::pb::envoy::config::{
@@ -93,8 +94,10 @@ impl ClusterPlan {
             hosts,
             balancer,
             connect_timeout: self.connect_timeout,
+            secure: None,
             breakers: Arc::clone(&self.breakers),
             settings: self.settings,
+            http: HttpUpstream::default(),
             stats: Arc::clone(&self.stats),
         })
     }

@@ -11,6 +11,7 @@ use crossdock_framework::{
     route::Router,
     snapshot::{DownstreamLimits, HttpMetric, Policy, PolicyIx, Snapshot},
     stats::Registry,
+    stream::HttpPolicy,
 };
 use crossdock_routers::RouteTable;
 use crossdock_xds::envoy_types::pb::{
@@ -277,6 +278,7 @@ impl Compiler<'_, '_> {
                 .registry
                 .group::<HttpMetric>("http", &hcm.stat_prefix, true),
             limits,
+            http: HttpPolicy::default(),
         };
         self.snapshot.policies.push(Arc::new(policy));
         let given = listener

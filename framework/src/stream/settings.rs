@@ -1,0 +1,167 @@
+//! What configuration says of HTTP connections, downstream and upstream.
+
+use std::time::Duration;
+
+/// What an HTTP connection manager says of its HTTP connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpPolicy {
+    /// The largest header block of a request in bytes, names and values (Envoy's
+    /// `max_request_headers_kb`). Default 60 KiB.
+    pub header_bytes: u32,
+    /// The most header fields of a request (`max_headers_count`). Default 100.
+    pub headers: u32,
+    /// The longest time from the first byte of a request to the end of its headers
+    /// (`request_headers_timeout`). Default 30 s; Envoy has none.
+    pub headers_timeout: Duration,
+    /// The longest time from the first byte of a request to its last (`request_timeout`); `None`
+    /// for no limit, which is Envoy's default and what streams need.
+    pub request_timeout: Option<Duration>,
+    /// The longest time in which no byte of a stream moves (`stream_idle_timeout`). Default 5 min.
+    pub stream_idle_timeout: Duration,
+    /// The longest life of a connection (`max_connection_duration`).
+    pub connection_duration: Option<Duration>,
+    /// Requests on a connection before it is closed (`max_requests_per_connection`).
+    pub requests_per_connection: Option<u32>,
+    /// The time between the two GOAWAYs of a drain (`drain_timeout`). Default 5 s.
+    pub drain_timeout: Duration,
+    /// Streams that a client may have open (`max_concurrent_streams`). Default 1024, as Envoy.
+    pub streams: u32,
+    /// The HTTP/2 window of one stream. Default 256 KiB: with [`HttpPolicy::connection_window`] it
+    /// bounds what is buffered for a reader that is slow.
+    pub stream_window: u32,
+    /// The HTTP/2 window of a connection. Default 1 MiB.
+    pub connection_window: u32,
+    /// Streams that a client may reset before their answer, beyond which it is told to calm down.
+    /// Default 250, where Envoy acts too.
+    pub resets: u32,
+    /// Whether HTTP/1.0 requests are served (`accept_http_10`). Default off, as Envoy.
+    pub http_10: bool,
+    /// Whether upgrades to WebSocket are passed on (`upgrade_configs`).
+    pub websocket: bool,
+    /// Whether CONNECT is passed on (`upgrade_configs`, type CONNECT).
+    pub connect: bool,
+    /// Whether the gateway is the edge (`use_remote_address`): it appends the caller's address to
+    /// `x-forwarded-for` and trusts nothing that the caller says of itself.
+    pub edge: bool,
+    /// Proxies before this one whose `x-forwarded-for` is trusted (`xff_num_trusted_hops`).
+    pub trusted_hops: u32,
+    /// Leave `x-forwarded-for` as it is (`skip_xff_append`).
+    pub skip_xff_append: bool,
+    /// Give requests that have none an `x-request-id` (`generate_request_id`). Default on.
+    pub request_id: bool,
+    /// Keep the `x-request-id` of callers at the edge (`preserve_external_request_id`).
+    pub keep_request_id: bool,
+    /// Answer with the `x-request-id` of the request (`always_set_request_id_in_response`).
+    pub respond_request_id: bool,
+    /// Resolve dot segments before any rule looks (`normalize_path`). Default on; Envoy's is off.
+    pub normalize_path: bool,
+    /// Merge adjacent slashes before any rule looks (`merge_slashes`). Default off, as Envoy.
+    pub merge_slashes: bool,
+    /// What becomes of `%2F` and `%5C` in paths (`path_with_escaped_slashes_action`).
+    pub escaped_slashes: Slashes,
+    /// Take the port off `:authority` before any rule looks (`strip_any_host_port`).
+    pub strip_port: bool,
+    /// Pass `100-continue` on instead of answering it (`proxy_100_continue`). Default off.
+    pub pass_continue: bool,
+    /// Convert gRPC-Web to gRPC (the `envoy.filters.http.grpc_web` filter).
+    pub grpc_web: bool,
+}
+
+impl Default for HttpPolicy {
+    fn default() -> Self {
+        Self {
+            header_bytes: 60 * 1024,
+            headers: 100,
+            headers_timeout: Duration::from_secs(30),
+            request_timeout: None,
+            stream_idle_timeout: Duration::from_secs(300),
+            connection_duration: None,
+            requests_per_connection: None,
+            drain_timeout: Duration::from_secs(5),
+            streams: 1024,
+            stream_window: 256 * 1024,
+            connection_window: 1024 * 1024,
+            resets: 250,
+            http_10: false,
+            websocket: false,
+            connect: false,
+            edge: false,
+            trusted_hops: 0,
+            skip_xff_append: false,
+            request_id: true,
+            keep_request_id: false,
+            respond_request_id: false,
+            normalize_path: true,
+            merge_slashes: false,
+            escaped_slashes: Slashes::Keep,
+            strip_port: false,
+            pass_continue: false,
+            grpc_web: false,
+        }
+    }
+}
+
+/// What becomes of escaped slashes in a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slashes {
+    /// They stay as they are.
+    Keep,
+    /// The request is refused with 400.
+    Reject,
+    /// The caller is sent to the unescaped path.
+    Redirect,
+    /// They are unescaped and the request goes on.
+    Unescape,
+}
+
+/// Which version of HTTP a cluster's hosts are spoken to in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UpstreamVersion {
+    /// The caller's own (`use_downstream_protocol_config`), which is the default: upstream speaks
+    /// what downstream speaks.
+    #[default]
+    Downstream,
+    /// HTTP/1.1 always.
+    Http1,
+    /// HTTP/2 always; by prior knowledge where there is no TLS.
+    Http2,
+    /// What ALPN says (`auto_config`); HTTP/1.1 if it says nothing.
+    Negotiated,
+}
+
+/// What a cluster says of its HTTP connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpUpstream {
+    /// The version of HTTP.
+    pub version: UpstreamVersion,
+    /// Requests on a connection before it is retired (`max_requests_per_connection`).
+    pub requests_per_connection: Option<u32>,
+    /// The longest life of a connection (`max_connection_duration`).
+    pub connection_duration: Option<Duration>,
+    /// Streams of one HTTP/2 connection (`max_concurrent_streams`); the host may allow fewer.
+    /// Default 1024.
+    pub streams: u32,
+    /// The HTTP/2 window of one stream. Default 256 KiB.
+    pub stream_window: u32,
+    /// The HTTP/2 window of a connection. Default 1 MiB.
+    pub connection_window: u32,
+    /// The largest header block of a response in bytes. Default 60 KiB.
+    pub header_bytes: u32,
+    /// The most header fields of a response. Default 100.
+    pub headers: u32,
+}
+
+impl Default for HttpUpstream {
+    fn default() -> Self {
+        Self {
+            version: UpstreamVersion::default(),
+            requests_per_connection: None,
+            connection_duration: None,
+            streams: 1024,
+            stream_window: 256 * 1024,
+            connection_window: 1024 * 1024,
+            header_bytes: 60 * 1024,
+            headers: 100,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! How connections to hosts are opened: TCP, and what a cluster puts over it.
+
+use std::{fmt, future::Future, io, pin::Pin, time::Duration};
+
+use tokio::net::TcpStream;
+
+use crate::{
+    cluster::{Cluster, Host},
+    protocol::Io,
+};
+
+/// What shakes hands over a fresh connection before its protocol begins: TLS.
+pub trait Secure: fmt::Debug + Send + Sync + 'static {
+    /// Shakes hands with `host`. `alpn` are the protocols that the caller can speak over the
+    /// connection, most wanted first; empty when it leaves the choice to the configuration.
+    fn secure<'s>(
+        &'s self,
+        host: &'s Host,
+        alpn: &'s [&'s [u8]],
+        socket: TcpStream,
+    ) -> Pin<Box<dyn Future<Output = io::Result<Opened>> + 's>>;
+}
+
+/// A connection on which the protocol may begin.
+#[derive(Debug)]
+pub struct Opened {
+    /// Reads and writes it.
+    pub io: Io,
+    /// The protocol that both sides agreed upon by ALPN.
+    pub alpn: Option<Box<[u8]>>,
+}
+
+/// Why a connection could not be opened.
+#[derive(Debug)]
+pub enum CannotOpen {
+    /// The host refused, or the way to it is broken.
+    Failed(io::Error),
+    /// Nothing came of it within `connect_timeout`.
+    TimedOut(Duration),
+}
+
+impl CannotOpen {
+    /// What an operator reads.
+    pub fn describe(&self, host: &Host) -> String {
+        let address = host.address;
+        match self {
+            Self::Failed(error) => format!("cannot connect to {address}: {error}"),
+            Self::TimedOut(limit) => format!(
+                "{address} did not accept a connection within {limit:?} (connect_timeout)"
+            ),
+        }
+    }
+}
+
+/// Opens a connection to a host of a cluster, within the cluster's `connect_timeout`.
+///
+/// # Errors
+///
+/// When the host cannot be reached, refuses, or takes too long.
+pub async fn open(cluster: &Cluster, host: &Host, alpn: &[&[u8]]) -> Result<Opened, CannotOpen> {
+    let limit = cluster.connect_timeout;
+    let opening = async {
+        let socket = TcpStream::connect(host.address).await?;
+        // Small messages must not wait for the acknowledgement of earlier ones.
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!("cannot turn Nagle's algorithm off: {error}");
+        }
+        match &cluster.secure {
+            Some(secure) => secure.secure(host, alpn, socket).await,
+            None => Ok(Opened {
+                io: Io::Tcp(socket),
+                alpn: None,
+            }),
+        }
+    };
+    match tokio::time::timeout(limit, opening).await {
+        Ok(opened) => opened.map_err(CannotOpen::Failed),
+        Err(_) => Err(CannotOpen::TimedOut(limit)),
+    }
+}
