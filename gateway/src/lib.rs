@@ -16,6 +16,7 @@ mod run;
 mod serve;
 mod server;
 mod settings;
+mod tcp;
 mod validate;
 
 use std::{process::ExitCode, time::Duration};

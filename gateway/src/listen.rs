@@ -12,7 +12,7 @@ use std::{
 
 use crossdock_framework::{
     metrics,
-    protocol::LocalFuture,
+    protocol::{Io, LocalFuture},
     snapshot::Ends,
     stats::{Group, Registry, Shard},
     worker::Worker,
@@ -23,7 +23,8 @@ use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
     compile::{ListenerPlan, Serves},
-    serve::{serve_rpc, serve_tcp},
+    serve::serve_rpc,
+    tcp,
 };
 
 /// Connections that the kernel keeps for a listener that is busy.
@@ -206,8 +207,9 @@ impl Serve for Site {
             if let Ok(socket) = tokio::net::TcpStream::from_std(accepted.socket) {
                 match &self.plan.serves {
                     Serves::Rpc(rpc) => serve_rpc(&self, rpc, socket, accepted.ends, &worker).await,
-                    Serves::Tcp(tcp) => {
-                        serve_tcp(tcp, socket, bytes::BytesMut::new(), &worker).await;
+                    Serves::Tcp(plan) => {
+                        let prefix = bytes::BytesMut::new();
+                        tcp::serve(plan, Io::Tcp(socket), prefix, accepted.ends, &worker).await;
                     }
                 }
             }
