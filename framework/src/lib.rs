@@ -4,6 +4,8 @@
 //! leaves through the relay's pools as the bytes that came.
 #![forbid(unsafe_code)]
 
+pub(crate) mod accounts;
+pub(crate) mod attempts;
 pub mod cluster;
 pub mod codec;
 pub mod edits;

@@ -45,9 +45,9 @@ impl CannotOpen {
         let address = host.address;
         match self {
             Self::Failed(error) => format!("cannot connect to {address}: {error}"),
-            Self::TimedOut(limit) => format!(
-                "{address} did not accept a connection within {limit:?} (connect_timeout)"
-            ),
+            Self::TimedOut(limit) => {
+                format!("{address} did not accept a connection within {limit:?} (connect_timeout)")
+            }
         }
     }
 }

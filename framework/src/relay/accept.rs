@@ -6,13 +6,14 @@ use bytes::Bytes;
 
 use super::{
     Relay, RelayMetric,
-    call::{Call, Phase, Tried},
+    call::{Call, Phase},
     downstream::Down,
     end::{End, caller_gone},
     table::CallKey,
 };
 use crate::{
-    cluster::ClusterMetric,
+    accounts,
+    attempts::{self, Tried},
     codec::Codec,
     exchange::{self, Aim, Decision, Progress},
     filter::{Flow, Verdict},
@@ -109,7 +110,7 @@ impl<C: Codec> Relay<C> {
             upstream: None,
             attempts: 0,
         };
-        self.end_stats(&down.stats, &record);
+        accounts::end(&down.stats, self.worker.shard(), &record);
         policy.logs.iter().for_each(|log| log.log(&record));
     }
 
@@ -192,21 +193,8 @@ impl<C: Codec> Relay<C> {
         let Some(cluster) = call.pinned.cluster(aim.cluster) else {
             return Err(Status::new(Cause::NoCluster, "the cluster is gone"));
         };
-        let shard = self.worker.shard();
-        let breakers = &cluster.breakers[usize::from(aim.priority)];
-        if !breakers.begin_request() {
-            cluster.stats.inc(shard, ClusterMetric::RqPendingOverflow);
-            return Err(Status::new(
-                Cause::Overload,
-                format!(
-                    "cluster '{}' has {} calls in flight, the most its circuit breaker allows \
-                     (max_requests)",
-                    cluster.name, breakers.max_requests
-                ),
-            ));
-        }
+        attempts::admit(cluster, aim.priority, self.worker.shard())?;
         call.counted = true;
-        cluster.stats.inc(shard, ClusterMetric::RqActive);
         Ok(())
     }
 

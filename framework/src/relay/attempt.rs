@@ -4,7 +4,7 @@ use std::{rc::Rc, sync::Arc};
 
 use super::{
     Relay,
-    call::{Call, MAX_ATTEMPTS, Phase},
+    call::{Call, Phase},
     end::{End, caller_gone},
     pool::{Offer, Pool, PoolKey},
     table::CallKey,
@@ -12,9 +12,9 @@ use super::{
     upstream,
 };
 use crate::{
+    attempts,
     cluster::{Cluster, ClusterMetric, Host, HostIx},
     codec::{Codec, PoolMode},
-    exchange::{self, Aim},
     frame::{Head, WireId},
     status::{Cause, Status},
     worker::spawn,
@@ -56,7 +56,7 @@ impl<C: Codec> Relay<C> {
         let up = match bound {
             Some(up) => Self::stay(call, &cluster, up).map(Some),
             None => {
-                let host = self.choose(call, &aim, &cluster)?;
+                let host = attempts::choose(&cluster, aim.hash, &mut call.tried, &self.worker)?;
                 self.connection(call, key, &cluster, host)
             }
         };
@@ -81,33 +81,6 @@ impl<C: Codec> Relay<C> {
         cluster.stats.inc(shard, ClusterMetric::RqPendingActive);
         call.phase = Phase::Waiting(up);
         Ok(Attempt::Waits)
-    }
-
-    /// Chooses the host of the next attempt.
-    pub(super) fn choose(
-        &self,
-        call: &mut Call<C>,
-        aim: &Aim,
-        cluster: &Cluster,
-    ) -> Result<HostIx, Status> {
-        let mut buffer = [HostIx(0); MAX_ATTEMPTS];
-        let tried = call.tried.list(&mut buffer);
-        let (random, now) = (self.worker.random(), self.worker.now().ms());
-        let picked = exchange::choose(cluster, aim.hash, tried, random, now);
-        let fresh = picked.filter(|ix| !tried.contains(ix));
-        let host = fresh.and_then(|ix| Some((ix, cluster.hosts.get(ix)?)));
-        let Some((ix, host)) = host.filter(|(ix, _)| call.tried.push(*ix)) else {
-            cluster
-                .stats
-                .inc(self.worker.shard(), ClusterMetric::CxNoneHealthy);
-            let text = match cluster.hosts.is_empty() {
-                true => format!("cluster '{}' has no hosts", cluster.name),
-                false => format!("cluster '{}' has no host that takes calls", cluster.name),
-            };
-            return Err(Status::new(Cause::NoHost, text));
-        };
-        host.state.begin();
-        Ok(ix)
     }
 
     /// Keeps a call at the connection that its caller is bound to.

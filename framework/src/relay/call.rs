@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use super::{downstream::Down, up::Up};
 use crate::{
-    cluster::{Cluster, HostIx},
+    attempts::Tried,
+    cluster::Cluster,
     codec::Codec,
     exchange::{Aim, Progress},
     frame::{Frame, Head, Kind},
@@ -13,9 +14,6 @@ use crate::{
     time::Moment,
     wheel::TimerId,
 };
-
-/// Hosts that one call may be tried at: the first, and two more while no byte has left.
-pub(super) const MAX_ATTEMPTS: usize = 3;
 
 /// Everything that is kept of a call in flight.
 ///
@@ -69,59 +67,5 @@ impl<C: Codec> Call<C> {
     /// The cluster that the call goes to, once that is decided.
     pub(super) fn cluster(&self) -> Option<&std::sync::Arc<Cluster>> {
         self.pinned.cluster(self.aim.as_ref()?.cluster)
-    }
-}
-
-/// The hosts that a call went to, first to last.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tried {
-    hosts: [Option<HostIx>; MAX_ATTEMPTS],
-    /// The call is at the last of them now.
-    there: bool,
-}
-
-impl Tried {
-    /// Notes another host; `false` when the call has been tried often enough.
-    pub(super) fn push(&mut self, host: HostIx) -> bool {
-        match self.hosts.iter_mut().find(|slot| slot.is_none()) {
-            Some(slot) => {
-                *slot = Some(host);
-                self.there = true;
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// Notes that the call left the latest host; `false` if it had left before.
-    pub(super) fn leave(&mut self) -> bool {
-        std::mem::take(&mut self.there)
-    }
-
-    /// Takes the latest host back: the call never came to it.
-    pub(super) fn retract(&mut self) {
-        if let Some(slot) = self.hosts.iter_mut().rfind(|slot| slot.is_some()) {
-            *slot = None;
-        }
-    }
-
-    /// How many hosts there were.
-    pub(super) fn len(&self) -> usize {
-        self.hosts.iter().flatten().count()
-    }
-
-    /// The host of the latest attempt.
-    pub(super) fn last(&self) -> Option<HostIx> {
-        self.hosts.iter().flatten().last().copied()
-    }
-
-    /// Every host, for a balancer to leave out.
-    pub(super) fn list<'b>(&self, buffer: &'b mut [HostIx; MAX_ATTEMPTS]) -> &'b [HostIx] {
-        let mut count = 0;
-        for (place, host) in buffer.iter_mut().zip(self.hosts.iter().flatten()) {
-            *place = *host;
-            count += 1;
-        }
-        buffer.get(..count).unwrap_or_default()
     }
 }

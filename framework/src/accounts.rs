@@ -1,0 +1,77 @@
+//! Accounts: what the metrics count of a call, whichever relay carries it.
+
+use std::time::Duration;
+
+use crate::{
+    cluster::{Cluster, ClusterMetric},
+    log::Record,
+    snapshot::HttpMetric,
+    stats::{Group, Shard},
+    status::{Cause, Class},
+};
+
+/// A call has come.
+pub(crate) fn begin(stats: &Group, shard: Shard) {
+    stats.inc(shard, HttpMetric::RqTotal);
+    stats.inc(shard, HttpMetric::RqActive);
+}
+
+/// A call has ended.
+pub(crate) fn end(stats: &Group, shard: Shard, record: &Record<'_>) {
+    stats.dec(shard, HttpMetric::RqActive);
+    stats.inc(shard, HttpMetric::RqCompleted);
+    stats.record(shard, micros(record.duration));
+    stats.inc(
+        shard,
+        match record.http {
+            0..400 => HttpMetric::Rq2xx,
+            400..500 => HttpMetric::Rq4xx,
+            _ => HttpMetric::Rq5xx,
+        },
+    );
+    if record.class == Class::Business {
+        stats.inc(shard, HttpMetric::RqBusiness);
+    }
+    if record.orphaned {
+        stats.inc(shard, HttpMetric::RqOrphaned);
+    }
+    let Some(cause) = record.cause else { return };
+    stats.inc(shard, HttpMetric::RqLocal);
+    match cause {
+        Cause::NoRoute => stats.inc(shard, HttpMetric::NoRoute),
+        Cause::NoCluster => stats.inc(shard, HttpMetric::NoCluster),
+        Cause::Timeout => stats.inc(shard, HttpMetric::RqTimeout),
+        Cause::Overload => stats.inc(shard, HttpMetric::RqOverload),
+        _ => {}
+    }
+}
+
+/// A call that was at a host of `cluster` has ended; `took` is the time from its sending.
+pub(crate) fn end_upstream(
+    cluster: &Cluster,
+    shard: Shard,
+    http: u16,
+    class: Class,
+    took: Option<Duration>,
+) {
+    let stats = &cluster.stats;
+    stats.inc(shard, ClusterMetric::RqCompleted);
+    stats.inc(
+        shard,
+        match http {
+            0..400 => ClusterMetric::Rq2xx,
+            400..500 => ClusterMetric::Rq4xx,
+            _ => ClusterMetric::Rq5xx,
+        },
+    );
+    if class == Class::Business {
+        stats.inc(shard, ClusterMetric::RqBusiness);
+    }
+    if let Some(took) = took {
+        stats.record(shard, micros(took));
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
