@@ -1,8 +1,14 @@
 //! What a route says: where a call goes, under which limits, and what is changed on the way.
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
-use crate::{edits::Edits, protocol::Tls, view::RoutingView};
+use crate::{edits::Edits, protocol::Tls, snapshot::Ends, time::Moment, view::RoutingView};
+
+mod times;
+mod weighted;
+
+pub use times::{Limit, Times};
+pub use weighted::{Draw, Named, Weighted, WeightedCluster};
 
 /// Finds the route of a request. Compiled once from configuration, immutable, shared by all
 /// workers; its cost does not grow with the number of virtual hosts or services.
@@ -13,9 +19,16 @@ pub trait Router: fmt::Debug + Send + Sync + 'static {
     /// The route that [`Router::route`] named.
     fn get(&self, id: RouteId) -> &Route;
 
-    /// The hash of the route's hash policies for this request, if any gave one.
-    fn hash(&self, id: RouteId, request: &dyn RoutingView, facts: &Facts) -> Option<u64> {
-        let _ = (id, request, facts);
+    /// The hash of the route's hash policies for this request, if any gave one. A policy that
+    /// gives the caller a cookie adds it to `response`.
+    fn hash(
+        &self,
+        id: RouteId,
+        request: &dyn RoutingView,
+        facts: &Facts,
+        response: &mut Edits,
+    ) -> Option<u64> {
+        let _ = (id, request, facts, response);
         None
     }
 
@@ -34,10 +47,13 @@ pub struct ClusterSlot(pub u32);
 /// What is known of a call besides its own words.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// The address that the downstream connection came from.
+    /// The address that the call is from: that of the connection, or the one that a trusted proxy
+    /// tells of (`x-forwarded-for`).
     pub source: Option<SocketAddr>,
-    /// The local port that it came to.
-    pub port: u16,
+    /// The two ends of the downstream connection.
+    pub ends: Ends,
+    /// When the call began.
+    pub began: Moment,
     /// What TLS told of the caller; `None` for a connection in plain text.
     pub tls: Option<Arc<Tls>>,
     /// One random number a call: weighted clusters and runtime fractions draw from it, so that a
@@ -54,9 +70,10 @@ pub struct Route {
     pub virtual_host: Arc<str>,
     /// What becomes of the call.
     pub action: Action,
-    /// Header changes of requests, least specific level last, as Envoy applies them by default.
+    /// Header changes of requests, least specific level last, as Envoy applies them by default;
+    /// then rewrites, as changes of `:authority` and `:path`.
     pub request_edits: Box<dyn Template>,
-    /// Header changes of responses.
+    /// Header changes of responses, of direct ones and redirects too.
     pub response_edits: Box<dyn Template>,
 }
 
@@ -67,6 +84,8 @@ pub enum Action {
     Forward(Forward),
     /// The gateway answers it.
     Direct(Direct),
+    /// The gateway sends the caller elsewhere.
+    Redirect(Redirect),
 }
 
 /// How a call is forwarded.
@@ -74,13 +93,55 @@ pub enum Action {
 pub struct Forward {
     /// Which cluster.
     pub target: Target,
-    /// The longest time from the request's last byte to the answer's; `None` for no limit but the
-    /// worker's own. Envoy's default is 15 s.
-    pub timeout: Option<Duration>,
+    /// Its time limits.
+    pub times: Times,
     /// What a hashing balancer hashes.
     pub hash: Vec<HashPolicy>,
     /// Which circuit breaker thresholds apply: Envoy's default priority (0) or high (1).
     pub priority: u8,
+    /// The HTTP status when the cluster does not exist (`cluster_not_found_response_code`).
+    pub no_cluster: u16,
+    /// Whether the host's own name becomes `:authority` (`auto_host_rewrite`). It is known only
+    /// once a host is chosen, so the relay does it; RPC calls keep their service.
+    pub auto_host_rewrite: bool,
+    /// Whether a rewrite of `:authority` keeps the former one in `x-forwarded-host`. Rewrites
+    /// known to the route have done so already; this is for [`Forward::auto_host_rewrite`].
+    pub append_x_forwarded_host: bool,
+    /// Upgrades that the route allows or forbids, whatever the connection manager says of them.
+    pub upgrades: Box<[Upgrade]>,
+}
+
+impl Forward {
+    /// A call to one target with everything else as it is by default, but without a time limit.
+    pub fn to(target: Target) -> Self {
+        Self {
+            target,
+            times: Times::default(),
+            hash: Vec::new(),
+            priority: 0,
+            no_cluster: 503,
+            auto_host_rewrite: false,
+            append_x_forwarded_host: false,
+            upgrades: Box::default(),
+        }
+    }
+
+    /// What the route says of an upgrade such as `websocket` or `CONNECT`; `None` where it leaves
+    /// that to the connection manager.
+    pub fn upgrade(&self, kind: &str) -> Option<bool> {
+        let mut upgrades = self.upgrades.iter();
+        let found = upgrades.find(|upgrade| upgrade.kind.eq_ignore_ascii_case(kind));
+        found.map(|upgrade| upgrade.allowed)
+    }
+}
+
+/// What a route says of one kind of upgrade (`upgrade_configs`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upgrade {
+    /// The token of the `upgrade` header, or `CONNECT`; case does not count.
+    pub kind: Box<str>,
+    /// Whether it is passed on.
+    pub allowed: bool,
 }
 
 /// The cluster or clusters of a route.
@@ -94,51 +155,6 @@ pub enum Target {
     Header(Box<str>),
 }
 
-/// Clusters with weights; a weight of zero is never drawn.
-#[derive(Debug)]
-pub struct Weighted {
-    entries: Vec<WeightedCluster>,
-    total: u64,
-}
-
-/// One of several clusters of a route.
-#[derive(Debug)]
-pub struct WeightedCluster {
-    /// The cluster.
-    pub cluster: ClusterSlot,
-    /// Its share of [`Weighted`]'s total.
-    pub weight: u32,
-    /// Header changes of requests that come before those of the route.
-    pub request_edits: Box<dyn Template>,
-    /// Header changes of responses.
-    pub response_edits: Box<dyn Template>,
-}
-
-impl Weighted {
-    /// Clusters to draw from, or `None` if no weight is above zero.
-    pub fn new(entries: Vec<WeightedCluster>) -> Option<Self> {
-        let total = entries.iter().map(|entry| u64::from(entry.weight)).sum();
-        (total > 0).then_some(Self { entries, total })
-    }
-
-    /// The place in [`Weighted::entries`] that `random` falls upon.
-    pub fn draw(&self, random: u64) -> usize {
-        let mut left = random % self.total;
-        for (at, entry) in self.entries.iter().enumerate() {
-            match left.checked_sub(u64::from(entry.weight)) {
-                Some(rest) => left = rest,
-                None => return at,
-            }
-        }
-        unreachable!("`left` starts below the sum of all weights")
-    }
-
-    /// Every entry, in configured order.
-    pub fn entries(&self) -> &[WeightedCluster] {
-        &self.entries
-    }
-}
-
 /// An answer given by the route itself.
 #[derive(Clone, Debug)]
 pub struct Direct {
@@ -148,21 +164,40 @@ pub struct Direct {
     pub body: Arc<str>,
 }
 
+/// A redirect given by the route itself.
+#[derive(Debug)]
+pub struct Redirect {
+    /// The HTTP status: 301, 302, 303, 307 or 308.
+    pub status: u16,
+    /// Where to.
+    pub location: Box<dyn Location>,
+}
+
+/// Where a redirect sends the caller.
+pub trait Location: fmt::Debug + Send + Sync {
+    /// The value of the `location` header for this request.
+    fn of(&self, request: &dyn RoutingView, facts: &Facts) -> String;
+}
+
 /// One source of the hash that a hashing balancer uses. Several are combined as Envoy does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HashPolicy {
-    /// The value of a header or attachment; the name in lower case.
-    Header {
-        /// The header.
-        name: Box<str>,
-        /// Stop here when this policy gave a hash.
-        terminal: bool,
-    },
-    /// The address of the caller.
-    SourceIp {
-        /// Stop here when this policy gave a hash.
-        terminal: bool,
-    },
+#[derive(Debug)]
+pub struct HashPolicy {
+    /// Stop here when there is a hash.
+    pub terminal: bool,
+    /// What is hashed.
+    pub source: Box<dyn HashSource>,
+}
+
+/// What one [`HashPolicy`] hashes.
+pub trait HashSource: fmt::Debug + Send + Sync {
+    /// The hash of what it finds, if it finds something. A cookie that the caller is to get is
+    /// added to `response`.
+    fn hash(
+        &self,
+        request: &dyn RoutingView,
+        facts: &Facts,
+        response: &mut Edits,
+    ) -> Option<u64>;
 }
 
 /// Header changes whose values may depend on the call (`%DOWNSTREAM_REMOTE_ADDRESS%`,
@@ -171,15 +206,25 @@ pub trait Template: fmt::Debug + Send + Sync {
     /// Whether it changes nothing, ever.
     fn is_empty(&self) -> bool;
 
-    /// Adds the changes for this call to `edits`. `message` is what is being changed and
-    /// `request` what the caller sent.
-    fn apply(
-        &self,
-        message: &dyn RoutingView,
-        request: &dyn RoutingView,
-        facts: &Facts,
-        edits: &mut Edits,
-    );
+    /// Adds the changes for this call to `edits`, which holds those made before.
+    fn apply(&self, scene: &Scene<'_>, edits: &mut Edits);
+}
+
+/// What a [`Template`] may ask for.
+#[derive(Clone, Copy)]
+pub struct Scene<'s> {
+    /// What is being changed, as it came.
+    pub message: &'s dyn RoutingView,
+    /// What the caller sent.
+    pub request: &'s dyn RoutingView,
+    /// What is known of the call besides.
+    pub facts: &'s Facts,
+    /// The route that the call takes.
+    pub route: &'s Route,
+    /// The name of the cluster, once it is known.
+    pub cluster: Option<&'s str>,
+    /// The host that answered; `None` for requests and for answers of the gateway itself.
+    pub host: Option<SocketAddr>,
 }
 
 /// The [`Template`] that changes nothing.
@@ -191,35 +236,5 @@ impl Template for Unchanged {
         true
     }
 
-    fn apply(&self, _: &dyn RoutingView, _: &dyn RoutingView, _: &Facts, _: &mut Edits) {}
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(slot: u32, weight: u32) -> WeightedCluster {
-        WeightedCluster {
-            cluster: ClusterSlot(slot),
-            weight,
-            request_edits: Box::new(Unchanged),
-            response_edits: Box::new(Unchanged),
-        }
-    }
-
-    #[test]
-    fn draws_follow_the_weights_exactly() {
-        let weighted = Weighted::new(vec![entry(0, 90), entry(1, 0), entry(2, 10)]).expect("100");
-        let mut seen = [0; 3];
-        for random in 0..1000 {
-            seen[weighted.draw(random)] += 1;
-        }
-        assert_eq!(seen, [900, 0, 100]);
-    }
-
-    #[test]
-    fn nothing_to_draw_is_refused() {
-        assert!(Weighted::new(vec![entry(0, 0)]).is_none());
-        assert!(Weighted::new(Vec::new()).is_none());
-    }
+    fn apply(&self, _: &Scene<'_>, _: &mut Edits) {}
 }

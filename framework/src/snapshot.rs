@@ -140,6 +140,9 @@ pub struct DownstreamLimits {
     /// Honour the caller's own deadline where it stands in the body (Dubbo's attachment
     /// `timeout`); costs a walk through the arguments. Deadlines in the fixed header always count.
     pub body_deadline: bool,
+    /// The listener takes calls to this machine (`traffic_direction: INBOUND`): its connections may
+    /// be drained while the others go on.
+    pub inbound: bool,
 }
 
 impl Default for DownstreamLimits {
@@ -155,6 +158,7 @@ impl Default for DownstreamLimits {
             call_timeout: Duration::from_secs(600),
             goaway_on_drain: false,
             body_deadline: false,
+            inbound: false,
         }
     }
 }

@@ -16,8 +16,9 @@ use bytes::BytesMut;
 use tokio::sync::Notify;
 
 use crate::{
+    metrics,
     snapshot::{Live, Pinned},
-    stats::{Registry, Shard},
+    stats::{Group, Registry, Shard},
     time::{Clock, Moment},
     wheel::{TimerId, Wheel},
 };
@@ -55,7 +56,7 @@ struct Inner {
     held: Cell<usize>,
     batches: RefCell<Vec<BytesMut>>,
     buffered: Buffered,
-    drain: Cell<Option<Drain>>,
+    draining: Draining,
     parts: RefCell<Vec<(TypeId, Rc<dyn Any>)>>,
     drained: RefCell<Vec<Rc<dyn Fn()>>>,
 }
@@ -72,6 +73,16 @@ struct Timers {
 struct Buffered {
     used: Cell<usize>,
     limit: usize,
+    /// `used` for the eyes of others.
+    shown: Arc<Group>,
+}
+
+metrics! {
+    /// Metrics of the workers, `crossdock.…`.
+    pub enum WorkerMetric {
+        /// Bytes that connections buffer now, of which `crossdock.buffer_bytes` is the limit.
+        gauge Buffered = "buffered_bytes",
+    }
 }
 
 /// How much of its share a worker has left to buffer in.
@@ -104,6 +115,22 @@ pub struct Drain {
     pub deadline: Moment,
 }
 
+/// Which connections a drain concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrainScope {
+    /// All of them.
+    All,
+    /// Those of listeners whose `traffic_direction` is INBOUND.
+    Inbound,
+}
+
+#[derive(Debug, Default)]
+struct Draining {
+    all: Cell<Option<Drain>>,
+    inbound: Cell<Option<Drain>>,
+    begun: Notify,
+}
+
 impl Drain {
     /// How long a connection has to be silent to be closed in a quiet moment.
     pub const QUIET: Duration = Duration::from_millis(200);
@@ -132,6 +159,7 @@ impl Worker {
         registry: Arc<Registry>,
         memory_limit: usize,
     ) -> Self {
+        let buffered = registry.group::<WorkerMetric>("crossdock", "", false);
         let pinned = RefCell::new((live.version(), Pinned::new(live.load())));
         let worker = Self(Rc::new(Inner {
             shard,
@@ -152,8 +180,9 @@ impl Worker {
             buffered: Buffered {
                 used: Cell::new(0),
                 limit: memory_limit,
+                shown: buffered,
             },
-            drain: Cell::new(None),
+            draining: Draining::default(),
             parts: RefCell::default(),
             drained: RefCell::default(),
         }));
@@ -336,15 +365,19 @@ impl Worker {
     /// Counts bytes that are buffered from now on.
     #[inline]
     pub fn charge(&self, bytes: usize) {
-        let used = &self.0.buffered.used;
+        let Buffered { used, shown, .. } = &self.0.buffered;
         used.set(used.get().saturating_add(bytes));
+        shown.add(self.0.shard, WorkerMetric::Buffered, bytes as u64);
     }
 
     /// Counts bytes that are no longer buffered.
     #[inline]
     pub fn refund(&self, bytes: usize) {
-        let used = &self.0.buffered.used;
-        used.set(used.get().saturating_sub(bytes));
+        let Buffered { used, shown, .. } = &self.0.buffered;
+        let bytes = bytes.min(used.get());
+        used.set(used.get() - bytes);
+        let less = (bytes as u64).wrapping_neg();
+        shown.add(self.0.shard, WorkerMetric::Buffered, less);
     }
 
     /// Bytes that the worker's connections buffer now.
@@ -356,7 +389,7 @@ impl Worker {
     /// counted yet.
     #[inline]
     pub fn memory(&self, more: usize) -> Memory {
-        let Buffered { used, limit } = &self.0.buffered;
+        let Buffered { used, limit, .. } = &self.0.buffered;
         let used = used.get().saturating_add(more);
         if used < *limit {
             Memory::Enough
@@ -370,21 +403,46 @@ impl Worker {
 
 /// Draining.
 impl Worker {
-    /// The drain in progress, if any.
+    /// The drain of every connection, if it has begun.
     #[inline]
     pub fn drain(&self) -> Option<Drain> {
-        self.0.drain.get()
+        self.0.draining.all.get()
+    }
+
+    /// The drain in progress that concerns a connection of a listener whose `traffic_direction` is
+    /// INBOUND, or is not.
+    #[inline]
+    pub fn drain_of(&self, inbound: bool) -> Option<Drain> {
+        let own = || self.0.draining.inbound.get().filter(|_| inbound);
+        self.drain().or_else(own)
     }
 
     /// Begins to drain; `time` is how long calls in flight have.
-    pub fn begin_drain(&self, time: Duration) {
+    pub fn begin_drain(&self, time: Duration, scope: DrainScope) {
         let began = self.tick();
-        self.0.drain.set(Some(Drain {
+        let draining = &self.0.draining;
+        let drain = match scope {
+            DrainScope::All => &draining.all,
+            DrainScope::Inbound => &draining.inbound,
+        };
+        drain.set(Some(Drain {
             began,
             deadline: began.after(time),
         }));
+        draining.begun.notify_waiters();
         let hooks = self.0.drained.borrow().clone();
         hooks.iter().for_each(|hook| hook());
+    }
+
+    /// Ends when a drain begins that concerns a connection as [`Worker::drain_of`] says.
+    pub async fn drain_begins(&self, inbound: bool) -> Drain {
+        loop {
+            let begun = self.0.draining.begun.notified();
+            if let Some(drain) = self.drain_of(inbound) {
+                return drain;
+            }
+            begun.await;
+        }
     }
 
     /// Registers what is called when a drain begins.

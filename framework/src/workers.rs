@@ -17,7 +17,7 @@ use crate::{
     protocol::LocalFuture,
     snapshot::{Ends, Live},
     stats::{Registry, Shard},
-    worker::{Worker, spawn},
+    worker::{DrainScope, Worker, spawn},
 };
 
 /// Accepted sockets that may wait for one worker. More wait in the kernel's backlog.
@@ -40,7 +40,7 @@ pub struct Accepted {
 
 enum Order {
     Accept(Accepted, Arc<dyn Serve>),
-    Drain(Duration),
+    Drain(Duration, DrainScope),
     Stop,
 }
 
@@ -130,18 +130,12 @@ impl Workers {
             .sum()
     }
 
-    /// Lets every worker drain; returns when no connection is left, or after `time`.
-    pub async fn drain(&self, time: Duration) {
+    /// Lets every worker drain within `time`.
+    pub async fn drain(&self, time: Duration, scope: DrainScope) {
         for thread in &self.threads {
             // A thread that has ended has nothing to drain.
-            let _ = thread.orders.send(Order::Drain(time)).await;
+            let _ = thread.orders.send(Order::Drain(time, scope)).await;
         }
-        let wait = async {
-            while self.connections() > 0 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        let _ = tokio::time::timeout(time, wait).await;
     }
 
     /// Ends every worker with what it has in hand.
@@ -173,7 +167,7 @@ async fn run(worker: Worker, mut inbox: mpsc::Receiver<Order>, connections: Arc<
                     connections.fetch_sub(1, Relaxed);
                 });
             }
-            Order::Drain(time) => worker.begin_drain(time),
+            Order::Drain(time, scope) => worker.begin_drain(time, scope),
             Order::Stop => return,
         }
     }

@@ -177,7 +177,7 @@ impl<C: Codec> Task<C> {
     fn poll(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<()> {
         let now = self.relay.worker.tick();
         self.down.wake.register(cx);
-        let draining = self.relay.worker.drain().is_some();
+        let draining = self.relay.worker.drain_of(self.limits.inbound).is_some();
         if draining && !self.told {
             self.tell_drain();
             timer
@@ -387,7 +387,7 @@ impl<C: Codec> Task<C> {
 
     /// How long nothing can be due.
     fn next_check(&self, now: Moment) -> Duration {
-        if self.relay.worker.drain().is_some() {
+        if self.relay.worker.drain_of(self.limits.inbound).is_some() {
             return Duration::from_millis(50);
         }
         let limits = &self.limits;
@@ -434,7 +434,7 @@ impl<C: Codec> Task<C> {
             tracing::debug!(peer = %self.down.ends.peer, "the peer does not read its answers");
             return Err(Close);
         }
-        match self.relay.worker.drain() {
+        match self.relay.worker.drain_of(self.limits.inbound) {
             Some(drain) if quiet && drain.closes_idle(self.last_moved, now) => {
                 self.policy.stats.inc(shard, HttpMetric::CxDrained);
                 Err(Close)

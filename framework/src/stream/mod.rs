@@ -1,5 +1,19 @@
-//! Streams: calls whose bytes flow while they are decided upon (HTTP/1, HTTP/2, gRPC).
+//! The stream relay: calls whose bytes flow while they are decided upon (HTTP/1, HTTP/2, gRPC).
+//!
+//! [`carry`] takes one request from its head to the head of its answer; the [`Answer`]'s body is
+//! pulled by whoever writes it, and pulls from the host in turn, so that a slow reader stops the
+//! sender. The protocol itself is a [`StreamCodec`].
 
+mod answer;
+mod call;
+mod codec;
+mod flight;
+mod ledger;
 mod settings;
+mod timers;
 
+pub use answer::Answer;
+pub use call::{Door, carry, refuse};
+pub use codec::{Attempt, Broken, Failure, StreamCodec};
+pub use flight::Upload;
 pub use settings::{HttpPolicy, HttpUpstream, Slashes, UpstreamVersion};

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use crossdock_framework::{
-    cluster::ClusterMetric, frame::Kind, snapshot::HttpMetric, worker::spawn,
+    cluster::ClusterMetric,
+    frame::Kind,
+    snapshot::HttpMetric,
+    worker::{DrainScope, spawn},
 };
 use tokio::time::sleep;
 
@@ -180,7 +183,8 @@ fn a_drain_closes_each_connection_in_a_quiet_moment() {
         let other = served.recv().await;
         served.send(&other.echo()).await;
         assert_eq!(idle.recv().await.id, 1);
-        rig.worker.begin_drain(Duration::from_secs(30));
+        rig.worker
+            .begin_drain(Duration::from_secs(30), DrainScope::All);
         idle.closed().await;
         fresh.closed().await;
         // Longer than a quiet moment takes: the call in flight keeps its connection.
@@ -209,7 +213,8 @@ fn a_drain_is_announced_only_where_that_is_configured() {
             client.send(&Msg::request(1, "a/x").with_variant(3)).await;
             let mut served = host.accept().await;
             let asked = served.recv().await;
-            rig.worker.begin_drain(Duration::from_secs(30));
+            rig.worker
+                .begin_drain(Duration::from_secs(30), DrainScope::All);
             if announce {
                 let told = client.recv().await;
                 assert_eq!((told.kind, told.variant), (Kind::GoAway, 3));
@@ -231,7 +236,8 @@ fn late_in_a_drain_any_moment_without_calls_is_quiet_enough() {
         host.echo();
         let mut client = rig.client().await;
         client.call(0, "a/x").await;
-        rig.worker.begin_drain(Duration::from_millis(1500));
+        rig.worker
+            .begin_drain(Duration::from_millis(1500), DrainScope::All);
         let mut id = 1;
         let began = rig.worker.drain().expect("just begun").began;
         // Never silent for long, unless this machine lets the test itself wait.

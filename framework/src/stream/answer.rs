@@ -1,0 +1,184 @@
+//! The body of an answer on its way to the caller, and with it the end of the call.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::{
+    codec::{Broken, StreamCodec},
+    flight::Expiry,
+    ledger::Ledger,
+};
+use crate::{cluster::ClusterMetric, status::Cause};
+
+/// The body of an answer. The call ends when it has come to its end or is dropped.
+pub struct Answer<C: StreamCodec> {
+    source: Source<C::Body>,
+    /// Gone when the call has ended.
+    ledger: Option<Box<Ledger<C>>>,
+}
+
+enum Source<B> {
+    /// The host's.
+    Upstream(B),
+    /// The gateway's own.
+    Local(Option<Bytes>),
+}
+
+impl<C: StreamCodec> std::fmt::Debug for Answer<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer")
+            .field("ended", &self.ledger.is_none())
+            .finish()
+    }
+}
+
+impl<C: StreamCodec> Answer<C> {
+    pub(super) fn upstream(body: C::Body, ledger: Box<Ledger<C>>) -> Self {
+        let mut answer = Self {
+            source: Source::Upstream(body),
+            ledger: Some(ledger),
+        };
+        if answer.is_end_stream() {
+            answer.end();
+        }
+        answer
+    }
+
+    pub(super) fn local(body: Bytes, ledger: Box<Ledger<C>>) -> Self {
+        let body = Some(body).filter(|body| !body.is_empty());
+        let mut answer = Self {
+            source: Source::Local(body),
+            ledger: Some(ledger),
+        };
+        if answer.is_end_stream() {
+            answer.end();
+        }
+        answer
+    }
+
+    /// The host's body itself, when the call has become something else than a call: an upgraded
+    /// connection. `None` for the gateway's own answers.
+    pub fn body_mut(&mut self) -> Option<&mut C::Body> {
+        match &mut self.source {
+            Source::Upstream(body) => Some(body),
+            Source::Local(_) => None,
+        }
+    }
+
+    /// Ready when the call has lasted too long; for a writer that waits for its reader.
+    pub fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {
+        match &self.ledger {
+            Some(ledger) => ledger.flight.poll_expired(cx).map(|expiry| {
+                let broken = self.expire(expiry);
+                self.end();
+                broken
+            }),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Notes that bytes reached the caller.
+    pub fn moved(&self) {
+        if let Some(ledger) = &self.ledger {
+            ledger.flight.moved();
+        }
+    }
+
+    fn expire(&mut self, expiry: Expiry) -> Broken {
+        let Some(ledger) = &mut self.ledger else {
+            return Broken::Timeout;
+        };
+        if let Some(cluster) = ledger.cluster() {
+            let shard = ledger.door.worker.shard();
+            cluster.stats.inc(shard, ClusterMetric::RqTimeout);
+        }
+        let class = Cause::Timeout.class();
+        ledger.outcome.local = Some((Cause::Timeout, Cause::Timeout.http(), class));
+        match expiry {
+            Expiry::Deadline => Broken::Timeout,
+            Expiry::Idle => Broken::Idle,
+        }
+    }
+
+    /// The answer has come to its end.
+    fn end(&mut self) {
+        if let Some(mut ledger) = self.ledger.take() {
+            ledger.outcome.complete = true;
+        }
+    }
+
+    fn note(&mut self, frame: &Result<Frame<Bytes>, Broken>) {
+        let Some(ledger) = &mut self.ledger else {
+            return;
+        };
+        ledger.flight.moved();
+        match frame {
+            Ok(frame) => {
+                if let Some(data) = frame.data_ref() {
+                    ledger.outcome.sent += data.len() as u64;
+                } else if let Some(trailers) = frame.trailers_ref() {
+                    ledger.hear_trailers(trailers);
+                }
+            }
+            Err(_) => {
+                let cause = Cause::ConnectionLost;
+                ledger.outcome.local = Some((cause, cause.http(), cause.class()));
+            }
+        }
+    }
+}
+
+impl<C: StreamCodec> Body for Answer<C> {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let this = &mut *self;
+        let polled = match &mut this.source {
+            Source::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Source::Local(body) => Poll::Ready(body.take().map(|data| Ok(Frame::data(data)))),
+        };
+        match polled {
+            Poll::Pending => match this.poll_expired(cx) {
+                Poll::Ready(broken) => Poll::Ready(Some(Err(broken))),
+                Poll::Pending => Poll::Pending,
+            },
+            Poll::Ready(Some(frame)) => {
+                this.note(&frame);
+                let last = frame.as_ref().map_or(true, Frame::is_trailers);
+                if last || this.is_end_stream() {
+                    this.end();
+                }
+                Poll::Ready(Some(frame))
+            }
+            Poll::Ready(None) => {
+                this.end();
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Upstream(body) => body.is_end_stream(),
+            Source::Local(body) => body.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Upstream(body) => body.size_hint(),
+            Source::Local(body) => {
+                SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64))
+            }
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! One streamed call: decided upon, sent, and its answer passed back while it comes.
+
+use std::{rc::Rc, sync::Arc};
+
+use bytes::Bytes;
+use http::{Request, Response, request};
+
+use super::{
+    answer::Answer,
+    codec::{Attempt, Failure, StreamCodec},
+    flight::{Expiry, Flight, Limits},
+    ledger::{Ledger, Outcome},
+};
+use crate::{
+    accounts,
+    attempts::{self, MAX_ATTEMPTS, Tried},
+    cluster::{Cluster, ClusterMetric},
+    edits::Edits,
+    exchange::{self, Aim, Decision, Progress},
+    filter::{Flow, ResponseCx, Verdict},
+    protocol::Tls,
+    route::Facts,
+    snapshot::{Ends, PolicyIx},
+    stats::Group,
+    status::{Cause, Status},
+    view::RoutingView,
+    worker::Worker,
+};
+
+/// For how long other hosts are preferred after one could not be reached, in ms.
+const AVOID_REFUSING_MS: u64 = 500;
+
+/// What the calls of one downstream connection share.
+#[derive(Debug)]
+pub struct Door {
+    /// The worker that serves it.
+    pub worker: Worker,
+    /// Its two ends.
+    pub ends: Ends,
+    /// What TLS told of the caller.
+    pub tls: Option<Arc<Tls>>,
+    /// Which policy its calls are under.
+    pub policy: PolicyIx,
+    /// The metrics that its calls are counted in.
+    pub stats: Arc<Group>,
+}
+
+/// Carries one call: the answer is ready when its head is, and its body comes as the host sends it.
+/// Dropping the future or the answer gives the call up.
+pub async fn carry<C: StreamCodec>(
+    door: &Rc<Door>,
+    request: Request<C::Body>,
+) -> Response<Answer<C>> {
+    let mut ledger = open::<C>(door, request);
+    match forward(&mut ledger).await {
+        Ok(response) => pass_back(ledger, response),
+        Err(status) => reply(ledger, &status),
+    }
+}
+
+/// Answers a request that cannot become a call.
+pub fn refuse<C: StreamCodec>(
+    door: &Rc<Door>,
+    request: Request<C::Body>,
+    status: &Status,
+) -> Response<Answer<C>> {
+    reply(open::<C>(door, request), status)
+}
+
+fn open<C: StreamCodec>(door: &Rc<Door>, request: Request<C::Body>) -> Box<Ledger<C>> {
+    let worker = &door.worker;
+    let began = worker.tick();
+    accounts::begin(&door.stats, worker.shard());
+    let pinned = worker.snapshot();
+    let logged = pinned
+        .policy(door.policy)
+        .is_some_and(|policy| !policy.logs.is_empty());
+    let (request, body) = request.into_parts();
+    Box::new(Ledger {
+        door: Rc::clone(door),
+        flight: Flight::new(worker, body),
+        pinned,
+        logged,
+        facts: Facts {
+            source: Some(door.ends.peer),
+            port: door.ends.local.port(),
+            tls: door.tls.clone(),
+            random: worker.random(),
+        },
+        progress: Progress::default(),
+        request,
+        aim: None,
+        tried: Tried::default(),
+        counted: false,
+        began,
+        sent_at: None,
+        answered_at: None,
+        outcome: Outcome::default(),
+    })
+}
+
+/// Decides, sends, and waits for the head of the answer.
+async fn forward<C: StreamCodec>(ledger: &mut Ledger<C>) -> Result<Response<C::Body>, Status> {
+    let aim = decide(ledger).await?;
+    ledger.aim = Some(aim);
+    let cluster = ledger.cluster().cloned();
+    let cluster = cluster.ok_or_else(|| Status::new(Cause::NoCluster, "the cluster is gone"))?;
+    attempts::admit(&cluster, aim.priority, ledger.door.worker.shard())?;
+    ledger.counted = true;
+    limit(ledger, &aim);
+    attempt(ledger, &aim, &cluster).await
+}
+
+/// Asks the decision layer until it has decided.
+async fn decide<C: StreamCodec>(ledger: &mut Ledger<C>) -> Result<Aim, Status> {
+    loop {
+        let Some(policy) = ledger.pinned.policy(ledger.door.policy).cloned() else {
+            let text = "the listener of this connection is no longer configured";
+            return Err(Status::new(Cause::NoRoute, text));
+        };
+        let decision = exchange::decide(
+            &ledger.pinned,
+            &policy,
+            &C::request(&ledger.request),
+            &ledger.facts,
+            &mut ledger.progress,
+        );
+        let wait = match decision {
+            Decision::Forward(aim) => return Ok(aim),
+            Decision::Reply(status) => return Err(status),
+            Decision::Park(Flow::Wait(wait)) => wait,
+            Decision::Park(Flow::Continue) => continue,
+            Decision::Park(Flow::Reply(status)) => return Err(status),
+        };
+        let idle = Some(policy.http.stream_idle_timeout).filter(|idle| !idle.is_zero());
+        ledger.flight.limit(Limits {
+            deadline: None,
+            answer: None,
+            idle,
+        });
+        let verdict = ledger.flight.within(wait).await;
+        ledger.door.worker.tick();
+        match verdict.map_err(|_| timed_out(ledger, "a filter"))? {
+            Verdict::Continue => {}
+            Verdict::ContinueWith(edits) => {
+                for edit in edits.iter() {
+                    ledger.progress.edits.push(edit.clone());
+                }
+            }
+            Verdict::Reply(status) => return Err(status),
+        }
+    }
+}
+
+/// Sets the time limits of a call that is forwarded: the route's, the caller's and the idle time.
+fn limit<C: StreamCodec>(ledger: &Ledger<C>, aim: &Aim) {
+    let idle = ledger
+        .policy()
+        .map(|policy| policy.http.stream_idle_timeout)
+        .filter(|idle| !idle.is_zero());
+    let told = C::request(&ledger.request).timeout();
+    ledger.flight.limit(Limits {
+        deadline: told.map(|told| ledger.began.after(told)),
+        answer: aim.timeout,
+        idle,
+    });
+}
+
+/// Sends the request, to another host if nothing of it was acted upon.
+async fn attempt<C: StreamCodec>(
+    ledger: &mut Ledger<C>,
+    aim: &Aim,
+    cluster: &Arc<Cluster>,
+) -> Result<Response<C::Body>, Status> {
+    let worker = ledger.door.worker.clone();
+    let pools = C::pools(&worker);
+    let shard = worker.shard();
+    loop {
+        let host = attempts::choose(cluster, aim.hash, &mut ledger.tried, &worker)?;
+        let head = outgoing(ledger)?;
+        cluster.stats.inc(shard, ClusterMetric::RqTotal);
+        ledger.sent_at = Some(worker.now());
+        let attempt = Attempt {
+            cluster,
+            host,
+            priority: aim.priority,
+        };
+        let sending = C::send(&pools, attempt, head, ledger.flight.upload());
+        let answered = ledger.flight.within(sending).await;
+        worker.tick();
+        let failure = match answered {
+            Err(Expiry::Deadline | Expiry::Idle) => {
+                cluster.stats.inc(shard, ClusterMetric::RqTimeout);
+                return Err(timed_out(ledger, &cluster.name));
+            }
+            Ok(Ok(response)) => {
+                ledger.answered_at = Some(worker.now());
+                ledger.flight.moved();
+                return Ok(response);
+            }
+            Ok(Err(failure)) => failure,
+        };
+        match failure {
+            Failure::Unsent(status) => {
+                if let Some(host) = cluster.hosts.get(host)
+                    && status.cause == Cause::ConnectFailed
+                {
+                    let until = worker.now().ms() + AVOID_REFUSING_MS;
+                    host.state.avoid_until(until);
+                }
+                let elsewhere = ledger.flight.is_whole()
+                    && ledger.tried.len() < MAX_ATTEMPTS.min(cluster.hosts.len());
+                if !elsewhere {
+                    return Err(status);
+                }
+                ledger.leave_host();
+                cluster.stats.inc(shard, ClusterMetric::RqRetry);
+            }
+            Failure::Lost(status) | Failure::Refused(status) => return Err(status),
+        }
+    }
+}
+
+/// The head as it leaves: with the changes of rules, and the time that is left.
+fn outgoing<C: StreamCodec>(ledger: &Ledger<C>) -> Result<request::Parts, Status> {
+    let mut head = ledger.request.clone();
+    let edits = &ledger.progress.edits;
+    if !edits.is_empty() {
+        C::edit_request(&mut head, edits).map_err(|text| Status::new(Cause::CannotEdit, text))?;
+    }
+    if let Some(deadline) = ledger.flight.deadline() {
+        C::tell_deadline(&mut head, deadline.since(ledger.door.worker.now()));
+    }
+    Ok(head)
+}
+
+/// Passes the host's answer on, unless a filter replaces it.
+fn pass_back<C: StreamCodec>(
+    mut ledger: Box<Ledger<C>>,
+    response: Response<C::Body>,
+) -> Response<Answer<C>> {
+    let (mut head, body) = response.into_parts();
+    ledger.hear(&head);
+    let mut edits = Edits::none();
+    if let Some(status) = edit_response(&ledger, &head, &mut edits) {
+        drop(body);
+        return reply(ledger, &status);
+    }
+    if !edits.is_empty()
+        && let Err(text) = C::edit_response(&mut head, &edits)
+    {
+        drop(body);
+        return reply(ledger, &Status::new(Cause::CannotEdit, text));
+    }
+    Response::from_parts(head, Answer::upstream(body, ledger))
+}
+
+/// Collects the changes of a response; `Some` when a filter replaces it.
+fn edit_response<C: StreamCodec>(
+    ledger: &Ledger<C>,
+    head: &http::response::Parts,
+    edits: &mut Edits,
+) -> Option<Status> {
+    let (aim, policy) = (ledger.aim.as_ref()?, ledger.policy()?);
+    let seen = policy.filters.sees_responses();
+    if !seen && !exchange::edits_responses(policy, aim) {
+        return None;
+    }
+    let (request, response) = (C::request(&ledger.request), C::response(head, None));
+    let (request, response): (&dyn RoutingView, &dyn RoutingView) = (&request, &response);
+    let facts = &ledger.facts;
+    exchange::response_edits(policy, aim, response, request, facts, edits);
+    let mut cx = ResponseCx {
+        response,
+        request,
+        facts,
+        class: C::classify(head),
+        edits,
+    };
+    seen.then(|| policy.filters.on_response(&mut cx)).flatten()
+}
+
+/// The gateway's own answer.
+fn reply<C: StreamCodec>(mut ledger: Box<Ledger<C>>, status: &Status) -> Response<Answer<C>> {
+    ledger.end_locally(status);
+    let (head, body): (_, Bytes) = C::answer(&ledger.request, status).into_parts();
+    Response::from_parts(head, Answer::local(body, ledger))
+}
+
+fn timed_out<C: StreamCodec>(ledger: &Ledger<C>, place: &str) -> Status {
+    let waited = ledger.door.worker.now().since(ledger.began).as_millis();
+    let text = format!("no answer from {place} within {waited} ms");
+    Status::new(Cause::Timeout, text)
+}

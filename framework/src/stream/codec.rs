@@ -1,0 +1,132 @@
+//! The seam of the stream protocols: what the relay asks of HTTP.
+
+use std::{error::Error, fmt, future::Future, rc::Rc, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, request, response};
+use http_body::Body;
+
+use super::flight::Upload;
+use crate::{
+    cluster::{Cluster, HostIx},
+    edits::Edits,
+    status::{Class, Status},
+    view::RoutingView,
+    worker::Worker,
+};
+
+/// A stream protocol: reads heads, moves bodies, owns the connections to hosts. The decisions are
+/// the relay's.
+pub trait StreamCodec: Sized + 'static {
+    /// The bytes and trailers of one direction, as they come.
+    type Body: Body<Data = Bytes, Error = Broken> + Unpin + 'static;
+    /// A request as rules see it.
+    type Request<'h>: RoutingView;
+    /// A response as rules see it.
+    type Response<'h>: RoutingView;
+    /// The connections of one worker to hosts.
+    type Pools: 'static;
+
+    /// The worker's pools, made on first use.
+    fn pools(worker: &Worker) -> Rc<Self::Pools>;
+
+    /// A request as rules see it.
+    fn request(head: &request::Parts) -> Self::Request<'_>;
+
+    /// A response as rules see it, with its trailers once they are there.
+    fn response<'h>(
+        head: &'h response::Parts,
+        trailers: Option<&'h HeaderMap>,
+    ) -> Self::Response<'h>;
+
+    /// Makes the changes that rules ask for.
+    ///
+    /// # Errors
+    ///
+    /// When the request cannot carry one of them; the text says which.
+    fn edit_request(head: &mut request::Parts, edits: &Edits) -> Result<(), String>;
+
+    /// Makes the changes that rules ask for.
+    ///
+    /// # Errors
+    ///
+    /// When the response cannot carry one of them; the text says which.
+    fn edit_response(head: &mut response::Parts, edits: &Edits) -> Result<(), String>;
+
+    /// Tells the host how much time is left, in the protocol's own field.
+    fn tell_deadline(head: &mut request::Parts, left: Duration);
+
+    /// How a call ends that is answered so, as far as the head can tell.
+    fn classify(head: &response::Parts) -> Class;
+
+    /// How a call ended, if the trailers of its answer say so.
+    fn classify_trailers(trailers: &HeaderMap) -> Option<Class>;
+
+    /// The gateway's own answer, in the caller's own protocol.
+    fn answer(request: &request::Parts, status: &Status) -> Response<Bytes>;
+
+    /// Sends a request to a host and waits for the head of its answer.
+    fn send(
+        pools: &Rc<Self::Pools>,
+        attempt: Attempt<'_>,
+        head: request::Parts,
+        body: Upload<Self::Body>,
+    ) -> impl Future<Output = Result<Response<Self::Body>, Failure>>;
+}
+
+/// Where one attempt goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// The cluster.
+    pub cluster: &'a Arc<Cluster>,
+    /// The host.
+    pub host: HostIx,
+    /// Which circuit breaker thresholds apply.
+    pub priority: u8,
+}
+
+/// Why an attempt gave no answer.
+#[derive(Debug)]
+pub enum Failure {
+    /// Nothing of the request was acted upon: no connection, or the host said so (HTTP/2
+    /// `REFUSED_STREAM`, a GOAWAY below the stream, a stale connection). The call may go elsewhere if
+    /// its body is untouched.
+    Unsent(Status),
+    /// The request may have been acted upon.
+    Lost(Status),
+    /// The gateway itself refuses: a limit.
+    Refused(Status),
+}
+
+/// Why a body ended before its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// The peer that sends it broke off, with HTTP/2's error code where it gave one.
+    Reset(Option<u32>),
+    /// The peer sent what its protocol does not allow.
+    Protocol(Box<str>),
+    /// It is longer than allowed.
+    TooLong,
+    /// The call's deadline passed.
+    Timeout,
+    /// No byte moved for too long.
+    Idle,
+    /// The gateway is shutting down.
+    Draining,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reset(Some(code)) => write!(f, "the peer broke off (HTTP/2 error {code})"),
+            Self::Reset(None) => f.write_str("the peer broke off"),
+            Self::Protocol(what) => write!(f, "the peer broke the protocol: {what}"),
+            Self::TooLong => f.write_str("the body is too long"),
+            Self::Timeout => f.write_str("the deadline passed"),
+            Self::Idle => f.write_str("no byte moved for too long (stream_idle_timeout)"),
+            Self::Draining => f.write_str("the gateway is shutting down"),
+        }
+    }
+}
+
+impl Error for Broken {}

@@ -1,0 +1,256 @@
+//! What the two directions of one call share while it is in flight: its request body, its deadlines
+//! and what has moved.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::{
+    codec::Broken,
+    timers::{Expires, TimerKey, Timers},
+};
+use crate::{time::Moment, worker::Worker};
+
+/// Why a call is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    /// Its deadline passed.
+    Deadline,
+    /// No byte moved for too long.
+    Idle,
+}
+
+/// A call in flight.
+pub(crate) struct Flight<B> {
+    worker: Worker,
+    timers: Rc<Timers>,
+    key: Cell<Option<TimerKey>>,
+    body: RefCell<B>,
+    /// Bytes of the request body that have come.
+    received: Cell<u64>,
+    /// Something of the request body has been taken: it cannot be sent from its beginning again.
+    touched: Cell<bool>,
+    /// The request body has come to its end.
+    complete: Cell<bool>,
+    limits: Cell<Limits>,
+    moved: Cell<Moment>,
+    expired: Cell<Option<Expiry>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// The time limits of a call.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limits {
+    /// When the call has to be over.
+    pub(crate) deadline: Option<Moment>,
+    /// The longest time from the end of the request to the end of the answer: the route's timeout.
+    pub(crate) answer: Option<Duration>,
+    /// The longest time without a byte.
+    pub(crate) idle: Option<Duration>,
+}
+
+impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
+    pub(crate) fn new(worker: &Worker, body: B) -> Rc<Self> {
+        let complete = body.is_end_stream();
+        Rc::new(Self {
+            worker: worker.clone(),
+            timers: Timers::of(worker),
+            key: Cell::new(None),
+            body: RefCell::new(body),
+            received: Cell::new(0),
+            touched: Cell::new(false),
+            complete: Cell::new(complete),
+            limits: Cell::default(),
+            moved: Cell::new(worker.now()),
+            expired: Cell::new(None),
+            waker: RefCell::new(None),
+        })
+    }
+
+    /// Sets the time limits; the earlier ones no longer count.
+    pub(crate) fn limit(self: &Rc<Self>, mut limits: Limits) {
+        if self.complete.get() {
+            limits.deadline = sooner(limits.deadline, limits.answer.map(|t| self.now().after(t)));
+        }
+        self.limits.set(limits);
+        self.arm();
+    }
+
+    /// The request body as it is sent upstream.
+    pub(crate) fn upload(self: &Rc<Self>) -> Upload<B> {
+        Upload(Rc::clone(self))
+    }
+
+    /// Bytes of the request body that have come.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.get()
+    }
+
+    /// Whether the request can be sent once more from its beginning.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.touched.get()
+    }
+
+    /// When the call has to be over, as far as is known yet.
+    pub(crate) fn deadline(&self) -> Option<Moment> {
+        self.limits.get().deadline
+    }
+
+    /// Notes that a byte moved.
+    pub(crate) fn moved(&self) {
+        self.moved.set(self.now());
+    }
+
+    /// Runs `work`, but no longer than the call may last.
+    pub(crate) async fn within<F: Future>(&self, work: F) -> Result<F::Output, Expiry> {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            if let Poll::Ready(expiry) = self.poll_expired(cx) {
+                return Poll::Ready(Err(expiry));
+            }
+            work.as_mut().poll(cx).map(Ok)
+        })
+        .await
+    }
+
+    /// Ready when the call has lasted too long.
+    pub(crate) fn poll_expired(&self, cx: &mut Context<'_>) -> Poll<Expiry> {
+        if let Some(expiry) = self.expired.get() {
+            return Poll::Ready(expiry);
+        }
+        let mut waker = self.waker.borrow_mut();
+        match &mut *waker {
+            Some(known) => known.clone_from(cx.waker()),
+            None => *waker = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    fn now(&self) -> Moment {
+        self.worker.now()
+    }
+
+    /// The request has come to its end: the time for the answer begins.
+    fn end_request(self: &Rc<Self>) {
+        if self.complete.replace(true) {
+            return;
+        }
+        let mut limits = self.limits.get();
+        if let Some(answer) = limits.answer {
+            limits.deadline = sooner(limits.deadline, Some(self.now().after(answer)));
+            self.limits.set(limits);
+            self.arm();
+        }
+    }
+
+    fn arm(self: &Rc<Self>) {
+        self.disarm();
+        let limits = self.limits.get();
+        let idle = limits.idle.map(|idle| self.moved.get().after(idle));
+        if let Some(at) = sooner(limits.deadline, idle) {
+            let flight = Rc::clone(self) as Rc<dyn Expires>;
+            self.key.set(Some(self.timers.arm(at, flight)));
+        }
+    }
+}
+
+impl<B> Flight<B> {
+    /// Takes the timer away, which holds the call.
+    pub(crate) fn disarm(&self) {
+        if let Some(key) = self.key.take() {
+            self.timers.disarm(key);
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Expires for Flight<B> {
+    fn expire(self: Rc<Self>) {
+        self.key.set(None);
+        let (limits, now) = (self.limits.get(), self.now());
+        let late = |at: Option<Moment>| at.is_some_and(|at| at.ms() <= now.ms());
+        let idle = limits.idle.map(|idle| self.moved.get().after(idle));
+        let expiry = match (late(limits.deadline), late(idle)) {
+            (true, _) => Expiry::Deadline,
+            (false, true) => Expiry::Idle,
+            (false, false) => return self.arm(),
+        };
+        self.expired.set(Some(expiry));
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+}
+
+fn sooner(one: Option<Moment>, other: Option<Moment>) -> Option<Moment> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// The request body of a call on its way upstream. Several may be made one after another, as long
+/// as nothing has been taken.
+pub struct Upload<B>(Rc<Flight<B>>);
+
+impl<B> std::fmt::Debug for Upload<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upload")
+            .field("received", &self.0.received.get())
+            .finish()
+    }
+}
+
+impl<B> Upload<B> {
+    /// The bodies' own type, for what a codec can do with it directly. It counts as taken.
+    pub fn with<R>(&self, use_it: impl FnOnce(&mut B) -> R) -> R {
+        self.0.touched.set(true);
+        use_it(&mut self.0.body.borrow_mut())
+    }
+}
+
+impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Body for Upload<B> {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let flight = &self.0;
+        let mut body = flight.body.borrow_mut();
+        let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        flight.touched.set(true);
+        match &frame {
+            Some(Ok(frame)) => {
+                flight.moved();
+                if let Some(data) = frame.data_ref() {
+                    flight
+                        .received
+                        .set(flight.received.get() + data.len() as u64);
+                }
+                if frame.is_trailers() || body.is_end_stream() {
+                    flight.end_request();
+                }
+            }
+            Some(Err(_)) => {}
+            None => flight.end_request(),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.body.borrow().is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.body.borrow().size_hint()
+    }
+}

@@ -1,0 +1,173 @@
+//! The account of one call: what has to be taken back and written down when it ends, however it
+//! ends.
+
+use std::{rc::Rc, sync::Arc};
+
+use http::{HeaderMap, request, response};
+
+use super::{call::Door, codec::StreamCodec, flight::Flight};
+use crate::{
+    accounts,
+    attempts::{self, Tried},
+    cluster::Cluster,
+    exchange::{Aim, Progress},
+    log::Record,
+    route::Facts,
+    snapshot::{Pinned, Policy},
+    status::{Cause, Class, Status},
+    time::Moment,
+    view::RoutingView,
+};
+
+/// One call from its head to its end. Dropping it is the end.
+pub(super) struct Ledger<C: StreamCodec> {
+    pub(super) door: Rc<Door>,
+    pub(super) flight: Rc<Flight<C::Body>>,
+    pub(super) pinned: Pinned,
+    /// Whether somebody wants to read of the call when it has ended.
+    pub(super) logged: bool,
+    pub(super) facts: Facts,
+    pub(super) progress: Progress,
+    /// The request as it came.
+    pub(super) request: request::Parts,
+    pub(super) aim: Option<Aim>,
+    pub(super) tried: Tried,
+    /// Holds a place in the cluster's `max_requests`.
+    pub(super) counted: bool,
+    pub(super) began: Moment,
+    /// When the request went upstream, and when the head of the answer came.
+    pub(super) sent_at: Option<Moment>,
+    pub(super) answered_at: Option<Moment>,
+    pub(super) outcome: Outcome,
+}
+
+/// How far the answer has come.
+#[derive(Default)]
+pub(super) struct Outcome {
+    /// The status of the host's answer, and what the call ended as by what is known of it.
+    heard: Option<(u16, Class)>,
+    /// The head and the trailers of the host's answer as they came, for the record.
+    response: Option<Box<response::Parts>>,
+    trailers: Option<HeaderMap>,
+    /// Why the gateway answered itself, or broke the answer off.
+    pub(super) local: Option<(Cause, u16, Class)>,
+    /// The answer has come to its end.
+    pub(super) complete: bool,
+    /// Bytes of the answer's body.
+    pub(super) sent: u64,
+}
+
+impl<C: StreamCodec> Ledger<C> {
+    /// The policy that the call is under.
+    pub(super) fn policy(&self) -> Option<&Arc<Policy>> {
+        self.pinned.policy(self.door.policy)
+    }
+
+    /// The cluster that the call goes to, once that is decided.
+    pub(super) fn cluster(&self) -> Option<&Arc<Cluster>> {
+        self.pinned.cluster(self.aim.as_ref()?.cluster)
+    }
+
+    /// Notes that the gateway ends the call.
+    pub(super) fn end_locally(&mut self, status: &Status) {
+        self.outcome.local = Some((status.cause, status.http, status.class()));
+    }
+
+    /// Notes the head of the host's answer.
+    pub(super) fn hear(&mut self, head: &response::Parts) {
+        self.outcome.heard = Some((head.status.as_u16(), C::classify(head)));
+        if self.logged {
+            self.outcome.response = Some(Box::new(head.clone()));
+        }
+    }
+
+    /// Notes the trailers of the host's answer.
+    pub(super) fn hear_trailers(&mut self, trailers: &HeaderMap) {
+        if let Some((_, class)) = &mut self.outcome.heard
+            && let Some(said) = C::classify_trailers(trailers)
+        {
+            *class = said;
+        }
+        if self.logged {
+            self.outcome.trailers = Some(trailers.clone());
+        }
+    }
+
+    /// Takes back that the call is at a host.
+    pub(super) fn leave_host(&mut self) {
+        if self.tried.leave()
+            && let (Some(cluster), Some(ix)) = (self.cluster(), self.tried.last())
+            && let Some(host) = cluster.hosts.get(ix)
+        {
+            host.state.end();
+        }
+    }
+
+    fn settle(&mut self) {
+        self.flight.disarm();
+        self.leave_host();
+        let worker = &self.door.worker;
+        let (shard, now) = (worker.shard(), worker.now());
+        let Outcome {
+            heard,
+            response,
+            trailers,
+            local,
+            complete,
+            sent,
+        } = std::mem::take(&mut self.outcome);
+        // A caller that leaves is told by the call being dropped before its end.
+        let orphaned = !complete && local.is_none();
+        let (cause, http, class) = match (local, heard) {
+            (Some((cause, http, class)), _) => (Some(cause), http, class),
+            (None, Some((http, class))) => (None, http, class),
+            (None, None) => (Some(Cause::ConnectionLost), 0, Class::Unavailable),
+        };
+        let cluster = self.cluster();
+        if let (Some(cluster), Some(aim)) = (cluster, &self.aim) {
+            if self.counted {
+                attempts::release(cluster, aim.priority, shard);
+            }
+            if self.tried.len() > 0 {
+                let took = self.sent_at.map(|at| now.since(at));
+                accounts::end_upstream(cluster, shard, http, class, took);
+            }
+        }
+        let policy = self.policy();
+        let request = C::request(&self.request);
+        let response = response
+            .as_deref()
+            .map(|head| C::response(head, trailers.as_ref()));
+        let record = Record {
+            request: &request,
+            response: response.as_ref().map(|view| view as &dyn RoutingView),
+            facts: &self.facts,
+            ends: self.door.ends,
+            route: policy.and_then(|policy| Some(policy.router.get(self.progress.route?))),
+            cluster: cluster.map(Arc::as_ref),
+            host: cluster.and_then(|cluster| cluster.hosts.get(self.tried.last()?)),
+            class,
+            http,
+            cause,
+            orphaned,
+            received: self.flight.received() as usize,
+            sent: sent as usize,
+            began: self.began,
+            duration: now.since(self.began),
+            upstream: self
+                .sent_at
+                .map(|at| self.answered_at.unwrap_or(now).since(at)),
+            attempts: self.tried.len() as u32,
+        };
+        accounts::end(&self.door.stats, shard, &record);
+        let logs = policy.into_iter().flat_map(|policy| policy.logs.iter());
+        logs.for_each(|log| log.log(&record));
+    }
+}
+
+impl<C: StreamCodec> Drop for Ledger<C> {
+    fn drop(&mut self) {
+        self.door.worker.tick();
+        self.settle();
+    }
+}

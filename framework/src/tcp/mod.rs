@@ -1,0 +1,269 @@
+//! Plain bytes between two connections: `tcp_proxy`, and the fall-back for unknown protocols.
+
+mod half;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    cell::Cell,
+    future::Future as _,
+    pin::{Pin, pin},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, Sleep, sleep},
+};
+
+use self::half::{Broken, Half};
+use crate::{metrics, protocol::Io, time::Moment, worker::Worker};
+
+metrics! {
+    /// Metrics of plain TCP, `tcp.<stat_prefix>.…`, named as Envoy does.
+    pub enum TcpMetric {
+        /// Connections accepted.
+        counter CxTotal = "downstream_cx_total",
+        /// Connections open. Envoy has no such metric.
+        gauge CxActive = "downstream_cx_active",
+        /// Connections whose cluster is not known.
+        counter CxNoRoute = "downstream_cx_no_route",
+        /// Connections closed for being idle.
+        counter IdleTimeout = "idle_timeout",
+        /// Connections closed for being too old.
+        counter MaxDuration = "max_downstream_connection_duration",
+        /// Times that a side was not read because the other one took no more bytes.
+        counter Paused = "downstream_flow_control_paused_reading_total",
+        /// Times that a side was read again after that.
+        counter Resumed = "downstream_flow_control_resumed_reading_total",
+        /// Bytes from clients.
+        counter Rx = "downstream_cx_rx_bytes_total",
+        /// Bytes to clients.
+        counter Tx = "downstream_cx_tx_bytes_total",
+    }
+}
+
+/// One of the two connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The client's.
+    Down,
+    /// The host's.
+    Up,
+}
+
+/// How a pair of connections ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Both sides closed.
+    Closed,
+    /// No byte moved for the idle time.
+    Idle,
+    /// The longest life of a connection was over.
+    Expired,
+    /// A drain took as long as it may, or the connection leaves at the first chance.
+    Drained,
+    /// This side broke.
+    Reset(Side),
+}
+
+/// What a pair of connections may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Ends a pair on which no byte moved for so long; `None` for never.
+    pub idle: Option<Duration>,
+    /// Ends the pair then; `None` for never.
+    pub until: Option<Moment>,
+    /// A drain of inbound listeners concerns the pair.
+    pub inbound: bool,
+    /// End with the first bytes that move while a drain is in progress (`check_drain_close`),
+    /// instead of taking all of its time.
+    pub leaves_on_drain: bool,
+}
+
+/// Bytes that have moved so far, and how often a side had to wait for the other one.
+#[derive(Debug, Default)]
+pub struct Flow {
+    /// Read from the client.
+    pub received: Cell<u64>,
+    /// Written to the client.
+    pub sent: Cell<u64>,
+    /// Read from the host.
+    pub upstream_received: Cell<u64>,
+    /// Written to the host.
+    pub upstream_sent: Cell<u64>,
+    /// Times that the client was not read because the host took no more.
+    pub paused: Cell<u64>,
+    /// Times that the client was read again.
+    pub resumed: Cell<u64>,
+}
+
+/// Relays bytes both ways until both sides have closed, one broke, or a limit is reached. `prefix`
+/// has been read from the client already.
+///
+/// A side that closes its sending half still receives. When a side is closed or broken, what it
+/// sent before reaches the other one first; when it has been reset, what the other one sends is
+/// lost. Of each direction at most one read block is buffered ([`READ_BLOCK`]).
+///
+/// [`READ_BLOCK`]: crate::worker::READ_BLOCK
+pub async fn relay<D, U>(
+    down: &mut D,
+    up: &mut U,
+    prefix: BytesMut,
+    limits: &Limits,
+    flow: &Flow,
+    worker: &Worker,
+) -> Ended
+where
+    D: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+{
+    flow.received
+        .set(flow.received.get() + prefix.len() as u64);
+    let mut pair = Pair {
+        there: Half::new(prefix),
+        back: Half::default(),
+        last: worker.tick(),
+        limits,
+        flow,
+        worker,
+    };
+    let mut timer = pin!(sleep(pair.next_check()));
+    let mut drain = pin!(worker.drain_begins(limits.inbound));
+    let mut draining = false;
+    let ended = std::future::poll_fn(|cx| {
+        pair.last_tick();
+        if !draining && drain.as_mut().poll(cx).is_ready() {
+            draining = true;
+            timer.as_mut().reset(Instant::now());
+        }
+        let moved = match pair.poll(cx, down, up) {
+            Poll::Ready(ended) => return Poll::Ready(ended),
+            Poll::Pending => pair.note_moves(),
+        };
+        if draining && moved && limits.leaves_on_drain && pair.is_empty() {
+            return Poll::Ready(Ended::Drained);
+        }
+        pair.check(cx, timer.as_mut())
+    })
+    .await;
+    pair.there.close(worker);
+    pair.back.close(worker);
+    ended
+}
+
+struct Pair<'p> {
+    there: Half,
+    back: Half,
+    /// When the last byte moved.
+    last: Moment,
+    limits: &'p Limits,
+    flow: &'p Flow,
+    worker: &'p Worker,
+}
+
+impl Pair<'_> {
+    fn last_tick(&self) {
+        self.worker.tick();
+    }
+
+    fn poll<D, U>(&mut self, cx: &mut Context<'_>, down: &mut D, up: &mut U) -> Poll<Ended>
+    where
+        D: AsyncRead + AsyncWrite + Unpin,
+        U: AsyncRead + AsyncWrite + Unpin,
+    {
+        let there = self.there.poll(cx, down, up, self.worker);
+        let back = self.back.poll(cx, up, down, self.worker);
+        let broken = |side, half: &Poll<Result<(), Broken>>| match half {
+            // Nothing can be read any more, and what would be written to it is lost.
+            Poll::Ready(Err(Broken::Reading)) => Some(Ended::Reset(side)),
+            _ => None,
+        };
+        if let Some(ended) = broken(Side::Down, &there).or_else(|| broken(Side::Up, &back)) {
+            return Poll::Ready(ended);
+        }
+        match (there, back) {
+            (Poll::Ready(there), Poll::Ready(back)) => Poll::Ready(match (there, back) {
+                // What could not be written was lost on the side that it was meant for.
+                (Err(_), _) => Ended::Reset(Side::Up),
+                (_, Err(_)) => Ended::Reset(Side::Down),
+                (Ok(()), Ok(())) => Ended::Closed,
+            }),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Whether every byte that was read has been written.
+    fn is_empty(&self) -> bool {
+        self.there.is_empty() && self.back.is_empty()
+    }
+
+    /// Notes what has moved since it was last asked; whether anything has.
+    fn note_moves(&mut self) -> bool {
+        let (there, back, flow) = (&mut self.there, &mut self.back, self.flow);
+        let add = |cell: &Cell<u64>, by: &mut u64| cell.set(cell.get() + std::mem::take(by));
+        let moved = there.read + there.written + back.read + back.written > 0;
+        if moved {
+            add(&flow.received, &mut there.read);
+            add(&flow.upstream_sent, &mut there.written);
+            add(&flow.upstream_received, &mut back.read);
+            add(&flow.sent, &mut back.written);
+            self.last = self.worker.now();
+        }
+        add(&flow.paused, &mut there.paused);
+        add(&flow.resumed, &mut there.resumed);
+        moved
+    }
+
+    /// Looks at the limits when the timer says so.
+    fn check(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<Ended> {
+        while timer.as_mut().poll(cx).is_ready() {
+            let now = self.worker.tick();
+            if let Some(ended) = self.due(now) {
+                return Poll::Ready(ended);
+            }
+            let next = self.next_check();
+            timer.as_mut().reset(Instant::now() + next);
+        }
+        Poll::Pending
+    }
+
+    fn due(&self, now: Moment) -> Option<Ended> {
+        let limits = self.limits;
+        let drain = self.worker.drain_of(limits.inbound);
+        if drain.is_some_and(|drain| now >= drain.deadline) {
+            return Some(Ended::Drained);
+        }
+        if limits.until.is_some_and(|until| now >= until) {
+            return Some(Ended::Expired);
+        }
+        let idle = limits.idle.is_some_and(|idle| now.since(self.last) >= idle);
+        idle.then_some(Ended::Idle)
+    }
+
+    /// How long nothing can be due.
+    fn next_check(&self) -> Duration {
+        const NEVER: Duration = Duration::from_secs(24 * 3600);
+        let now = self.worker.now();
+        let idle = self.limits.idle.map(|idle| self.last.after(idle));
+        let drain = self.worker.drain_of(self.limits.inbound);
+        let drained = drain.map(|drain| drain.deadline);
+        let next = [idle, self.limits.until, drained].into_iter().flatten();
+        let left = next.min().map_or(NEVER, |at| at.since(now));
+        // A runtime's timers count whole milliseconds.
+        left.clamp(Duration::from_millis(1), NEVER)
+    }
+}
+
+/// Closes a connection by a reset, so that its peer does not take what it got for everything. Over
+/// TLS the missing `close_notify` tells the same.
+pub fn reset(io: Io) {
+    if let Io::Tcp(socket) = &io
+        && let Err(error) = socket.set_zero_linger()
+    {
+        tracing::debug!("cannot reset a connection: {error}");
+    }
+    drop(io);
+}
