@@ -34,6 +34,7 @@ const NO_REGISTRY: &[&str] = &[
     "NewConnectionError",
     "No matching distribution",
     "Temporary failure in name resolution",
+    "dial tcp",
 ];
 
 /// The target folder that this test program was built into.
@@ -84,17 +85,22 @@ fn parts(kind: Kind) -> Vec<&'static str> {
         Kind::JavaDubbo | Kind::JavaDubbo27 | Kind::JavaSofa | Kind::JavaBolt => {
             vec!["java-common", kind.name()]
         }
-        Kind::Node | Kind::Python => vec![kind.name()],
+        // What speaks the line protocol of the one is the other's as well.
+        Kind::NodeHttp => vec![Kind::Node.name(), kind.name()],
+        Kind::Node | Kind::Python | Kind::Go | Kind::JavaGrpc | Kind::PythonGrpc | Kind::H2spec => {
+            vec![kind.name()]
+        }
     }
 }
 
 fn tools(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::JavaDubbo | Kind::JavaDubbo27 | Kind::JavaSofa | Kind::JavaBolt => {
+        Kind::JavaDubbo | Kind::JavaDubbo27 | Kind::JavaSofa | Kind::JavaBolt | Kind::JavaGrpc => {
             &["java", "javac", "mvn"]
         }
-        Kind::Node => &["node", "npm"],
-        Kind::Python => &["python3"],
+        Kind::Node | Kind::NodeHttp => &["node", "npm"],
+        Kind::Python | Kind::PythonGrpc => &["python3"],
+        Kind::Go | Kind::H2spec => &["go"],
     }
 }
 
@@ -102,34 +108,62 @@ fn tools(kind: Kind) -> &'static [&'static str] {
 fn commands(kind: Kind) -> Vec<Vec<&'static [&'static str]>> {
     match kind {
         // What was fetched before needs no network.
-        Kind::JavaDubbo | Kind::JavaDubbo27 | Kind::JavaSofa | Kind::JavaBolt => {
+        Kind::JavaDubbo | Kind::JavaDubbo27 | Kind::JavaSofa | Kind::JavaBolt | Kind::JavaGrpc => {
             vec![
                 vec![&["mvn", "-q", "-B", "-o", "compile"]],
                 vec![&["mvn", "-q", "-B", "compile"]],
             ]
         }
-        Kind::Node => vec![vec![&[
+        Kind::Go => vec![vec![&[
+            "go",
+            "build",
+            "-buildvcs=false",
+            "-o",
+            "bin/",
+            "./echo",
+            "google.golang.org/grpc/interop/client",
+            "google.golang.org/grpc/interop/server",
+        ]]],
+        Kind::H2spec => vec![vec![&[
+            "go",
+            "build",
+            "-buildvcs=false",
+            "-o",
+            "bin/",
+            "github.com/summerwind/h2spec/cmd/h2spec",
+        ]]],
+        Kind::Node | Kind::NodeHttp => vec![vec![&[
             "npm",
             "ci",
             "--ignore-scripts",
             "--no-audit",
             "--no-fund",
         ]]],
-        Kind::Python => vec![vec![
-            &["python3", "-m", "venv", "--clear", "venv"],
-            &[
-                "venv/bin/python",
-                "-m",
-                "pip",
-                "install",
-                "-q",
-                "--no-deps",
-                "-r",
-                "requirements.txt",
-            ],
-        ]],
+        Kind::Python => vec![vec![NEW_VENV, REQUIREMENTS]],
+        Kind::PythonGrpc => vec![vec![NEW_VENV, REQUIREMENTS, MESSAGES]],
     }
 }
+
+const NEW_VENV: &[&str] = &["python3", "-m", "venv", "--clear", "venv"];
+const REQUIREMENTS: &[&str] = &[
+    "venv/bin/python",
+    "-m",
+    "pip",
+    "install",
+    "-q",
+    "--no-deps",
+    "-r",
+    "requirements.txt",
+];
+const MESSAGES: &[&str] = &[
+    "venv/bin/python",
+    "-m",
+    "grpc_tools.protoc",
+    "-I.",
+    "--python_out=.",
+    "--grpc_python_out=.",
+    "interop.proto",
+];
 
 /// # Panics
 /// When the sources do not build: that is a defect of the tests, not of the machine.

@@ -13,7 +13,7 @@ pub(crate) enum Role {
 }
 
 /// Enough for payloads of a megabyte; small, because several run at once.
-const JAVA: &[&str] = &[
+pub(crate) const JAVA: &[&str] = &[
     "-Xmx128m",
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
@@ -57,8 +57,12 @@ pub(crate) fn command(
             settings,
         ),
         Kind::JavaBolt => java("peer.bolt", role, &[], scratch, settings),
-        Kind::Node => script("node", &format!("{}.js", word(role))),
+        Kind::Node | Kind::NodeHttp => script("node", &format!("{}.js", word(role))),
         Kind::Python => script("venv/bin/python", &format!("{}.py", word(role))),
+        Kind::Go => script("bin/echo", word(role)),
+        Kind::JavaGrpc | Kind::PythonGrpc | Kind::H2spec => {
+            panic!("{} has programs of its own", kind.name())
+        }
     };
     command.current_dir(folder);
     command

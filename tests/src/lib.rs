@@ -28,7 +28,7 @@ pub use answer::{Answer, Tally};
 pub use bootstrap::Bootstrap;
 pub use deadline::{Deadline, eventually};
 pub use gateway::Gateway;
-pub use peers::{Consumer, Peers, Provider};
+pub use peers::{CASES, Consumer, InteropServer, Peers, Provider, Report};
 pub use process::{End, Process};
 pub use tap::Tap;
 pub use turn::Turn;
@@ -48,6 +48,16 @@ pub enum Kind {
     Node,
     /// anthunder (Bolt, octets) and dubbo-ssl-python (Dubbo client).
     Python,
+    /// grpc-go: provider and consumer, and the interoperability programs.
+    Go,
+    /// grpc-java: the interoperability programs.
+    JavaGrpc,
+    /// grpcio: the interoperability programs.
+    PythonGrpc,
+    /// An HTTP server with WebSocket, and a WebSocket client, on Node.
+    NodeHttp,
+    /// The conformance client for HTTP/2 of that name.
+    H2spec,
 }
 
 impl Kind {
@@ -61,6 +71,11 @@ impl Kind {
             Self::JavaBolt => "java-bolt",
             Self::Node => "node",
             Self::Python => "python",
+            Self::Go => "go",
+            Self::JavaGrpc => "java-grpc",
+            Self::PythonGrpc => "python-grpc",
+            Self::NodeHttp => "node-http",
+            Self::H2spec => "h2spec",
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Real peers as values.
 
+mod h2spec;
+mod interop;
+
 use std::env;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,6 +14,9 @@ use serde_json::{Value, json};
 use crate::build::{self, target};
 use crate::launch::{Role, command};
 use crate::{Answer, End, Kind, Process};
+
+pub use h2spec::Report;
+pub use interop::{CASES, InteropServer};
 
 /// A virtual machine on a busy machine needs seconds.
 const START: Duration = Duration::from_secs(60);

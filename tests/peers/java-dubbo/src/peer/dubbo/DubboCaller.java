@@ -20,9 +20,9 @@ import peer.line.Call;
 import peer.line.Caller;
 
 /**
- * Calls through Dubbo references with direct URLs. Keys of {@code refer}: {@code address}, {@code interface},
- * {@code group}, {@code version}, {@code path}, {@code serialization}, {@code timeout}, {@code retries},
- * {@code heartbeat} ms, {@code connections}, {@code payload} octets.
+ * Calls through Dubbo references with direct URLs. Keys of {@code refer}: {@code address}, {@code protocol} dubbo
+ * or tri, {@code interface}, {@code group}, {@code version}, {@code path}, {@code serialization}, {@code timeout},
+ * {@code retries}, {@code heartbeat} ms, {@code connections}, {@code payload} octets.
  */
 final class DubboCaller implements Caller {
     private final ApplicationConfig application;
@@ -49,12 +49,24 @@ final class DubboCaller implements Caller {
         generic.setGeneric("true");
         generic.get();
         references.put(name + "/generic", generic);
+
+        if (triple(command)) {
+            ReferenceConfig<Streams> streams = reference(command);
+            streams.setUrl(url(command, Streams.class.getName()));
+            streams.setInterface(Streams.class);
+            streams.get();
+            references.put(name + "/streams", streams);
+        }
     }
 
     @Override
     public void close(String name) {
         references.remove(name).destroy();
         references.remove(name + "/generic").destroy();
+        ReferenceConfig<?> streams = references.remove(name + "/streams");
+        if (streams != null) {
+            streams.destroy();
+        }
     }
 
     @Override
@@ -103,6 +115,9 @@ final class DubboCaller implements Caller {
             GenericService service = (GenericService) reference(call.ref + "/generic").get();
             return service.$invoke(call.method, Arguments.types(call.method, args), args);
         }
+        if (StreamCalls.has(call.method)) {
+            return StreamCalls.call((Streams) reference(call.ref + "/streams").get(), call);
+        }
         Object service = reference(call.ref).get();
         if (call.method.equals("$echo")) {
             return ((EchoService) service).$echo(call.args.get(0));
@@ -134,7 +149,7 @@ final class DubboCaller implements Caller {
         ReferenceConfig<T> reference = new ReferenceConfig<>();
         reference.setApplication(application);
         reference.setRegistry(new RegistryConfig(RegistryConfig.NO_AVAILABLE));
-        reference.setUrl(url(command));
+        reference.setUrl(url(command, Call.text(command, "interface", Echo.class.getName())));
         reference.setCheck(false);
         reference.setGroup((String) command.get("group"));
         reference.setVersion((String) command.get("version"));
@@ -144,9 +159,13 @@ final class DubboCaller implements Caller {
         return reference;
     }
 
-    private static String url(Map<String, Object> command) {
-        StringBuilder url = new StringBuilder("dubbo://").append(command.get("address")).append('/');
-        url.append(Call.text(command, "path", Call.text(command, "interface", Echo.class.getName())));
+    private static boolean triple(Map<String, Object> command) {
+        return Call.text(command, "protocol", "dubbo").equals("tri");
+    }
+
+    private static String url(Map<String, Object> command, String service) {
+        StringBuilder url = new StringBuilder(Call.text(command, "protocol", "dubbo")).append("://");
+        url.append(command.get("address")).append('/').append(Call.text(command, "path", service));
         String between = "?";
         for (String key : List.of("serialization", "heartbeat", "payload")) {
             if (command.containsKey(key)) {

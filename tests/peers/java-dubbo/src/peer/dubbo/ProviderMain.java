@@ -15,8 +15,9 @@ import peer.line.Commands;
 import peer.line.Provider;
 
 /**
- * A Dubbo provider of {@link Echo}. Options: {@code --label}, {@code --port}, {@code --group}, {@code --version},
- * {@code --path}, {@code --heartbeat} ms, {@code --payload} octets, {@code --threads}, {@code --queues}.
+ * A Dubbo provider of {@link Echo}, over Triple of {@link Streams} as well. Options: {@code --label}, {@code --port},
+ * {@code --protocol} dubbo or tri, {@code --group}, {@code --version}, {@code --path}, {@code --heartbeat} ms,
+ * {@code --payload} octets, {@code --threads}, {@code --queues}.
  */
 public final class ProviderMain {
     private ProviderMain() {
@@ -32,23 +33,37 @@ public final class ProviderMain {
 
     private static void export(ApplicationConfig application, Map<String, Object> options, int port) {
         // Dubbo exports a service of its own beside any other, and would take port 20880 for it.
-        application.setMetadataServiceProtocol("dubbo");
+        application.setMetadataServiceProtocol(Call.text(options, "protocol", "dubbo"));
         application.setMetadataServicePort(port);
-        ServiceConfig<Echo> service = new ServiceConfig<>();
+        ProtocolConfig protocol = protocol(options, port);
+        String label = Call.text(options, "label", "v1");
+        ServiceConfig<Echo> service = service(application, options, protocol);
+        service.setInterface(Echo.class);
+        service.setPath((String) options.get("path"));
+        service.setRef(new Service(label));
+        service.export();
+        if (protocol.getName().equals("tri")) {
+            ServiceConfig<Streams> streams = service(application, options, protocol);
+            streams.setInterface(Streams.class);
+            streams.setRef(new StreamService(label));
+            streams.export();
+        }
+    }
+
+    private static <T> ServiceConfig<T> service(
+            ApplicationConfig application, Map<String, Object> options, ProtocolConfig protocol) {
+        ServiceConfig<T> service = new ServiceConfig<>();
         service.setApplication(application);
         service.setRegistry(new RegistryConfig(RegistryConfig.NO_AVAILABLE));
         service.setRegister(false);
-        service.setProtocol(protocol(options, port));
-        service.setInterface(Echo.class);
+        service.setProtocol(protocol);
         service.setGroup((String) options.get("group"));
         service.setVersion((String) options.get("version"));
-        service.setPath((String) options.get("path"));
-        service.setRef(new Service(Call.text(options, "label", "v1")));
-        service.export();
+        return service;
     }
 
     private static ProtocolConfig protocol(Map<String, Object> options, int port) {
-        ProtocolConfig protocol = new ProtocolConfig("dubbo", port);
+        ProtocolConfig protocol = new ProtocolConfig(Call.text(options, "protocol", "dubbo"), port);
         protocol.setHost("127.0.0.1");
         // A provider refuses every serialization that it does not name.
         protocol.setPreferSerialization("hessian2,fastjson2");
