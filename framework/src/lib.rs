@@ -28,3 +28,4 @@ pub mod view;
 pub mod wheel;
 pub mod worker;
 pub mod workers;
+pub mod xfcc;

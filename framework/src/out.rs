@@ -111,7 +111,8 @@ impl Out {
         }
     }
 
-    /// Writes as much as the socket takes. Ready when nothing is left.
+    /// Writes as much as the socket takes. Ready when nothing is left, neither here nor in what
+    /// the socket stands for: TLS holds records that have not gone.
     pub fn poll_flush<W: AsyncWrite + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
@@ -128,7 +129,7 @@ impl Out {
             }
             self.advance(written);
         }
-        Poll::Ready(Ok(()))
+        Pin::new(socket).poll_flush(cx)
     }
 
     /// Copies what is short of the shared pieces: for a socket that takes nothing, which would else

@@ -63,6 +63,12 @@ pub struct Tls {
     pub version: &'static str,
     /// The cipher suite by its OpenSSL name, as Envoy logs it.
     pub cipher: &'static str,
+    /// The session goes on from an earlier one.
+    pub resumed: bool,
+    /// The subject of our own certificate in RFC 2253 form.
+    pub local_subject: Option<Arc<str>>,
+    /// The URIs among the subject alternative names of our own certificate.
+    pub local_uris: Arc<[Box<str>]>,
     /// The peer's certificate, once it has been verified.
     pub peer: Option<PeerCertificate>,
 }
@@ -83,8 +89,41 @@ pub struct PeerCertificate {
     pub uris: Box<[Box<str>]>,
     /// Subject alternative names that are DNS names.
     pub dns: Box<[Box<str>]>,
-    /// The certificate in URL-encoded PEM.
-    pub pem: Box<str>,
+    /// From when it is valid, in seconds since 1970.
+    pub not_before: i64,
+    /// Until when it is valid, in seconds since 1970.
+    pub not_after: i64,
+    /// The certificate itself, in DER.
+    pub der: Box<[u8]>,
+}
+
+impl PeerCertificate {
+    /// The certificate in URL-encoded PEM, as `x-forwarded-client-cert` and logs have it.
+    pub fn pem(&self) -> String {
+        const DIGITS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut text = String::with_capacity(self.der.len() * 3 / 2 + 80);
+        text.push_str("-----BEGIN%20CERTIFICATE-----%0A");
+        // Lines of 64 digits (RFC 7468).
+        for line in self.der.chunks(48) {
+            for group in line.chunks(3) {
+                let octet = |at: usize| u32::from(group.get(at).copied().unwrap_or_default());
+                let bits = octet(0) << 16 | octet(1) << 8 | octet(2);
+                for (at, shift) in [18, 12, 6, 0].into_iter().enumerate() {
+                    let digit = (bits >> shift & 63) as usize;
+                    match DIGITS.get(digit).filter(|_| at <= group.len()) {
+                        None => text.push_str("%3D"),
+                        Some(b'+') => text.push_str("%2B"),
+                        Some(b'/') => text.push_str("%2F"),
+                        Some(digit) => text.push(char::from(*digit)),
+                    }
+                }
+            }
+            text.push_str("%0A");
+        }
+        text.push_str("-----END%20CERTIFICATE-----%0A");
+        text
+    }
 }
 
 /// The socket of a connection, or what stands for one.

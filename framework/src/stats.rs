@@ -248,16 +248,16 @@ impl Registry {
         }
     }
 
-    /// The group of `kind` and `label`: the one that exists, or a new one. `timed` gives it a
-    /// histogram of call times.
+    /// The group of `kind` and `label` with these metrics: the one that exists, or a new one. `timed`
+    /// gives it a histogram of call times.
     pub fn group<M: Metrics>(&self, kind: &'static str, label: &str, timed: bool) -> Arc<Group> {
         let mut groups = self
             .groups
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let found = groups
-            .iter()
-            .find(|group| group.scope.kind == kind && group.scope.label.as_ref() == label);
+        let found = groups.iter().find(|group| {
+            group.scope.kind == kind && group.scope.label.as_ref() == label && group.defs == M::DEFS
+        });
         if let Some(group) = found {
             return Arc::clone(group);
         }

@@ -134,6 +134,7 @@ pub(super) async fn serve<C: Codec>(connection: Connection, worker: Worker) {
         codec: C::default(),
         last_moved: now,
         stalled_since: None,
+        unflushed: false,
         ended: false,
         uncut: true,
         paused: false,
@@ -158,6 +159,8 @@ struct Task<C: Codec> {
     last_moved: Moment,
     /// Since when the socket takes no byte of a waiting answer.
     stalled_since: Option<Moment>,
+    /// The socket holds bytes that the peer has not taken: records of TLS.
+    unflushed: bool,
     /// The peer sends nothing more; its last answers may still be on their way.
     ended: bool,
     /// Bytes may be buffered that have not been cut yet.
@@ -203,7 +206,7 @@ impl<C: Codec> Task<C> {
 
     /// Whether there is nothing left to do for the peer.
     fn is_done(&self) -> bool {
-        let written = self.down.out.borrow().is_empty();
+        let written = self.down.out.borrow().is_empty() && !self.unflushed;
         let ended = self.ended && self.down.calls.get() == 0 && written;
         self.down.abort.get() || ended || (self.down.finishing.get() && written)
     }
@@ -340,10 +343,14 @@ impl<C: Codec> Task<C> {
     fn flush(&mut self, cx: &mut Context<'_>, now: Moment) -> Result<(), Close> {
         let mut out = self.down.out.borrow_mut();
         let before = out.len();
-        if before == 0 {
-            return Ok(());
-        }
         let flushed = out.poll_flush(cx, &mut self.io);
+        self.unflushed = flushed.is_pending();
+        if before == 0 && !out.has_batch() {
+            return match flushed {
+                Poll::Ready(Err(_)) => Err(Close),
+                _ => Ok(()),
+            };
+        }
         let gone = before - out.len();
         let worker = &self.relay.worker;
         worker.refund(gone);

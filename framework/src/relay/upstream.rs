@@ -256,10 +256,13 @@ impl<C: Codec> Task<C> {
     fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         let mut out = self.up.out.borrow_mut();
         let before = out.len();
-        if before == 0 {
-            return Ok(());
-        }
         let flushed = out.poll_flush(cx, &mut self.io);
+        if before == 0 && !out.has_batch() {
+            return match flushed {
+                Poll::Ready(Err(error)) => Err(End::Failed(error)),
+                _ => Ok(()),
+            };
+        }
         let gone = before - out.len();
         let worker = &self.relay.worker;
         worker.refund(gone);
