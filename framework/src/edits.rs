@@ -51,6 +51,15 @@ impl Edits {
         self.list.push(edit);
     }
 
+    /// The name of the first pseudo header (`:path`, `:authority`) that is changed. Messages whose
+    /// words are not headers cannot follow such a change.
+    pub fn pseudo(&self) -> Option<&str> {
+        self.list
+            .iter()
+            .map(Edit::name)
+            .find(|name| name.starts_with(':'))
+    }
+
     /// The changes in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Edit> {
         self.list.iter()

@@ -1,13 +1,16 @@
 //! The decision about one call, the same for every protocol and for both relays: filters, route,
 //! cluster, host. No I/O; the relay that asks moves the bytes.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, net::SocketAddr};
 
 use crate::{
     cluster::{Cluster, HostIx, Pick},
-    edits::{Edits, Effect},
+    edits::{Edit, Edits, Effect},
     filter::{Flow, Passage, RequestCx},
-    route::{Action, Facts, Forward, RouteId, Target, Template},
+    route::{
+        Action, Draw, Facts, Forward, Named, Redirect, Route, RouteId, Scene, Target, Template,
+        TimeLimits, Weighted,
+    },
     snapshot::{ClusterIx, Policy, Snapshot},
     status::{Cause, Status},
     view::{Key, RoutingView},
@@ -21,6 +24,8 @@ pub struct Progress {
     pub route: Option<RouteId>,
     /// Changes that the request leaves with.
     pub edits: Edits,
+    /// Headers that the response gets before its own changes, such as the cookie of a hash policy.
+    pub response: Edits,
     /// The next filter to pass.
     pub next_filter: usize,
 }
@@ -34,8 +39,8 @@ pub struct Aim {
     pub cluster: ClusterIx,
     /// The entry of the route's weighted clusters, whose header changes apply too.
     pub entry: Option<u16>,
-    /// The route's time limit.
-    pub timeout: Option<Duration>,
+    /// The route's time limits for this call.
+    pub times: TimeLimits,
     /// The hash for the balancer.
     pub hash: Option<u64>,
     /// Which circuit breaker, 0 (default) or 1 (high).
@@ -77,18 +82,35 @@ pub fn decide(
     };
     let route = policy.router.get(id);
     match &route.action {
-        Action::Direct(direct) => Decision::Reply(Status {
-            cause: Cause::DirectResponse,
-            http: direct.status,
-            text: Cow::Owned(direct.body.to_string()),
-        }),
-        Action::Forward(forward) => match aim(snapshot, policy, id, forward, request, facts) {
-            Ok(aim) => {
-                edit_request(policy, &aim, request, facts, &mut progress.edits);
-                Decision::Forward(aim)
+        Action::Direct(direct) => {
+            let mut status = Status::new(Cause::DirectResponse, direct.body.to_string());
+            status.http = direct.status;
+            edit_reply(route, request, facts, &mut status);
+            Decision::Reply(status)
+        }
+        Action::Redirect(redirect) => {
+            let mut status = redirected(redirect, request, facts);
+            edit_reply(route, request, facts, &mut status);
+            Decision::Reply(status)
+        }
+        Action::Forward(forward) => {
+            let asked = Asked {
+                snapshot,
+                policy,
+                request,
+                facts,
+            };
+            match asked.aim(id, forward, &mut progress.response) {
+                Ok(aim) => {
+                    asked.edit_request(&aim, &mut progress.edits);
+                    Decision::Forward(aim)
+                }
+                Err(mut status) => {
+                    edit_reply(route, request, facts, &mut status);
+                    Decision::Reply(status)
+                }
             }
-            Err(status) => Decision::Reply(status),
-        },
+        }
     }
 }
 
@@ -111,23 +133,71 @@ pub fn choose(
     )
 }
 
-/// The header changes of a response on its way back.
-pub fn response_edits(
-    policy: &Policy,
-    aim: &Aim,
-    response: &dyn RoutingView,
-    request: &dyn RoutingView,
-    facts: &Facts,
-    edits: &mut Edits,
-) {
+/// An answer on its way back.
+#[derive(Clone, Copy)]
+pub struct Answer<'a> {
+    /// The answer as it came.
+    pub response: &'a dyn RoutingView,
+    /// The request that it answers.
+    pub request: &'a dyn RoutingView,
+    /// What is known of the call besides.
+    pub facts: &'a Facts,
+    /// The name of the cluster.
+    pub cluster: Option<&'a str>,
+    /// The host that answered.
+    pub host: Option<SocketAddr>,
+}
+
+/// The header changes of a response on its way back; those of [`Progress::response`] go before.
+pub fn response_edits(policy: &Policy, aim: &Aim, answer: &Answer<'_>, edits: &mut Edits) {
     let route = policy.router.get(aim.route);
-    if let Some(entry) = entry_of(policy, aim)
-        && !entry.1.is_empty()
+    let scene = Scene {
+        message: answer.response,
+        request: answer.request,
+        facts: answer.facts,
+        route,
+        cluster: answer.cluster,
+        host: answer.host,
+    };
+    if let Some((_, template)) = entry_of(policy, aim)
+        && !template.is_empty()
     {
-        entry.1.apply(response, request, facts, edits);
+        template.apply(&scene, edits);
     }
     if !route.response_edits.is_empty() {
-        route.response_edits.apply(response, request, facts, edits);
+        route.response_edits.apply(&scene, edits);
+    }
+}
+
+/// Gives an answer of the gateway itself the headers that the route adds to responses, as Envoy
+/// does for every call that has a route: time-outs, hosts that are gone and so on.
+pub fn local_edits(
+    policy: &Policy,
+    aim: &Aim,
+    request: &dyn RoutingView,
+    facts: &Facts,
+    status: &mut Status,
+) {
+    if !edits_responses(policy, aim) {
+        return;
+    }
+    let mut headers = std::mem::take(&mut status.headers);
+    let answer = Answer {
+        response: &Local,
+        request,
+        facts,
+        cluster: None,
+        host: None,
+    };
+    response_edits(policy, aim, &answer, &mut headers);
+    status.headers = headers;
+}
+
+/// How the call of `aim` is forwarded.
+pub fn forward<'p>(policy: &'p Policy, aim: &Aim) -> Option<&'p Forward> {
+    match &policy.router.get(aim.route).action {
+        Action::Forward(forward) => Some(forward),
+        Action::Direct(_) | Action::Redirect(_) => None,
     }
 }
 
@@ -169,66 +239,141 @@ fn pass_filters(
     }
 }
 
-fn aim(
-    snapshot: &Snapshot,
-    policy: &Policy,
-    id: RouteId,
-    forward: &Forward,
-    request: &dyn RoutingView,
-    facts: &Facts,
-) -> Result<Aim, Status> {
-    let (cluster, entry) = match &forward.target {
-        Target::Single(slot) => (policy.cluster(*slot), None),
-        Target::Weighted(weighted) => {
-            let at = weighted.draw(facts.random);
-            let slot = weighted.entries().get(at).map(|entry| entry.cluster);
-            (
-                slot.and_then(|slot| policy.cluster(slot)),
-                u16::try_from(at).ok(),
-            )
-        }
-        Target::Header(name) => {
-            let named = request.get(Key::from_header_name(name));
-            (named.and_then(|name| snapshot.find(&name)), None)
-        }
-    };
-    let Some(cluster) = cluster else {
-        let route = &policy.router.get(id).name;
-        return Err(Status::new(
-            Cause::NoCluster,
-            format!("route '{route}' names a cluster that is not configured"),
-        ));
-    };
-    let hash = match forward.hash.is_empty() {
-        true => None,
-        false => policy.router.hash(id, request, facts),
-    };
-    let (timeout, priority) = (forward.timeout, forward.priority.min(1));
-    Ok(Aim {
-        route: id,
-        cluster,
-        entry,
-        timeout,
-        hash,
-        priority,
-    })
+/// A request that is decided upon.
+struct Asked<'a> {
+    snapshot: &'a Snapshot,
+    policy: &'a Policy,
+    request: &'a dyn RoutingView,
+    facts: &'a Facts,
 }
 
-fn edit_request(
-    policy: &Policy,
-    aim: &Aim,
-    request: &dyn RoutingView,
-    facts: &Facts,
-    edits: &mut Edits,
-) {
-    if let Some((template, _)) = entry_of(policy, aim)
-        && !template.is_empty()
-    {
-        template.apply(request, request, facts, edits);
+impl Asked<'_> {
+    fn aim(&self, id: RouteId, forward: &Forward, response: &mut Edits) -> Result<Aim, Status> {
+        let mut hash = None;
+        let (cluster, entry) = match &forward.target {
+            Target::Single(slot) => (self.policy.cluster(*slot), None),
+            Target::Weighted(weighted) => {
+                if *weighted.draws_by() == Draw::Hash {
+                    hash = self.hash(id, response);
+                }
+                let at = weighted.draw(self.number(weighted, hash));
+                let entry = weighted.entries().get(at);
+                let cluster = match entry.map(|entry| &entry.cluster) {
+                    Some(Named::Slot(slot)) => self.policy.cluster(*slot),
+                    Some(Named::Header(name)) => self.named(name),
+                    None => None,
+                };
+                (cluster, u16::try_from(at).ok())
+            }
+            Target::Header(name) => (self.named(name), None),
+        };
+        let cluster = cluster.and_then(|ix| Some((ix, self.snapshot.cluster(ix)?)));
+        let Some((ix, cluster)) = cluster else {
+            let route = &self.policy.router.get(id).name;
+            let text = format!("route '{route}' names a cluster that is not configured");
+            let mut status = Status::new(Cause::NoCluster, text);
+            status.http = forward.no_cluster;
+            return Err(status);
+        };
+        if hash.is_none() && !forward.hash.is_empty() && cluster.balancer.hashes() {
+            hash = self.hash(id, response);
+        }
+        Ok(Aim {
+            route: id,
+            cluster: ix,
+            entry,
+            times: forward.times.of(self.request),
+            hash,
+            priority: forward.priority.min(1),
+        })
     }
-    let route = policy.router.get(aim.route);
-    if !route.request_edits.is_empty() {
-        route.request_edits.apply(request, request, facts, edits);
+
+    fn hash(&self, id: RouteId, response: &mut Edits) -> Option<u64> {
+        let (request, facts) = (self.request, self.facts);
+        self.policy.router.hash(id, request, facts, response)
+    }
+
+    /// The cluster that a request header names.
+    fn named(&self, header: &str) -> Option<ClusterIx> {
+        let name = self.request.first(Key::from_header_name(header))?;
+        self.snapshot.find(&name)
+    }
+
+    /// The number that a draw among several clusters is made with.
+    fn number(&self, weighted: &Weighted, hash: Option<u64>) -> u64 {
+        let given = match weighted.draws_by() {
+            Draw::Random => None,
+            Draw::Hash => hash,
+            // A number that stands there twice is not one number.
+            Draw::Header(name) => {
+                let value = self.request.get(Key::from_header_name(name));
+                value.and_then(|value| value.trim_ascii().parse().ok())
+            }
+        };
+        given.unwrap_or(self.facts.random)
+    }
+
+    fn edit_request(&self, aim: &Aim, edits: &mut Edits) {
+        let route = self.policy.router.get(aim.route);
+        let entry = entry_of(self.policy, aim).map(|(request, _)| request);
+        let entry = entry.filter(|template| !template.is_empty());
+        if entry.is_none() && route.request_edits.is_empty() {
+            return;
+        }
+        let cluster = self.snapshot.cluster(aim.cluster);
+        let scene = Scene {
+            message: self.request,
+            request: self.request,
+            facts: self.facts,
+            route,
+            cluster: cluster.map(|cluster| &*cluster.name),
+            host: None,
+        };
+        if let Some(template) = entry {
+            template.apply(&scene, edits);
+        }
+        if !route.request_edits.is_empty() {
+            route.request_edits.apply(&scene, edits);
+        }
+    }
+}
+
+fn redirected(redirect: &Redirect, request: &dyn RoutingView, facts: &Facts) -> Status {
+    let mut status = Status::new(Cause::DirectResponse, "");
+    status.http = redirect.status;
+    let location = redirect.location.of(request, facts);
+    status
+        .headers
+        .push(Edit::Set("location".into(), location.into()));
+    status
+}
+
+/// Applies the route's response changes to an answer of the gateway itself.
+fn edit_reply(route: &Route, request: &dyn RoutingView, facts: &Facts, status: &mut Status) {
+    if route.response_edits.is_empty() {
+        return;
+    }
+    let scene = Scene {
+        message: &Local,
+        request,
+        facts,
+        route,
+        cluster: None,
+        host: None,
+    };
+    route.response_edits.apply(&scene, &mut status.headers);
+}
+
+/// An answer of the gateway before its headers are made.
+struct Local;
+
+impl RoutingView for Local {
+    fn get(&self, _: Key<'_>) -> Option<Cow<'_, str>> {
+        None
+    }
+
+    fn protocol(&self) -> &'static str {
+        "local"
     }
 }
 
@@ -281,6 +426,20 @@ impl RoutingView for Edited<'_> {
 
     fn method(&self) -> Option<Cow<'_, str>> {
         self.inner.method()
+    }
+
+    fn headers(&self, each: &mut dyn FnMut(&str, &str)) {
+        let names: Vec<&str> = self.edits.names().collect();
+        self.inner.headers(&mut |name, value| {
+            if !names.iter().any(|edited| edited.eq_ignore_ascii_case(name)) {
+                each(name, value);
+            }
+        });
+        for name in names.iter().filter(|name| !name.starts_with(':')) {
+            if let Some(value) = self.get(Key::Header(name)) {
+                each(name, &value);
+            }
+        }
     }
 
     fn protocol(&self) -> &'static str {

@@ -7,7 +7,7 @@ use crate::{edits::Edits, protocol::Tls, snapshot::Ends, time::Moment, view::Rou
 mod times;
 mod weighted;
 
-pub use times::{Limit, Times};
+pub use times::{Limit, StreamTimes, TimeLimits, Times, grpc_timeout, is_grpc};
 pub use weighted::{Draw, Named, Weighted, WeightedCluster};
 
 /// Finds the route of a request. Compiled once from configuration, immutable, shared by all
@@ -192,12 +192,7 @@ pub struct HashPolicy {
 pub trait HashSource: fmt::Debug + Send + Sync {
     /// The hash of what it finds, if it finds something. A cookie that the caller is to get is
     /// added to `response`.
-    fn hash(
-        &self,
-        request: &dyn RoutingView,
-        facts: &Facts,
-        response: &mut Edits,
-    ) -> Option<u64>;
+    fn hash(&self, request: &dyn RoutingView, facts: &Facts, response: &mut Edits) -> Option<u64>;
 }
 
 /// Header changes whose values may depend on the call (`%DOWNSTREAM_REMOTE_ADDRESS%`,

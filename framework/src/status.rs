@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::edits::Edits;
+
 /// How a call ended, in words that all protocols share. Retries, outlier detection and metrics act
 /// on classes, so one policy fits every protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -170,6 +172,9 @@ pub struct Status {
     pub http: u16,
     /// What the caller reads: the thing, the cause and the cure, in one line.
     pub text: Cow<'static, str>,
+    /// Headers of the answer, such as `location`, for callers that speak HTTP; changes of an
+    /// answer that has none but its status.
+    pub headers: Edits,
 }
 
 impl Status {
@@ -179,6 +184,7 @@ impl Status {
             cause,
             http: cause.http(),
             text: text.into(),
+            headers: Edits::none(),
         }
     }
 

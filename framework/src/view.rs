@@ -34,6 +34,24 @@ pub trait RoutingView {
         None
     }
 
+    /// The value of one word; of a header that stands more than once, the first.
+    fn first(&self, key: Key<'_>) -> Option<Cow<'_, str>> {
+        let joined = self.get(key)?;
+        // Only several values that are joined have a comma between them.
+        if let Key::Header(name) = key
+            && joined.contains(',')
+        {
+            let mut first = None;
+            self.headers(&mut |other, value| {
+                if first.is_none() && other.eq_ignore_ascii_case(name) {
+                    first = Some(value.to_owned());
+                }
+            });
+            return first.map(Cow::Owned).or(Some(joined));
+        }
+        Some(joined)
+    }
+
     /// Calls `each` with every header that the message carries, in wire order.
     fn headers(&self, each: &mut dyn FnMut(&str, &str)) {
         let _ = each;

@@ -141,6 +141,12 @@ impl<C: Codec> Relay<C> {
             let view = C::view(&call.frame);
             let decision =
                 exchange::decide(&call.pinned, policy, &view, &call.facts, &mut call.progress);
+            let decision = match call.progress.edits.pseudo() {
+                Some(name) if matches!(decision, Decision::Forward(_)) => {
+                    Decision::Reply(cannot_rewrite(name, C::NAME))
+                }
+                _ => decision,
+            };
             let deadline = match &decision {
                 Decision::Forward(aim) => self.deadline(aim, policy, &call.frame, &view),
                 Decision::Park(_) => {
@@ -179,7 +185,7 @@ impl<C: Codec> Relay<C> {
         view: &C::View<'_>,
     ) -> Duration {
         let longest = policy.limits.call_timeout;
-        let route = aim.timeout.unwrap_or(longest);
+        let route = aim.times.whole(longest);
         let head = frame.head.timeout().unwrap_or(longest);
         let body = match policy.limits.body_deadline {
             true => view.timeout().unwrap_or(longest),
@@ -224,7 +230,8 @@ impl<C: Codec> Relay<C> {
     pub(super) fn facts(&self, down: &Down<C>) -> Facts {
         Facts {
             source: Some(down.ends.peer),
-            port: down.ends.local.port(),
+            ends: down.ends,
+            began: self.worker.now(),
             tls: down.tls.clone(),
             random: self.worker.random(),
         }
@@ -242,4 +249,13 @@ impl<C: Codec> Relay<C> {
             false => frame,
         }
     }
+}
+
+/// A rule renames what the frame itself says.
+fn cannot_rewrite(name: &str, protocol: &str) -> Status {
+    let text = format!(
+        "a rule rewrites {name}, which a {protocol} call has as its service and method: let a route \
+         without rewrites take such calls"
+    );
+    Status::new(Cause::CannotEdit, text)
 }

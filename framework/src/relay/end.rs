@@ -13,7 +13,7 @@ use crate::{
     cluster::ClusterMetric,
     codec::{Codec, PoolMode},
     edits::Edits,
-    exchange,
+    exchange::{self, Answer},
     filter::ResponseCx,
     frame::{Frame, Head},
     status::{Cause, Class, Status},
@@ -182,7 +182,18 @@ impl<C: Codec> Relay<C> {
         }
         let (request, response) = (C::view(&call.frame), C::view(frame));
         let (request, response): (&dyn RoutingView, &dyn RoutingView) = (&request, &response);
-        exchange::response_edits(policy, aim, response, request, &call.facts, edits);
+        let host = call
+            .tried
+            .last()
+            .and_then(|ix| call.cluster()?.hosts.get(ix));
+        let answer = Answer {
+            response,
+            request,
+            facts: &call.facts,
+            cluster: call.cluster().map(|cluster| &*cluster.name),
+            host: host.map(|host| host.address),
+        };
+        exchange::response_edits(policy, aim, &answer, edits);
         let facts = &call.facts;
         let mut cx = ResponseCx {
             response,

@@ -19,7 +19,7 @@ use crate::{
     exchange::{self, Aim, Decision, Progress},
     filter::{Flow, ResponseCx, Verdict},
     protocol::Tls,
-    route::Facts,
+    route::{Facts, Limit},
     snapshot::{Ends, PolicyIx},
     stats::Group,
     status::{Cause, Status},
@@ -54,7 +54,13 @@ pub async fn carry<C: StreamCodec>(
     let mut ledger = open::<C>(door, request);
     match forward(&mut ledger).await {
         Ok(response) => pass_back(ledger, response),
-        Err(status) => reply(ledger, &status),
+        Err(mut status) => {
+            if let (Some(aim), Some(policy)) = (&ledger.aim, ledger.policy()) {
+                let request = C::request(&ledger.request);
+                exchange::local_edits(policy, aim, &request, &ledger.facts, &mut status);
+            }
+            reply(ledger, &status)
+        }
     }
 }
 
@@ -83,7 +89,8 @@ fn open<C: StreamCodec>(door: &Rc<Door>, request: Request<C::Body>) -> Box<Ledge
         logged,
         facts: Facts {
             source: Some(door.ends.peer),
-            port: door.ends.local.port(),
+            ends: door.ends,
+            began,
             tls: door.tls.clone(),
             random: worker.random(),
         },
@@ -154,14 +161,22 @@ async fn decide<C: StreamCodec>(ledger: &mut Ledger<C>) -> Result<Aim, Status> {
 
 /// Sets the time limits of a call that is forwarded: the route's, the caller's and the idle time.
 fn limit<C: StreamCodec>(ledger: &Ledger<C>, aim: &Aim) {
-    let idle = ledger
-        .policy()
-        .map(|policy| policy.http.stream_idle_timeout)
-        .filter(|idle| !idle.is_zero());
+    let idle = match aim.times.idle {
+        Limit::Inherited => ledger
+            .policy()
+            .map(|policy| policy.http.stream_idle_timeout)
+            .filter(|idle| !idle.is_zero()),
+        Limit::Unlimited => None,
+        Limit::After(idle) => Some(idle),
+    };
     let told = C::request(&ledger.request).timeout();
+    let longest = match aim.times.duration {
+        Limit::After(duration) => Some(told.map_or(duration, |told| told.min(duration))),
+        Limit::Inherited | Limit::Unlimited => told,
+    };
     ledger.flight.limit(Limits {
-        deadline: told.map(|told| ledger.began.after(told)),
-        answer: aim.timeout,
+        deadline: longest.map(|longest| ledger.began.after(longest)),
+        answer: aim.times.timeout,
         idle,
     });
 }
@@ -241,7 +256,7 @@ fn pass_back<C: StreamCodec>(
 ) -> Response<Answer<C>> {
     let (mut head, body) = response.into_parts();
     ledger.hear(&head);
-    let mut edits = Edits::none();
+    let mut edits = std::mem::take(&mut ledger.progress.response);
     if let Some(status) = edit_response(&ledger, &head, &mut edits) {
         drop(body);
         return reply(ledger, &status);
@@ -269,7 +284,16 @@ fn edit_response<C: StreamCodec>(
     let (request, response) = (C::request(&ledger.request), C::response(head, None));
     let (request, response): (&dyn RoutingView, &dyn RoutingView) = (&request, &response);
     let facts = &ledger.facts;
-    exchange::response_edits(policy, aim, response, request, facts, edits);
+    let host = ledger.tried.last().zip(ledger.cluster());
+    let host = host.and_then(|(ix, cluster)| cluster.hosts.get(ix));
+    let upstream = exchange::Answer {
+        response,
+        request,
+        facts,
+        cluster: ledger.cluster().map(|cluster| &*cluster.name),
+        host: host.map(|host| host.address),
+    };
+    exchange::response_edits(policy, aim, &upstream, edits);
     let mut cx = ResponseCx {
         response,
         request,

@@ -19,7 +19,7 @@ use crossdock_framework::{
     filter::{Chain, Filter},
     protocol::{Connection, Io, Protocol},
     relay::Framed,
-    route::{Action, ClusterSlot, Facts, Forward, Route, RouteId, Router, Target, Unchanged},
+    route::{Action, ClusterSlot, Facts, Forward, Route, RouteId, Router, Target, Times, Unchanged},
     snapshot::{DownstreamLimits, Ends, HttpMetric, Live, Policy, PolicyIx, Snapshot},
     stats::{Group, Registry, Shard},
     view::{Key, RoutingView},
@@ -333,10 +333,11 @@ impl ByService {
             name: Arc::clone(&names[at]),
             virtual_host: "all".into(),
             action: Action::Forward(Forward {
-                target: Target::Single(ClusterSlot(at as u32)),
-                timeout,
-                hash: Vec::new(),
-                priority: 0,
+                times: Times {
+                    timeout,
+                    ..Times::default()
+                },
+                ..Forward::to(Target::Single(ClusterSlot(at as u32)))
             }),
             request_edits: Box::new(Unchanged),
             response_edits: Box::new(Unchanged),

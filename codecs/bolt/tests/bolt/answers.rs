@@ -167,9 +167,8 @@ fn causes_with_a_status_of_their_own_are_a_header_alone() {
 fn a_direct_response_follows_its_http_status() {
     let direct = |http| {
         let status = Status {
-            cause: Cause::DirectResponse,
             http,
-            text: TEXT.into(),
+            ..Status::new(Cause::DirectResponse, TEXT)
         };
         Bolt::classify(&answer(&sofa(Grammar::V3).frame(), &status))
     };
