@@ -53,6 +53,8 @@ metrics! {
         counter CxDestroy = "upstream_cx_destroy",
         /// Connections not opened because of `max_connections`.
         counter CxOverflow = "upstream_cx_overflow",
+        /// Plain TCP connections that were given up after as many attempts as there may be.
+        counter CxAttemptsExceeded = "upstream_cx_connect_attempts_exceeded",
         /// Connections closed for being idle.
         counter CxIdleTimeout = "upstream_cx_idle_timeout",
         /// Connections whose heartbeats were not answered.

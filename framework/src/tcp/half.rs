@@ -59,9 +59,10 @@ pub(super) enum Broken {
 }
 
 impl Half {
-    /// A direction with bytes to write.
+    /// A direction with bytes to write that have been read before.
     pub(super) fn new(rest: BytesMut) -> Self {
         Self {
+            read: rest.len() as u64,
             rest,
             ..Self::default()
         }

@@ -7,7 +7,9 @@ mod tests;
 use std::{
     cell::Cell,
     future::Future as _,
+    mem,
     pin::{Pin, pin},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -19,7 +21,14 @@ use tokio::{
 };
 
 use self::half::{Broken, Half};
-use crate::{metrics, protocol::Io, time::Moment, worker::Worker};
+use crate::{
+    cluster::ClusterMetric,
+    metrics,
+    protocol::Io,
+    stats::{Group, Shard},
+    time::Moment,
+    worker::Worker,
+};
 
 metrics! {
     /// Metrics of plain TCP, `tcp.<stat_prefix>.…`, named as Envoy does.
@@ -34,9 +43,9 @@ metrics! {
         counter IdleTimeout = "idle_timeout",
         /// Connections closed for being too old.
         counter MaxDuration = "max_downstream_connection_duration",
-        /// Times that a side was not read because the other one took no more bytes.
+        /// Times that a client was not read because the host took no more bytes.
         counter Paused = "downstream_flow_control_paused_reading_total",
-        /// Times that a side was read again after that.
+        /// Times that the client was read again after that.
         counter Resumed = "downstream_flow_control_resumed_reading_total",
         /// Bytes from clients.
         counter Rx = "downstream_cx_rx_bytes_total",
@@ -83,8 +92,8 @@ pub struct Limits {
     pub leaves_on_drain: bool,
 }
 
-/// Bytes that have moved so far, and how often a side had to wait for the other one.
-#[derive(Debug, Default)]
+/// Bytes that have moved so far, counted where the metrics of the pair are.
+#[derive(Debug)]
 pub struct Flow {
     /// Read from the client.
     pub received: Cell<u64>,
@@ -94,10 +103,52 @@ pub struct Flow {
     pub upstream_received: Cell<u64>,
     /// Written to the host.
     pub upstream_sent: Cell<u64>,
-    /// Times that the client was not read because the host took no more.
-    pub paused: Cell<u64>,
-    /// Times that the client was read again.
-    pub resumed: Cell<u64>,
+    stats: Arc<Group>,
+    cluster: Arc<Group>,
+}
+
+impl Flow {
+    /// Nothing has moved yet; `stats` are of [`TcpMetric`], `cluster` of [`ClusterMetric`].
+    pub fn new(stats: Arc<Group>, cluster: Arc<Group>) -> Self {
+        Self {
+            received: Cell::new(0),
+            sent: Cell::new(0),
+            upstream_received: Cell::new(0),
+            upstream_sent: Cell::new(0),
+            stats,
+            cluster,
+        }
+    }
+
+    /// Takes the counters of both directions over; whether anything has moved.
+    fn take(&self, there: &mut Half, back: &mut Half, shard: Shard) -> bool {
+        let mut moved = false;
+        for (by, cell, metric) in [
+            (&mut there.read, &self.received, TcpMetric::Rx),
+            (&mut back.written, &self.sent, TcpMetric::Tx),
+        ] {
+            let by = mem::take(by);
+            moved |= by > 0;
+            cell.set(cell.get() + by);
+            self.stats.add(shard, metric, by);
+        }
+        for (by, cell, metric) in [
+            (&mut there.written, &self.upstream_sent, ClusterMetric::CxTx),
+            (&mut back.read, &self.upstream_received, ClusterMetric::CxRx),
+        ] {
+            let by = mem::take(by);
+            moved |= by > 0;
+            cell.set(cell.get() + by);
+            self.cluster.add(shard, metric, by);
+        }
+        for (by, metric) in [
+            (&mut there.paused, TcpMetric::Paused),
+            (&mut there.resumed, TcpMetric::Resumed),
+        ] {
+            self.stats.add(shard, metric, mem::take(by));
+        }
+        moved
+    }
 }
 
 /// Relays bytes both ways until both sides have closed, one broke, or a limit is reached. `prefix`
@@ -120,8 +171,6 @@ where
     D: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,
 {
-    flow.received
-        .set(flow.received.get() + prefix.len() as u64);
     let mut pair = Pair {
         there: Half::new(prefix),
         back: Half::default(),
@@ -134,15 +183,16 @@ where
     let mut drain = pin!(worker.drain_begins(limits.inbound));
     let mut draining = false;
     let ended = std::future::poll_fn(|cx| {
-        pair.last_tick();
+        worker.tick();
         if !draining && drain.as_mut().poll(cx).is_ready() {
             draining = true;
             timer.as_mut().reset(Instant::now());
         }
-        let moved = match pair.poll(cx, down, up) {
-            Poll::Ready(ended) => return Poll::Ready(ended),
-            Poll::Pending => pair.note_moves(),
-        };
+        let polled = pair.poll(cx, down, up);
+        let moved = pair.note_moves();
+        if polled.is_ready() {
+            return polled;
+        }
         if draining && moved && limits.leaves_on_drain && pair.is_empty() {
             return Poll::Ready(Ended::Drained);
         }
@@ -165,10 +215,6 @@ struct Pair<'p> {
 }
 
 impl Pair<'_> {
-    fn last_tick(&self) {
-        self.worker.tick();
-    }
-
     fn poll<D, U>(&mut self, cx: &mut Context<'_>, down: &mut D, up: &mut U) -> Poll<Ended>
     where
         D: AsyncRead + AsyncWrite + Unpin,
@@ -202,18 +248,11 @@ impl Pair<'_> {
 
     /// Notes what has moved since it was last asked; whether anything has.
     fn note_moves(&mut self) -> bool {
-        let (there, back, flow) = (&mut self.there, &mut self.back, self.flow);
-        let add = |cell: &Cell<u64>, by: &mut u64| cell.set(cell.get() + std::mem::take(by));
-        let moved = there.read + there.written + back.read + back.written > 0;
+        let shard = self.worker.shard();
+        let moved = self.flow.take(&mut self.there, &mut self.back, shard);
         if moved {
-            add(&flow.received, &mut there.read);
-            add(&flow.upstream_sent, &mut there.written);
-            add(&flow.upstream_received, &mut back.read);
-            add(&flow.sent, &mut back.written);
             self.last = self.worker.now();
         }
-        add(&flow.paused, &mut there.paused);
-        add(&flow.resumed, &mut there.resumed);
         moved
     }
 
