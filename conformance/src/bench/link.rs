@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsStream;
 
 /// Octets of one read. One buffer serves all connections of a process, so that ten thousand idle
 /// ones hold nothing.
@@ -18,9 +19,14 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
 }
 
+/// What bytes go through.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl Stream for TcpStream {}
+impl Stream for TlsStream<TcpStream> {}
+
 /// A socket, the beginning of a frame that has come, and what is not sent yet.
 pub(crate) struct Link {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     partial: Vec<u8>,
     unsent: Vec<u8>,
     sent: usize,
@@ -29,12 +35,21 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self {
+        Ok(Self::over(Box::new(stream)))
+    }
+
+    /// A link over TLS; the socket below is without delay already.
+    pub(crate) fn secure(stream: TlsStream<TcpStream>) -> Self {
+        Self::over(Box::new(stream))
+    }
+
+    const fn over(stream: Box<dyn Stream>) -> Self {
+        Self {
             stream,
             partial: Vec::new(),
             unsent: Vec::new(),
             sent: 0,
-        })
+        }
     }
 
     /// Where frames to send are appended; [`Link::turn`] sends them.
@@ -84,7 +99,7 @@ impl Link {
         }
         self.unsent.clear();
         self.sent = 0;
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn cut(

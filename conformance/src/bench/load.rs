@@ -5,14 +5,17 @@ use super::child;
 use super::clock::now;
 use super::histogram::Histogram;
 use super::link::Link;
-use super::wire::{Garbled, Seen, Template, Wire};
+use super::tls::Keys;
+use super::wire::{Garbled, Heard, Talk, Template, Verdict, Wire};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// What is loaded, and how.
@@ -20,12 +23,15 @@ use tokio::task::JoinSet;
 pub(crate) struct Load {
     /// The address that is called.
     #[arg(long)]
-    target: SocketAddr,
+    pub(super) target: SocketAddr,
     #[arg(long, value_enum)]
-    wire: Wire,
+    pub(super) wire: Wire,
     /// Octets of each call's argument.
     #[arg(long)]
-    payload: usize,
+    pub(super) payload: usize,
+    /// The folder with the keys of mutual TLS; without it nothing is encrypted.
+    #[arg(long)]
+    pub(super) tls: Option<PathBuf>,
     #[arg(long)]
     connections: usize,
     /// Calls that each connection has open.
@@ -41,6 +47,9 @@ pub(crate) struct Load {
     /// again: slower, and the same each time.
     #[arg(long)]
     lockstep: bool,
+    /// Connections that call at the same time; the others wait for their turn.
+    #[arg(long, default_value_t = usize::MAX >> 3)]
+    at_once: usize,
     /// Seconds without any answer after which what is open is given up.
     #[arg(long, default_value_t = 15)]
     patience: u64,
@@ -87,11 +96,16 @@ impl Outcome {
 /// tells their [`Outcome`]. The connections stay open until the parent's input ends.
 pub(super) fn run(load: &Load) -> anyhow::Result<()> {
     let runtime = child::runtime()?;
-    let template = Arc::new(load.wire.template(load.payload));
+    let dialler = Arc::new(Dialler::new(
+        load.target,
+        load.wire,
+        load.payload,
+        load.tls.as_deref(),
+    )?);
     let mut callers = runtime.block_on(async {
         let mut callers = Vec::new();
         for index in 0..load.connections {
-            callers.push(Caller::new(load, index, Arc::clone(&template)).await?);
+            callers.push(Caller::new(load, index, &dialler).await?);
         }
         anyhow::Ok(callers)
     })?;
@@ -108,16 +122,8 @@ pub(super) fn run(load: &Load) -> anyhow::Result<()> {
 
 /// Makes `calls` calls and waits for their answers.
 async fn phase(load: &Load, callers: Vec<Caller>, calls: u64) -> (Vec<Caller>, Outcome) {
-    let run = Arc::new(Run {
-        start: now(),
-        left: AtomicU64::new(calls),
-        share: calls / callers.len().max(1) as u64,
-        issued: AtomicU64::new(0),
-        tally: Mutex::new(Tally {
-            outcome: Outcome::default(),
-            latency: Histogram::new(),
-        }),
-    });
+    let share = calls / callers.len().max(1) as u64;
+    let run = Arc::new(Run::new(calls, share, load.at_once));
     let mut tasks = JoinSet::new();
     for caller in callers {
         tasks.spawn(caller.make_calls(Arc::clone(&run)));
@@ -137,19 +143,18 @@ async fn phase(load: &Load, callers: Vec<Caller>, calls: u64) -> (Vec<Caller>, O
             }
         }
     }
-    let mut outcome = run.outcome();
-    outcome.elapsed = micros(run.start.elapsed());
-    (kept, outcome)
+    (kept, run.outcome())
 }
 
 /// What all connections of a phase share.
-struct Run {
+pub(super) struct Run {
     start: Instant,
     /// Calls not yet made.
     left: AtomicU64,
     /// Calls of one connection in lockstep.
     share: u64,
     issued: AtomicU64,
+    turns: Semaphore,
     tally: Mutex<Tally>,
 }
 
@@ -159,6 +164,22 @@ struct Tally {
 }
 
 impl Run {
+    /// For `calls` calls, of which a connection in lockstep makes `share`, and for connections of
+    /// which `at_once` call at the same time.
+    pub(super) fn new(calls: u64, share: u64, at_once: usize) -> Self {
+        Self {
+            start: now(),
+            left: AtomicU64::new(calls),
+            share,
+            issued: AtomicU64::new(0),
+            turns: Semaphore::new(at_once),
+            tally: Mutex::new(Tally {
+                outcome: Outcome::default(),
+                latency: Histogram::new(),
+            }),
+        }
+    }
+
     fn tally(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -170,7 +191,20 @@ impl Run {
             .is_ok()
     }
 
-    fn failed(&self, calls: u64, why: impl FnOnce() -> String) {
+    /// Counts a call that is made.
+    pub(super) fn begun(&self) {
+        self.issued.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a call that got its answer.
+    pub(super) fn right(&self, after: Duration) {
+        let mut tally = self.tally();
+        tally.outcome.ok += 1;
+        tally.latency.record(after);
+    }
+
+    /// Counts calls that failed.
+    pub(super) fn failed(&self, calls: u64, why: impl FnOnce() -> String) {
         let early = self.start.elapsed() < Duration::from_secs(1);
         let outcome = &mut self.tally().outcome;
         outcome.failed += calls;
@@ -178,15 +212,18 @@ impl Run {
         outcome.example.get_or_insert_with(why);
     }
 
-    fn wrong(&self, why: impl FnOnce() -> String) {
+    /// Counts an answer that nobody may get.
+    pub(super) fn wrong(&self, why: impl FnOnce() -> String) {
         let outcome = &mut self.tally().outcome;
         outcome.wrong += 1;
         outcome.example.get_or_insert_with(why);
     }
 
-    fn outcome(&self) -> Outcome {
+    /// What the calls came to, now that they are over.
+    pub(super) fn outcome(&self) -> Outcome {
         let tally = self.tally();
         let mut outcome = tally.outcome.clone();
+        outcome.elapsed = micros(self.start.elapsed());
         outcome.unanswered = self
             .issued
             .load(Relaxed)
@@ -198,22 +235,62 @@ impl Run {
     }
 }
 
+/// What is needed to open a connection.
+pub(super) struct Dialler {
+    target: SocketAddr,
+    wire: Wire,
+    template: Arc<Template>,
+    keys: Option<Keys>,
+}
+
+impl Dialler {
+    /// `folder` has the keys of mutual TLS, if it shall be spoken.
+    pub(super) fn new(
+        target: SocketAddr,
+        wire: Wire,
+        payload: usize,
+        folder: Option<&Path>,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            target,
+            wire,
+            template: Arc::new(wire.template(payload)),
+            keys: folder.map(|f| Keys::client(f, wire)).transpose()?,
+        })
+    }
+
+    /// Opens the connection with this number.
+    pub(super) async fn dial(&self, connection: usize) -> std::io::Result<(Link, Box<dyn Talk>)> {
+        let patience = Duration::from_secs(5);
+        let open = async {
+            let stream = TcpStream::connect(self.target).await?;
+            match &self.keys {
+                Some(keys) => keys.connect(stream).await,
+                None => Link::new(stream),
+            }
+        };
+        let mut link = tokio::time::timeout(patience, open).await??;
+        let mut talk = self.wire.talk(Arc::clone(&self.template), connection);
+        talk.greet(link.out());
+        Ok((link, talk))
+    }
+}
+
 /// One client connection.
 struct Caller {
-    target: SocketAddr,
+    dialler: Arc<Dialler>,
+    index: usize,
     link: Link,
     book: Book,
 }
 
 /// The calls of one connection.
 struct Book {
-    wire: Wire,
-    template: Arc<Template>,
+    talk: Box<dyn Talk>,
     in_flight: usize,
     lockstep: bool,
     /// Distinguishes this connection's marks from all others'.
     index: u64,
-    first_id: u64,
     made: u64,
     /// Calls left in lockstep.
     share: u64,
@@ -222,25 +299,25 @@ struct Book {
 
 /// A call that waits for its answer.
 struct Open {
-    id: u64,
     mark: u64,
     since: Instant,
 }
 
 impl Caller {
-    async fn new(load: &Load, index: usize, template: Arc<Template>) -> anyhow::Result<Self> {
+    async fn new(load: &Load, index: usize, dialler: &Arc<Dialler>) -> anyhow::Result<Self> {
+        let (link, talk) = dialler
+            .dial(index)
+            .await
+            .with_context(|| format!("connection {index}"))?;
         Ok(Self {
-            target: load.target,
-            link: connect(load.target)
-                .await
-                .with_context(|| format!("connection {index}"))?,
+            dialler: Arc::clone(dialler),
+            index,
+            link,
             book: Book {
-                wire: load.wire,
-                template,
+                talk,
                 in_flight: load.in_flight,
                 lockstep: load.lockstep,
                 index: index as u64,
-                first_id: load.wire.first_id(index),
                 made: 0,
                 share: 0,
                 open: Vec::with_capacity(load.in_flight),
@@ -251,6 +328,7 @@ impl Caller {
     /// Calls until none are left and all answers are there. A connection that is lost is opened
     /// again; the calls that were open on it have failed.
     async fn make_calls(mut self, run: Arc<Run>) -> Self {
+        let turn = run.turns.acquire().await;
         self.book.share = run.share;
         self.book.refill(now(), &run, self.link.out());
         while !self.book.open.is_empty() {
@@ -267,12 +345,13 @@ impl Caller {
             run.failed(self.book.open.len() as u64, || why);
             run.tally().outcome.lost_connections += 1;
             self.book.open.clear();
-            match connect(self.target).await {
-                Ok(link) => self.link = link,
+            match self.dialler.dial(self.index).await {
+                Ok((link, talk)) => (self.link, self.book.talk) = (link, talk),
                 Err(_) => break,
             }
             self.book.refill(now(), &run, self.link.out());
         }
+        drop(turn);
         self
     }
 }
@@ -286,26 +365,24 @@ impl Book {
         run: &Run,
         out: &mut Vec<u8>,
     ) -> Result<(), Garbled> {
-        let id = match Wire::see(frame) {
-            Seen::Heartbeat => return Wire::serve(frame, out),
-            Seen::Notice => return Ok(()),
-            Seen::Answer(id) => id,
+        let (mark, verdict) = match self.talk.take(frame, out)? {
+            Heard::Nothing => return Ok(()),
+            Heard::Stray(what) => {
+                run.wrong(|| what);
+                return Ok(());
+            }
+            Heard::End(mark, verdict) => (mark, verdict),
         };
-        let Some(place) = self.open.iter().position(|call| call.id == id) else {
-            run.wrong(|| format!("an answer to no open call, id {id:x}"));
-            return Ok(());
+        let Some(place) = self.open.iter().position(|call| call.mark == mark) else {
+            return Err(Garbled("the end of a call that nobody made"));
         };
         let call = self.open.swap_remove(place);
-        if self.template.answered_by(frame, call.id, call.mark) {
-            let mut tally = run.tally();
-            tally.outcome.ok += 1;
-            tally
-                .latency
-                .record(at.saturating_duration_since(call.since));
-        } else {
-            run.failed(1, || Wire::describe(frame));
-            if Wire::succeeded(frame) {
-                run.wrong(|| format!("another call's bytes, id {id:x}"));
+        match verdict {
+            Verdict::Right => run.right(at.saturating_duration_since(call.since)),
+            Verdict::Failed(why) => run.failed(1, || why),
+            Verdict::Wrong(why) => {
+                run.failed(1, || why.clone());
+                run.wrong(|| why);
             }
         }
         if !self.lockstep || self.open.is_empty() {
@@ -316,16 +393,11 @@ impl Book {
 
     fn refill(&mut self, at: Instant, run: &Run, out: &mut Vec<u8>) {
         while self.open.len() < self.in_flight && self.may_call(run) {
-            let id = self.wire.nth_id(self.first_id, self.made);
             let mark = self.index << 32 | self.made & 0xffff_ffff;
             self.made += 1;
-            self.template.call(id, mark, out);
-            self.open.push(Open {
-                id,
-                mark,
-                since: at,
-            });
-            run.issued.fetch_add(1, Relaxed);
+            self.talk.call(mark, out);
+            self.open.push(Open { mark, since: at });
+            run.begun();
         }
     }
 
@@ -338,11 +410,6 @@ impl Book {
             run.take()
         }
     }
-}
-
-async fn connect(target: SocketAddr) -> std::io::Result<Link> {
-    let patience = Duration::from_secs(5);
-    Link::new(tokio::time::timeout(patience, TcpStream::connect(target)).await??)
 }
 
 fn micros(time: Duration) -> u64 {

@@ -1,13 +1,17 @@
 //! One scenario: starts everything, interleaves the rounds, keeps what is clean.
 
 use super::child::{LOAD_CORE, Process, Start};
-use super::contender::{Contender, Kind, Programs, Running, Setting};
+use super::contender::{Contender, Kind, Programs, Variant};
+use super::held::{Churned, Idle};
 use super::load::Outcome;
 use super::proc::{self, Ticks};
 use super::scenario::{Scenario, What};
+use super::setting::{Running, Setting};
+use super::tls;
 use super::wire::Wire;
 use anyhow::Context;
 use serde::Serialize;
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,14 +19,12 @@ use std::time::Duration;
 const STEAL: f64 = 0.03;
 /// How long connecting and warming up, and a measured run, may take.
 const READY: Duration = Duration::from_secs(120);
-const DONE: Duration = Duration::from_secs(600);
-/// Lets a process settle: connections close, memory is given back.
-const SETTLE: Duration = Duration::from_millis(500);
+pub(super) const DONE: Duration = Duration::from_secs(600);
 
 /// What one contender did in one round.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Sample {
-    pub(crate) contender: &'static str,
+    pub(crate) contender: String,
     pub(crate) round: usize,
     /// CPU time of the proxy per completed call.
     pub(crate) micros_per_call: f64,
@@ -32,21 +34,6 @@ pub(crate) struct Sample {
     pub(crate) load: Outcome,
 }
 
-/// What idle connections cost one contender.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Idle {
-    pub(crate) contender: &'static str,
-    pub(crate) connections: usize,
-    /// Resident memory before any connection.
-    pub(crate) start_kib: u64,
-    /// With all connections open, none used.
-    pub(crate) fresh_kib: u64,
-    /// After one call on each.
-    pub(crate) used_kib: u64,
-    pub(crate) upstream_connections: usize,
-    pub(crate) errors: u64,
-}
-
 /// A scenario's results.
 #[derive(Default, Serialize)]
 pub(crate) struct Findings {
@@ -54,6 +41,7 @@ pub(crate) struct Findings {
     pub(crate) about: String,
     pub(crate) samples: Vec<Sample>,
     pub(crate) idle: Vec<Idle>,
+    pub(crate) churn: Vec<Churned>,
     /// Rounds dropped because the host took too much time.
     pub(crate) dropped_rounds: usize,
     /// Proxies that ended or failed, and how.
@@ -65,6 +53,9 @@ pub(crate) struct Effort {
     pub(crate) rounds: usize,
     /// Calls of a round.
     pub(crate) requests: u64,
+    /// Seconds for which connections come and go, and how many do in each.
+    pub(crate) seconds: u64,
+    pub(crate) rate: u64,
     pub(crate) wanted: Vec<Kind>,
 }
 
@@ -75,21 +66,23 @@ pub(crate) fn scenario(
     programs: &Programs,
     folder: &Path,
 ) -> anyhow::Result<Findings> {
-    let how = Start {
-        name: "backend",
-        core: LOAD_CORE,
-        logs: folder,
+    let (_backend, backends) = backend("backend", scenario.backends, None, folder)?;
+    let secure = if scenario.variant == Some(Variant::Mtls) {
+        tls::make(folder)?;
+        Some(backend(
+            "tls-backend",
+            scenario.backends,
+            Some(folder),
+            folder,
+        )?)
+    } else {
+        None
     };
-    let mut backend = Process::role(&how, ["backend", "--ports", &scenario.backends.to_string()])?;
-    let told = backend.line(READY)?;
-    let backends: Vec<u16> = told
-        .split(' ')
-        .filter_map(|port| port.parse().ok())
-        .collect();
     let setting = Setting {
         programs,
         wire: scenario.wire,
         backends: &backends,
+        tls_backends: secure.as_ref().map_or(&[], |(_, ports)| ports),
         folder,
     };
     let present: Vec<Kind> = effort
@@ -98,10 +91,9 @@ pub(crate) fn scenario(
         .copied()
         .filter(|kind| programs.have(*kind))
         .collect();
-    let (request, answer) = scenario.wire.template(scenario.payload).sizes();
     let mut bench = Bench {
         scenario,
-        requests: effort.requests,
+        effort,
         setting,
         fields: scenario
             .contenders(&present)
@@ -111,8 +103,9 @@ pub(crate) fn scenario(
         findings: Findings {
             name: scenario.name.clone(),
             about: format!(
-                "{}; requests of {request} octets, answers of {answer}",
-                scenario.about
+                "{}; {}",
+                scenario.about,
+                scenario.wire.about(scenario.payload)
             ),
             ..Findings::default()
         },
@@ -120,16 +113,45 @@ pub(crate) fn scenario(
     match scenario.what {
         What::Calls => bench.rounds(effort.rounds),
         What::Idle => bench.idle(),
+        What::Churn => bench.churn(),
     }
     Ok(bench.findings)
 }
 
-struct Bench<'a> {
+/// Starts the backends of a scenario; their process and their ports.
+pub(crate) fn backend(
+    name: &str,
+    ports: usize,
+    keys: Option<&Path>,
+    folder: &Path,
+) -> anyhow::Result<(Process, Vec<u16>)> {
+    let how = Start {
+        name,
+        core: LOAD_CORE,
+        logs: folder,
+    };
+    let mut words: Vec<OsString> = vec!["backend".into(), "--ports".into()];
+    words.push(ports.to_string().into());
+    words.extend(
+        keys.into_iter()
+            .flat_map(|keys| ["--tls".into(), keys.into()]),
+    );
+    let mut process = Process::role(&how, words)?;
+    let told = process.line(READY)?;
+    let told: Vec<u16> = told
+        .split(' ')
+        .filter_map(|port| port.parse().ok())
+        .collect();
+    anyhow::ensure!(told.len() == ports, "the backend does not tell its ports");
+    Ok((process, told))
+}
+
+pub(super) struct Bench<'a> {
     scenario: &'a Scenario,
-    requests: u64,
-    setting: Setting<'a>,
-    fields: Vec<(Contender, Option<Running>)>,
-    findings: Findings,
+    pub(super) effort: &'a Effort,
+    pub(super) setting: Setting<'a>,
+    pub(super) fields: Vec<(Contender, Option<Running>)>,
+    pub(super) findings: Findings,
 }
 
 impl Bench<'_> {
@@ -178,7 +200,7 @@ impl Bench<'_> {
         running: &mut Running,
         round: usize,
     ) -> anyhow::Result<Sample> {
-        let calls = (self.requests * self.scenario.calls / 1000).max(1);
+        let calls = (self.effort.requests * self.scenario.calls / 1000).max(1);
         let warm_up = if self.scenario.cold { 0 } else { calls / 10 };
         let proxy = running.process.id();
         let mut load = self.load(
@@ -206,114 +228,92 @@ impl Bench<'_> {
             round,
             micros_per_call: spent as f64 / 1000.0 / outcome.completed().max(1) as f64,
             resident_kib: proc::resident_kib(proxy)?,
-            upstream_connections: proc::connections_to(proxy, self.setting.backends)?,
+            upstream_connections: proc::connections_to(proxy, self.setting.backends_of(contender))?,
             stolen: Ticks::now()?.stolen_since(ticks),
             load: outcome,
         })
     }
 
-    fn load(
+    /// Starts callers; they have connected and warmed up when this returns.
+    pub(super) fn load(
         &self,
         (contender, running): (Contender, &Running),
         numbers: &[(&str, u64)],
         lockstep: bool,
     ) -> anyhow::Result<Process> {
         let scenario = self.scenario;
+        let connections = self.connections(contender) as u64;
+        let mut words = self.words("load", contender, running);
+        let at_once = scenario.at_once.map(|n| ("--at-once", n as u64));
+        let own = [
+            ("--connections", connections),
+            ("--in-flight", scenario.in_flight as u64),
+        ];
+        for (name, number) in own.iter().chain(numbers).chain(&at_once) {
+            words.extend([(*name).to_owned(), number.to_string()]);
+        }
+        words.extend(lockstep.then(|| "--lockstep".to_owned()));
+        self.role("load", words)
+    }
+
+    /// Starts a role that speaks to a contender, and waits until it is ready.
+    pub(super) fn role(&self, name: &str, words: Vec<String>) -> anyhow::Result<Process> {
         let how = Start {
-            name: "load",
+            name,
             core: LOAD_CORE,
             logs: self.setting.folder,
         };
-        let connections = self.connections(contender);
-        let mut words = load_words(running, scenario.wire, scenario.payload);
-        words.extend(["--connections".to_owned(), connections.to_string()]);
-        words.extend(["--in-flight".to_owned(), scenario.in_flight.to_string()]);
-        words.extend(
-            numbers
-                .iter()
-                .flat_map(|(name, n)| [(*name).to_owned(), n.to_string()]),
-        );
-        words.extend(lockstep.then(|| "--lockstep".to_owned()));
-        let mut load = Process::role(&how, words)?;
-        load.line(READY)?;
-        Ok(load)
+        let mut process = Process::role(&how, words)?;
+        process.line(READY)?;
+        Ok(process)
     }
 
-    /// The scenario's connections, or as many as the limit of open files allows: the others may
-    /// need one upstream connection for each.
-    fn connections(&self, contender: Contender) -> usize {
+    /// The arguments that every role has that speaks to a contender.
+    pub(super) fn words(&self, role: &str, contender: Contender, running: &Running) -> Vec<String> {
+        let mut words = load_words(role, running, self.scenario.wire, self.scenario.payload);
+        if contender.variant == Variant::Mtls {
+            words.extend([
+                "--tls".to_owned(),
+                self.setting.folder.display().to_string(),
+            ]);
+        }
+        words
+    }
+
+    /// The scenario's connections, or as many as the limit of open files allows: a relay always
+    /// needs one upstream connection for each, and others when all of them call at once.
+    pub(super) fn connections(&self, contender: Contender) -> usize {
         const SPARE: usize = 1000;
-        let files = if matches!(contender.kind, Kind::Crossdock | Kind::Baseline) {
-            1
-        } else {
-            2
+        let files = match contender.kind {
+            Kind::Relay => 2,
+            Kind::Crossdock | Kind::Baseline => 1,
+            _ if self.scenario.at_once.is_some() => 1,
+            _ => 2,
         };
         let room = proc::open_files_limit().saturating_sub(SPARE) / files;
         self.scenario.connections.min(room.max(1))
     }
 
-    fn incident(&mut self, contender: Contender, what: &str) {
+    pub(super) fn incident(&mut self, contender: Contender, what: &str) {
         eprintln!("{} in {}: {what}", contender.name(), self.scenario.name);
         self.findings
             .incidents
             .push(format!("{}: {what}", contender.name()));
     }
-
-    fn idle(&mut self) {
-        for (contender, _) in std::mem::take(&mut self.fields) {
-            match self.idle_of(contender) {
-                Ok(idle) => self.findings.idle.push(idle),
-                Err(why) => self.incident(contender, &format!("{why:#}")),
-            }
-        }
-    }
-
-    fn idle_of(&self, contender: Contender) -> anyhow::Result<Idle> {
-        let running = self.setting.start(contender)?;
-        let proxy = running.process.id();
-        let settled = || {
-            std::thread::sleep(SETTLE);
-            proc::resident_kib(proxy)
-        };
-        let start_kib = settled()?;
-        let connections = self.connections(contender);
-        let mut load = self.load(
-            (contender, &running),
-            &[("--calls", connections as u64)],
-            true,
-        )?;
-        let fresh_kib = settled()?;
-        load.send("go")?;
-        let outcome: Outcome =
-            serde_json::from_str(&load.line(DONE)?).context("odd load report")?;
-        Ok(Idle {
-            contender: contender.name(),
-            connections,
-            start_kib,
-            fresh_kib,
-            used_kib: settled()?,
-            upstream_connections: proc::connections_to(proxy, self.setting.backends)?,
-            errors: outcome.errors(),
-        })
-    }
 }
 
-/// The arguments of a load generator that every use of it has.
-pub(crate) fn load_words(running: &Running, wire: Wire, payload: usize) -> Vec<String> {
+/// The arguments that every role has that calls.
+pub(crate) fn load_words(role: &str, running: &Running, wire: Wire, payload: usize) -> Vec<String> {
     let wire = match wire {
         Wire::Dubbo => "dubbo",
         Wire::Bolt => "bolt",
+        Wire::Http1 => "http1",
+        Wire::Grpc => "grpc",
     };
-    [
-        "load",
-        "--target",
-        &running.address.to_string(),
-        "--wire",
-        wire,
-        "--payload",
-    ]
-    .map(str::to_owned)
-    .into_iter()
-    .chain([payload.to_string()])
-    .collect()
+    let target = running.address.to_string();
+    [role, "--target", &target, "--wire", wire, "--payload"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([payload.to_string()])
+        .collect()
 }

@@ -1,5 +1,5 @@
-//! `crossdock-conformance bench`: what the gateway costs, beside a plain TCP relay and Envoy in the
-//! same minutes on the same cores.
+//! `crossdock-conformance bench`: what the gateway costs, beside a plain TCP relay, Envoy, HAProxy and
+//! nginx in the same minutes on the same cores.
 //!
 //! Everything runs in processes of its own: backends, load, one proxy of each kind. The proxy's CPU
 //! time comes from the kernel's scheduler statistics and is divided by the calls that came to an end;
@@ -7,8 +7,11 @@
 
 mod backend;
 pub(crate) mod child;
+mod churn;
 mod clock;
+mod config;
 pub(crate) mod contender;
+mod held;
 mod histogram;
 mod link;
 pub(crate) mod load;
@@ -18,6 +21,8 @@ mod proc;
 mod relay;
 mod report;
 mod scenario;
+pub(crate) mod setting;
+mod tls;
 pub(crate) mod wire;
 
 use anyhow::{Context, bail};
@@ -53,9 +58,15 @@ pub(crate) struct Arguments {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "relay,crossdock,baseline,envoy,envoy-bound"
+        default_value = "relay,crossdock,baseline,envoy,envoy-bound,haproxy,nginx"
     )]
     contenders: Vec<Kind>,
+    /// Seconds for which connections come and go in a scenario of churn.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// How many come in each of these seconds.
+    #[arg(long, default_value_t = 1000)]
+    rate: u64,
     /// The gateway's binary; otherwise the one beside this program.
     #[arg(long, value_name = "PATH")]
     crossdock: Option<PathBuf>,
@@ -82,22 +93,30 @@ pub(crate) enum Role {
         ports: usize,
         #[arg(long, default_value_t = 0)]
         delay_ms: u64,
+        /// The folder with the keys of mutual TLS; without it nothing is encrypted.
+        #[arg(long)]
+        tls: Option<PathBuf>,
     },
     /// A plain TCP relay.
     Relay { upstreams: Vec<SocketAddr> },
     /// Callers that count and check.
     Load(load::Load),
+    /// Callers that come, call and go.
+    Churn(churn::Churn),
 }
 
 impl Role {
     /// Plays the role until it is over or the parent closes standard input.
     pub(crate) fn play(&self) -> anyhow::Result<()> {
         match self {
-            Self::Backend { ports, delay_ms } => {
-                backend::run(*ports, Duration::from_millis(*delay_ms))
-            }
+            Self::Backend {
+                ports,
+                delay_ms,
+                tls,
+            } => backend::run(*ports, Duration::from_millis(*delay_ms), tls.as_deref()),
             Self::Relay { upstreams } => relay::run(upstreams),
             Self::Load(load) => load::run(load),
+            Self::Churn(churn) => churn::run(churn),
         }
     }
 }
@@ -114,11 +133,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         crossdock: arguments.crossdock.clone(),
         baseline: arguments.baseline.clone(),
         envoy: arguments.envoy.clone(),
+        ..Programs::default()
     };
     let programs = Programs::find(given, &arguments.contenders);
     let effort = Effort {
         rounds: arguments.rounds,
         requests: arguments.requests,
+        seconds: arguments.seconds,
+        rate: arguments.rate,
         wanted: arguments.contenders.clone(),
     };
     let folder = Folder::new()?;
@@ -165,16 +187,19 @@ fn choose(all: Vec<Scenario>, names: &[String]) -> anyhow::Result<Vec<Scenario>>
 
 fn versions(programs: &Programs) -> Vec<String> {
     [
-        ("crossdock", &programs.crossdock),
-        ("envoy", &programs.envoy),
+        ("crossdock", &programs.crossdock, "--version"),
+        ("envoy", &programs.envoy, "--version"),
+        ("haproxy", &programs.haproxy, "-v"),
+        ("nginx", &programs.nginx, "-v"),
     ]
     .into_iter()
-    .filter_map(|(name, program)| {
+    .filter_map(|(name, program, question)| {
         let told = Command::new(program.as_ref()?)
-            .arg("--version")
+            .arg(question)
             .output()
             .ok()?;
-        let text = String::from_utf8_lossy(&told.stdout);
+        // nginx tells it on standard error.
+        let text = String::from_utf8_lossy(&[told.stdout, told.stderr].concat()).into_owned();
         let is_number = |word: &&str| word.contains('.') && word.starts_with(char::is_numeric);
         let version = text.split(['/', ' ', '\n']).find(is_number);
         Some(format!(

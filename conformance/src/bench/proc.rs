@@ -32,6 +32,14 @@ pub(crate) fn resident_kib(process: u32) -> anyhow::Result<u64> {
         .with_context(|| format!("no VmRSS in {path}"))
 }
 
+/// Files, sockets among them, that a process has open.
+pub(crate) fn open_files(process: u32) -> anyhow::Result<usize> {
+    let folder = format!("/proc/{process}/fd");
+    Ok(fs::read_dir(&folder)
+        .with_context(|| format!("no {folder}"))?
+        .count())
+}
+
 /// Established IPv4 connections of a process to any of `ports`.
 pub(crate) fn connections_to(process: u32, ports: &[u16]) -> anyhow::Result<usize> {
     const ESTABLISHED: &str = "01";

@@ -1,7 +1,8 @@
 //! Tables of what was measured, for people and for programs.
 
+use super::held::{Churned, Footprint, Idle};
 use super::maglev;
-use super::measure::{Findings, Idle, Sample};
+use super::measure::{Findings, Sample};
 use super::proc;
 use serde::Serialize;
 use std::fmt::Write;
@@ -107,6 +108,9 @@ impl Findings {
         if !self.idle.is_empty() {
             idle_table(&self.idle, &mut text);
         }
+        if !self.churn.is_empty() {
+            churn_table(&self.churn, &mut text);
+        }
         if self.dropped_rounds > 0 {
             let _ = writeln!(
                 text,
@@ -121,23 +125,20 @@ impl Findings {
     }
 
     fn calls_table(&self, text: &mut String) {
-        let plain = self.has("crossdock+attachment") || self.has("envoy+attachment");
-        text.push_str("| contender | CPU µs/call | to relay | to Envoy |");
-        text.push_str(if plain {
-            " to the same without the rule |"
-        } else {
-            ""
-        });
-        text.push_str(" p50 ms | p99 ms | calls/s | RSS MiB | upstream conns | failed | ");
-        text.push_str("in 1st second | wrong | unanswered |\n|---|");
-        text.push_str(&"---|".repeat(12 + usize::from(plain)));
-        text.push('\n');
-        let mut seen: Vec<&str> = Vec::new();
+        let mut names: Vec<&str> = Vec::new();
         for sample in &self.samples {
-            if !seen.contains(&sample.contender) {
-                seen.push(sample.contender);
-                self.row(sample.contender, plain, text);
+            if !names.contains(&&*sample.contender) {
+                names.push(&sample.contender);
             }
+        }
+        let columns = Columns {
+            haproxy: names.contains(&"haproxy"),
+            variants: names.iter().any(|name| name.contains('+')),
+            mtls: names.iter().any(|name| name.ends_with(MTLS)),
+        };
+        columns.head(text);
+        for name in &names {
+            self.row(name, columns, text);
         }
         let example = |s: &Sample| {
             s.load
@@ -145,21 +146,24 @@ impl Findings {
                 .as_ref()
                 .map(|e| format!("{}: {e}", s.contender))
         };
-        for contender in seen {
-            let found = self.of(contender).find_map(example);
+        for name in names {
+            let found = self.of(name).find_map(example);
             if let Some(example) = found {
                 let _ = writeln!(text, "\nFirst failure of {example}");
             }
         }
     }
 
-    fn row(&self, name: &str, plain: bool, text: &mut String) {
+    fn row(&self, name: &str, columns: Columns, text: &mut String) {
         let of = |value: fn(&Sample) -> f64| Spread::of(self.of(name).map(value));
         let middle = |value| of(value).median().unwrap_or(0.0);
         let sum = |value: fn(&Sample) -> u64| self.of(name).map(value).sum::<u64>();
         let _ = write!(text, "| {name} | {} |", of(|s| s.micros_per_call).show());
-        let mut bases = vec!["relay", "envoy"];
-        bases.extend(plain.then(|| name.split('+').next().unwrap_or(name)));
+        let plain = name.split('+').next().unwrap_or(name);
+        let bases = ["relay", "envoy"]
+            .into_iter()
+            .chain(columns.haproxy.then_some("haproxy"))
+            .chain(columns.variants.then_some(plain));
         for base in bases {
             let ratio = if base == name {
                 Spread(None)
@@ -167,6 +171,15 @@ impl Findings {
                 self.ratio(name, base)
             };
             let _ = write!(text, " {} |", ratio.show());
+        }
+        if columns.mtls {
+            let own = |round| self.more(name, plain, round);
+            let envoys = |round| self.more("envoy+mtls", "envoy", round);
+            let of_envoy = |round| Some(own(round)? / envoys(round)?);
+            let rounds = || self.of(name).map(|s| s.round).filter(|_| plain != name);
+            let adds = Spread::of(rounds().filter_map(own));
+            let to_envoy = Spread::of(rounds().filter_map(of_envoy));
+            let _ = write!(text, " {} | {} |", adds.show(), to_envoy.show());
         }
         let _ = writeln!(
             text,
@@ -183,6 +196,12 @@ impl Findings {
         );
     }
 
+    /// What a call costs one contender more than another in a round, in microseconds.
+    fn more(&self, name: &str, base: &str, round: usize) -> Option<f64> {
+        let cost = |name| Some(self.of(name).find(|s| s.round == round)?.micros_per_call);
+        Some(cost(name)? - cost(base)?)
+    }
+
     /// CPU per call of one contender over another's, round by round.
     fn ratio(&self, name: &str, base: &str) -> Spread {
         Spread::of(self.of(name).filter_map(|sample| {
@@ -196,9 +215,35 @@ impl Findings {
             .iter()
             .filter(move |s| s.contender == contender)
     }
+}
 
-    fn has(&self, contender: &str) -> bool {
-        self.of(contender).next().is_some()
+/// The end of the name of a contender that speaks mutual TLS.
+const MTLS: &str = "+mtls";
+
+/// Columns that not every table of calls has.
+#[derive(Clone, Copy)]
+struct Columns {
+    haproxy: bool,
+    /// Beside contenders there are variants of them.
+    variants: bool,
+    mtls: bool,
+}
+
+impl Columns {
+    fn head(self, text: &mut String) {
+        let names = ["contender", "CPU µs/call", "to relay", "to Envoy"]
+            .into_iter()
+            .chain(self.haproxy.then_some("to HAProxy"))
+            .chain(self.variants.then_some("to the same without"))
+            .chain(self.mtls.then_some("µs more"))
+            .chain(self.mtls.then_some("to Envoy's µs more"))
+            .chain(["p50 ms", "p99 ms", "calls/s", "RSS MiB", "upstream conns"])
+            .chain(["failed", "in 1st second", "wrong", "unanswered"]);
+        let count = names.clone().fold(0, |count, name| {
+            let _ = write!(text, "| {name} ");
+            count + 1
+        });
+        let _ = writeln!(text, "|\n{}|", "|---".repeat(count));
     }
 }
 
@@ -220,6 +265,36 @@ fn idle_table(rows: &[Idle], text: &mut String) {
             idle.upstream_connections,
             idle.errors,
         );
+    }
+}
+
+fn churn_table(rows: &[Churned], text: &mut String) {
+    text.push_str(
+        "| contender | connections that stay | that came and went | CPU µs each | p50 ms | p99 ms | \
+         failed | failed on those that stay | RSS MiB before | after | open files before | after \
+         |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for row in rows {
+        let mib = |footprint: Footprint| footprint.resident_kib as f64 / 1024.0;
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {:.1} | {:.2} | {:.2} | {} | {} | {:.1} | {:.1} | {} | {} |",
+            row.contender,
+            row.held,
+            row.churn.ok,
+            row.micros_each,
+            row.churn.p50 as f64 / 1000.0,
+            row.churn.p99 as f64 / 1000.0,
+            row.churn.errors(),
+            row.held_errors,
+            mib(row.before),
+            mib(row.after),
+            row.before.open_files,
+            row.after.open_files,
+        );
+        if let Some(example) = &row.churn.example {
+            let _ = writeln!(text, "\nFirst failure of {}: {example}\n", row.contender);
+        }
     }
 }
 

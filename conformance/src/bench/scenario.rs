@@ -1,6 +1,6 @@
 //! What is measured: the table of scenarios.
 
-use super::contender::{Contender, Kind};
+use super::contender::{Contender, Kind, Variant};
 use super::wire::Wire;
 
 /// How calls are made and which proxies carry them.
@@ -18,8 +18,10 @@ pub(crate) struct Scenario {
     pub(crate) calls: u64,
     /// Every round starts a fresh proxy and measures from its first call on.
     pub(crate) cold: bool,
-    /// Adds contenders whose routes read an attachment.
-    pub(crate) header_route: bool,
+    /// Adds every contender that varies in this variant also.
+    pub(crate) variant: Option<Variant>,
+    /// Connections that call at the same time, if not all do.
+    pub(crate) at_once: Option<usize>,
     pub(crate) what: What,
 }
 
@@ -30,6 +32,8 @@ pub(crate) enum What {
     Calls,
     /// The memory of idle connections.
     Idle,
+    /// What connections leave behind that come, make a call and go, while others stay.
+    Churn,
 }
 
 /// What the command line says about the shape of the load.
@@ -57,7 +61,8 @@ impl Scenario {
             backends: 1,
             calls: 1000,
             cold: false,
-            header_route: false,
+            variant: None,
+            at_once: None,
             what: What::Calls,
         };
         let dubbo = |name: &str| plain(name.to_owned(), Wire::Dubbo, 128);
@@ -73,7 +78,7 @@ impl Scenario {
         }
         all.push(Self {
             about: "the same, and a route that reads the last attachment".to_owned(),
-            header_route: true,
+            variant: Some(Variant::Attachment),
             ..dubbo("dubbo-128-header-route")
         });
         all.push(Self {
@@ -107,28 +112,87 @@ impl Scenario {
             what: What::Idle,
             ..dubbo("idle")
         });
+        all.extend(Self::http(shape));
+        all
+    }
+
+    /// The scenarios of HTTP.
+    fn http(shape: &Shape) -> Vec<Self> {
+        let plain = |wire, name: String, payload| {
+            let (connections, in_flight) = match wire {
+                Wire::Http1 => (64, 1),
+                _ => (shape.connections, shape.in_flight),
+            };
+            Self {
+                about: format!("{connections} connections × {in_flight} calls in flight"),
+                name,
+                wire,
+                payload,
+                connections,
+                in_flight,
+                backends: 1,
+                calls: 250,
+                cold: false,
+                variant: None,
+                at_once: None,
+                what: What::Calls,
+            }
+        };
+        let mut all = Vec::new();
+        for (wire, name) in [(Wire::Http1, "http1"), (Wire::Grpc, "grpc")] {
+            for payload in &shape.payloads {
+                all.push(plain(
+                    wire,
+                    format!("{name}-{}", octets(*payload)),
+                    *payload,
+                ));
+            }
+        }
+        for payload in &shape.payloads {
+            let same = plain(
+                Wire::Grpc,
+                format!("grpc-{}-mtls", octets(*payload)),
+                *payload,
+            );
+            all.push(Self {
+                about: format!("{}; and mutual TLS on both sides", same.about),
+                calls: 125,
+                variant: Some(Variant::Mtls),
+                ..same
+            });
+        }
+        for (wire, name) in [(Wire::Http1, "http1"), (Wire::Grpc, "grpc")] {
+            let held = |name: String, about: &str, what| Self {
+                about: about.to_owned(),
+                connections: 10_000,
+                in_flight: 1,
+                cold: true,
+                at_once: Some(64),
+                what,
+                ..plain(wire, name, 128)
+            };
+            let about = "resident memory, and what idle connections add, of which 64 call at once";
+            all.push(held(format!("idle-{name}"), about, What::Idle));
+            let about = "connections that make one call each, while others stay open";
+            all.push(held(format!("churn-{name}"), about, What::Churn));
+        }
         all
     }
 
     /// The proxies of this scenario among the kinds that are wanted.
     pub(crate) fn contenders(&self, wanted: &[Kind]) -> Vec<Contender> {
-        let mut all = Vec::new();
-        for kind in wanted.iter().copied() {
-            if kind == Kind::EnvoyBound && self.wire == Wire::Bolt {
-                continue;
-            }
-            all.push(Contender {
-                kind,
-                header_route: false,
-            });
-            if self.header_route && kind != Kind::Relay {
-                all.push(Contender {
-                    kind,
-                    header_route: true,
-                });
-            }
-        }
-        all
+        let speaking = wanted.iter().filter(|kind| kind.speaks(self.wire));
+        let variants = |kind: &Kind| {
+            let more = self.variant.filter(|_| kind.varies());
+            let kind = *kind;
+            std::iter::once(Variant::Plain)
+                .chain(more)
+                .map(move |variant| Contender { kind, variant })
+        };
+        // Who has no such variant has nothing to be compared with, but for the floor.
+        let taking_part =
+            |kind: &&Kind| self.variant.is_none() || kind.varies() || **kind == Kind::Relay;
+        speaking.filter(taking_part).flat_map(variants).collect()
     }
 }
 

@@ -7,8 +7,9 @@
 mod callgrind;
 
 use crate::bench::child::{self, LOAD_CORE, Process, Start};
-use crate::bench::contender::{Contender, Kind, Programs, Running, Setting, wait_until_open};
+use crate::bench::contender::{Contender, Kind, Programs, Variant};
 use crate::bench::load::Outcome;
+use crate::bench::setting::{Running, Setting, wait_until_open};
 use crate::bench::wire::Wire;
 use crate::bench::{Folder, measure};
 use anyhow::{Context, bail};
@@ -57,7 +58,7 @@ struct Case {
     wire: Wire,
     /// Calls that come together.
     in_flight: u64,
-    header_route: bool,
+    variant: Variant,
 }
 
 const CASES: [Case; 5] = [
@@ -65,31 +66,31 @@ const CASES: [Case; 5] = [
         name: "dubbo-alone",
         wire: Wire::Dubbo,
         in_flight: 1,
-        header_route: false,
+        variant: Variant::Plain,
     },
     Case {
         name: "dubbo-32",
         wire: Wire::Dubbo,
         in_flight: 32,
-        header_route: false,
+        variant: Variant::Plain,
     },
     Case {
         name: "dubbo-32-attachment",
         wire: Wire::Dubbo,
         in_flight: 32,
-        header_route: true,
+        variant: Variant::Attachment,
     },
     Case {
         name: "bolt-alone",
         wire: Wire::Bolt,
         in_flight: 1,
-        header_route: false,
+        variant: Variant::Plain,
     },
     Case {
         name: "bolt-32",
         wire: Wire::Bolt,
         in_flight: 32,
-        header_route: false,
+        variant: Variant::Plain,
     },
 ];
 
@@ -171,20 +172,12 @@ fn compare(recorded: &BTreeMap<String, Cost>, now: &BTreeMap<String, Cost>) -> V
 /// Runs a case; the second number is the relative difference of its two portions.
 fn count(case: &Case, arguments: &Arguments, programs: &Programs) -> anyhow::Result<(Cost, f64)> {
     let folder = Folder::new()?;
-    let how = Start {
-        name: "backend",
-        core: LOAD_CORE,
-        logs: &folder.0,
-    };
-    let mut backend = Process::role(&how, ["backend", "--ports", "1"])?;
-    let port = backend
-        .line(PORTION)?
-        .parse()
-        .context("the backend tells no port")?;
+    let (_backend, ports) = measure::backend("backend", 1, None, &folder.0)?;
     let setting = Setting {
         programs,
         wire: case.wire,
-        backends: &[port],
+        backends: &ports,
+        tls_backends: &[],
         folder: &folder.0,
     };
     let running = start(case, &setting)?;
@@ -223,7 +216,7 @@ fn count(case: &Case, arguments: &Arguments, programs: &Programs) -> anyhow::Res
 fn start(case: &Case, setting: &Setting<'_>) -> anyhow::Result<Running> {
     let contender = Contender {
         kind: Kind::Crossdock,
-        header_route: case.header_route,
+        variant: case.variant,
     };
     let (program, arguments, address) = setting.command(contender)?;
     let file = setting.folder.join("callgrind");
@@ -248,7 +241,7 @@ fn load(case: &Case, calls: u64, running: &Running, logs: &Path) -> anyhow::Resu
         core: LOAD_CORE,
         logs,
     };
-    let mut words = measure::load_words(running, case.wire, PAYLOAD);
+    let mut words = measure::load_words("load", running, case.wire, PAYLOAD);
     let calls = calls / case.in_flight * case.in_flight;
     for (name, number) in [
         ("--connections", 1),

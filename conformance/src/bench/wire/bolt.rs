@@ -1,8 +1,11 @@
 //! SOFABolt v1 frames as SOFARPC's Java client writes them: class, header map, a `SofaRequest` in the
 //! Hessian 3.x grammar, then the argument.
 
-use super::{Garbled, Seen, Stencil, Template, argument, at};
+use super::framed::Seen;
+use super::{Garbled, Stencil, Template, argument, at};
 
+/// The octet that begins every frame: the version.
+pub(super) const FIRST: u8 = 1;
 /// Octets of the fixed header of a request and of a response.
 const REQUEST_HEADER: usize = 22;
 const RESPONSE_HEADER: usize = 20;

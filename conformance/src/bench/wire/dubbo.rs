@@ -1,7 +1,10 @@
 //! Dubbo2 frames with hessian2 bodies.
 
-use super::{Garbled, Seen, Stencil, Template, argument};
+use super::framed::Seen;
+use super::{Garbled, Stencil, Template, argument};
 
+/// The octet that begins every frame.
+pub(super) const FIRST: u8 = 0xda;
 /// Octets of the fixed header.
 const HEADER: usize = 16;
 /// Where the id lies.

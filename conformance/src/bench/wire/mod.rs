@@ -3,8 +3,12 @@
 
 mod bolt;
 mod dubbo;
+mod framed;
+mod http1;
+mod http2;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The protocol of a benchmark's calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -13,6 +17,10 @@ pub(crate) enum Wire {
     Dubbo,
     /// SOFABolt v1 with a SOFARPC header map and a Hessian 3.x body.
     Bolt,
+    /// `POST` over HTTP/1.1 with keep-alive; the body comes back.
+    Http1,
+    /// Unary gRPC over HTTP/2; the message comes back.
+    Grpc,
 }
 
 /// Characters of the mark that starts every argument and makes each call's bytes unlike any other's.
@@ -22,38 +30,67 @@ const MARK: usize = 16;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Garbled(pub(crate) &'static str);
 
-/// What a frame on the caller's side is.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Seen {
-    /// The answer to the call with this id.
-    Answer(u64),
-    /// A heartbeat that wants an answer; [`Wire::serve`] writes it.
-    Heartbeat,
-    /// Anything else, such as a read-only event: nothing is owed.
-    Notice,
+/// The caller's side of one connection: writes calls, and understands what comes back.
+pub(crate) trait Talk: Send {
+    /// Appends what is said before the first call.
+    fn greet(&mut self, _out: &mut Vec<u8>) {}
+
+    /// Appends the call with this mark.
+    fn call(&mut self, mark: u64, out: &mut Vec<u8>);
+
+    /// Takes a frame as [`Wire::length`] cut it; `out` is for what is owed in return at once.
+    fn take(&mut self, frame: &[u8], out: &mut Vec<u8>) -> Result<Heard, Garbled>;
 }
 
-/// A call and the one answer to it that is right, both but for id and mark.
+/// What a caller learns from a frame.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// Nothing about a call, or not yet all of it.
+    Nothing,
+    /// The call with this mark has come to an end.
+    End(u64, Verdict),
+    /// An answer to no open call.
+    Stray(String),
+}
+
+/// How a call went.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It got exactly its answer.
+    Right,
+    /// It was answered with an error.
+    Failed(String),
+    /// It was answered with success and bytes that are not its own.
+    Wrong(String),
+}
+
+/// The server's side of one connection, in the protocol that the client speaks.
+#[derive(Default)]
+pub(crate) struct Service {
+    http2: Option<http2::Server>,
+}
+
+impl Service {
+    /// Does what a server owes for a frame: an echo, a heartbeat's answer or nothing.
+    pub(crate) fn serve(&mut self, frame: &[u8], out: &mut Vec<u8>) -> Result<(), Garbled> {
+        match (&mut self.http2, frame.first()) {
+            (Some(server), _) => server.serve(frame, out),
+            (None, Some(&dubbo::FIRST)) => dubbo::serve(frame, out),
+            (None, Some(&bolt::FIRST)) => bolt::serve(frame, out),
+            (None, _) if frame == http2::PREFACE => {
+                self.http2.insert(http2::Server::default()).greet(out);
+                Ok(())
+            }
+            (None, _) => http1::serve(frame, out),
+        }
+    }
+}
+
+/// A call and the one answer to it that is right, both but for id and mark. HTTP/1's answer, and both
+/// of gRPC, are bodies alone: proxies may add to the heads.
 pub(crate) struct Template {
     request: Stencil,
     answer: Stencil,
-}
-
-impl Template {
-    /// Appends the call with this id and mark.
-    pub(crate) fn call(&self, id: u64, mark: u64, out: &mut Vec<u8>) {
-        self.request.stamp(id, mark, out);
-    }
-
-    /// Whether `frame` is, byte for byte, the answer to the call with this id and mark.
-    pub(crate) fn answered_by(&self, frame: &[u8], id: u64, mark: u64) -> bool {
-        self.answer.equals(frame, id, mark)
-    }
-
-    /// Octets of one request and of one answer.
-    pub(crate) const fn sizes(&self) -> (usize, usize) {
-        (self.request.bytes.len(), self.answer.bytes.len())
-    }
 }
 
 /// A frame with two holes: its id and the mark inside its argument.
@@ -82,6 +119,7 @@ impl Stencil {
         frame[self.mark.clone()].copy_from_slice(&letters(mark));
     }
 
+    /// Whether `frame` is, byte for byte, what [`Stencil::stamp`] writes.
     fn equals(&self, frame: &[u8], id: u64, mark: u64) -> bool {
         let digits = id.to_be_bytes();
         let (own, at) = (&self.bytes, &self.mark);
@@ -108,83 +146,64 @@ fn argument(len: usize) -> Vec<u8> {
     (0..len.max(MARK)).map(|i| b'a' + (i % 26) as u8).collect()
 }
 
+/// The one service and method that is called, as a path.
+const PATH: &str = "/peer.api.Echo/echo";
+/// Whose service it is.
+const HOST: &str = "echo.example";
+
 impl Wire {
-    /// The call `echo(String)` with an argument of `payload` octets and the answer it must get.
+    /// The call `echo` with an argument of `payload` octets and the answer it must get.
     pub(crate) fn template(self, payload: usize) -> Template {
         match self {
             Self::Dubbo => dubbo::template(payload),
             Self::Bolt => bolt::template(payload),
+            Self::Http1 => http1::template(payload),
+            Self::Grpc => http2::template(payload),
         }
     }
 
-    /// The id of a connection's first call. Connections share four starts, so that ids of different
-    /// callers collide as those of real processes do; Bolt's wrap within a run.
-    pub(crate) const fn first_id(self, connection: usize) -> u64 {
-        let start = (connection % 4) as u64 * 1000;
+    /// A caller's side of the connection with this number.
+    pub(crate) fn talk(self, template: Arc<Template>, connection: usize) -> Box<dyn Talk> {
         match self {
-            Self::Dubbo => 0xff53_a6db_a3fd_0900_u64.wrapping_add(start),
-            Self::Bolt => 0xffff_f000 + start,
+            Self::Dubbo | Self::Bolt => Box::new(framed::Caller::new(self, template, connection)),
+            Self::Http1 => Box::new(http1::Caller::new(template)),
+            Self::Grpc => Box::new(http2::Caller::new(template)),
         }
     }
 
-    /// The id that `sequence` calls after `first` have, in this protocol's width.
-    pub(crate) const fn nth_id(self, first: u64, sequence: u64) -> u64 {
+    /// What calls with `payload` octets are, for a table.
+    pub(crate) fn about(self, payload: usize) -> String {
+        let template = self.template(payload);
+        let (request, answer) = (template.request.bytes.len(), template.answer.bytes.len());
         match self {
-            Self::Dubbo => first.wrapping_add(sequence),
-            Self::Bolt => first.wrapping_add(sequence) & 0xffff_ffff,
+            Self::Dubbo | Self::Bolt => {
+                format!("requests of {request} octets, answers of {answer}")
+            }
+            Self::Http1 | Self::Grpc => format!("bodies of {answer} octets both ways"),
         }
     }
 
-    /// The octets of the frame that begins `bytes`, once they can be known.
+    /// The octets of the frame that begins `bytes`, once they can be known. A frame is a whole
+    /// message, with HTTP/2 one of its frames or the client's preface.
     pub(crate) fn length(bytes: &[u8]) -> Result<Option<usize>, Garbled> {
-        match bytes.first() {
-            None => Ok(None),
-            Some(0xda) => dubbo::length(bytes),
-            Some(1) => bolt::length(bytes),
-            Some(_) => Err(Garbled("neither Dubbo nor Bolt v1")),
+        match bytes {
+            [] | [b'P'] => Ok(None),
+            [dubbo::FIRST, ..] => dubbo::length(bytes),
+            [bolt::FIRST, ..] => bolt::length(bytes),
+            [b'P', b'R', ..] | [http2::FIRST, ..] => http2::length(bytes),
+            [b'P' | b'H', ..] => http1::length(bytes),
+            _ => Err(Garbled("neither Dubbo, Bolt v1, HTTP/1.1 nor HTTP/2")),
         }
     }
+}
 
-    /// What a whole frame is to a caller.
-    pub(crate) fn see(frame: &[u8]) -> Seen {
-        match frame.first() {
-            Some(0xda) => dubbo::see(frame),
-            _ => bolt::see(frame),
-        }
-    }
-
-    /// Does what a server owes for a whole frame: an echo, a heartbeat's answer or nothing.
-    pub(crate) fn serve(frame: &[u8], out: &mut Vec<u8>) -> Result<(), Garbled> {
-        match frame.first() {
-            Some(0xda) => dubbo::serve(frame, out),
-            _ => bolt::serve(frame, out),
-        }
-    }
-
-    /// Whether a whole answer says that the call succeeded.
-    pub(crate) fn succeeded(frame: &[u8]) -> bool {
-        match frame.first() {
-            Some(0xda) => at(frame, 3) == 20 && matches!(at(frame, 16), 0x91 | 0x94),
-            _ => at(frame, 10) == 0 && at(frame, 11) == 0,
-        }
-    }
-
-    /// The status in an answer and what text it carries, for a message.
-    pub(crate) fn describe(frame: &[u8]) -> String {
-        let (status, text) = match frame.first() {
-            Some(0xda) => (u16::from(at(frame, 3)), frame.get(16..)),
-            _ => (
-                u16::from_be_bytes([at(frame, 10), at(frame, 11)]),
-                frame.get(20..),
-            ),
-        };
-        let text: String = String::from_utf8_lossy(text.unwrap_or_default())
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(120)
-            .collect();
-        format!("status {status}: {text}")
-    }
+/// At most the first 120 octets as text, for a message.
+fn excerpt(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes)
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(120)
+        .collect()
 }
 
 /// The octet at `index`, zero beyond the end.

@@ -1,4 +1,10 @@
+use super::framed::Seen;
 use super::*;
+
+/// What a new server says to a frame.
+fn serve(frame: &[u8], out: &mut Vec<u8>) -> Result<(), Garbled> {
+    Service::default().serve(frame, out)
+}
 
 /// The octets that hexadecimal digits stand for.
 fn octets(hex: &str) -> Vec<u8> {
@@ -59,7 +65,7 @@ fn a_dubbo_request_is_what_java_writes() {
 #[test]
 fn a_dubbo_answer_is_what_java_writes() {
     let mut answer = Vec::new();
-    Wire::serve(&octets(DUBBO_ECHO), &mut answer).expect("a whole request");
+    serve(&octets(DUBBO_ECHO), &mut answer).expect("a whole request");
     assert_eq!(answer, octets(DUBBO_ANSWER));
 }
 
@@ -86,52 +92,125 @@ fn a_server_answers_what_a_template_expects() {
         for payload in [16, 31, 32, 128, 1023, 1024, 4096, 0x8000, 0x8001, 100_000] {
             let template = wire.template(payload);
             let (mut request, mut answer) = (Vec::new(), Vec::new());
-            let id = wire.first_id(3);
-            template.call(id, 77, &mut request);
+            let id = 0xffff_fbb8;
+            template.request.stamp(id, 77, &mut request);
             assert_eq!(
                 Wire::length(&request),
                 Ok(Some(request.len())),
                 "{wire:?} {payload}"
             );
-            Wire::serve(&request, &mut answer).expect("a whole request");
+            serve(&request, &mut answer).expect("a whole request");
             assert_eq!(
                 Wire::length(&answer),
                 Ok(Some(answer.len())),
                 "{wire:?} {payload}"
             );
-            assert_eq!(Wire::see(&answer), Seen::Answer(id));
-            assert!(template.answered_by(&answer, id, 77), "{wire:?} {payload}");
-            assert!(
-                !template.answered_by(&answer, id, 78),
-                "another call's mark"
-            );
-            assert!(
-                !template.answered_by(&answer, id + 1, 77),
-                "another call's id"
-            );
+            assert_eq!(framed::see(&answer), Seen::Answer(id));
+            let right = |answer: &[u8], id, mark| template.answer.equals(answer, id, mark);
+            assert!(right(&answer, id, 77), "{wire:?} {payload}");
+            assert!(!right(&answer, id, 78), "another call's mark");
+            assert!(!right(&answer, id + 1, 77), "another call's id");
             answer[3] ^= 1;
-            assert!(!template.answered_by(&answer, id, 77), "another status");
+            assert!(!right(&answer, id, 77), "another status");
+        }
+    }
+}
+
+/// Cuts `bytes` into frames and gives them to `each`; they must end with one.
+fn frames(bytes: &[u8], mut each: impl FnMut(&[u8])) {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let length = Wire::length(rest).expect("good").expect("whole");
+        each(&rest[..length]);
+        rest = &rest[length..];
+    }
+}
+
+/// A caller and a server that speak to each other without a proxy; what the caller hears.
+fn converse(caller: &mut dyn Talk, server: &mut Service, mut out: Vec<u8>) -> Vec<Heard> {
+    let mut heard = Vec::new();
+    while !out.is_empty() {
+        let mut answers = Vec::new();
+        frames(&out, |frame| {
+            server.serve(frame, &mut answers).expect("good");
+        });
+        out.clear();
+        frames(&answers, |frame| {
+            heard.push(caller.take(frame, &mut out).expect("good"));
+        });
+    }
+    heard.retain(|h| *h != Heard::Nothing);
+    heard
+}
+
+#[test]
+fn every_wire_carries_calls_to_their_right_end() {
+    for wire in [Wire::Dubbo, Wire::Bolt, Wire::Http1, Wire::Grpc] {
+        for payload in [16, 128, 4096, 30_000] {
+            let mut caller = wire.talk(Arc::new(wire.template(payload)), 1);
+            let mut server = Service::default();
+            let mut out = Vec::new();
+            caller.greet(&mut out);
+            for round in 0..400 {
+                let marks = [3 * round, 3 * round + 1, 3 * round + 2];
+                for mark in marks {
+                    caller.call(mark, &mut out);
+                }
+                let heard = converse(&mut *caller, &mut server, std::mem::take(&mut out));
+                let right = marks.map(|mark| Heard::End(mark, Verdict::Right));
+                assert_eq!(heard, right, "{wire:?} {payload} {round}");
+            }
         }
     }
 }
 
 #[test]
+fn http1_answers_are_judged() {
+    let call = || {
+        let mut caller = Wire::Http1.talk(Arc::new(Wire::Http1.template(16)), 0);
+        caller.call(0x5a, &mut Vec::new());
+        caller
+    };
+    let hear = |answer: &[u8]| call().take(answer, &mut Vec::new()).expect("whole");
+    let right = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 16\r\n\r\na500000000000000";
+    assert_eq!(Wire::length(right), Ok(Some(right.len())));
+    assert_eq!(hear(right), Heard::End(0x5a, Verdict::Right));
+    let mut other = right.to_vec();
+    *other.last_mut().expect("not empty") = b'1';
+    assert!(matches!(hear(&other), Heard::End(0x5a, Verdict::Wrong(_))));
+    let failed = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\n\r\nno";
+    assert!(matches!(hear(failed), Heard::End(0x5a, Verdict::Failed(_))));
+    let mut answered = call();
+    answered.take(right, &mut Vec::new()).expect("whole");
+    let again = answered.take(right, &mut Vec::new()).expect("whole");
+    assert!(matches!(again, Heard::Stray(_)));
+}
+
+#[test]
+fn http1_bodies_need_a_length() {
+    let chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
+    assert!(Wire::length(chunked).is_err());
+    assert!(Wire::length(b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n").is_err());
+    assert!(Wire::length(&[b'H'; 20_000]).is_err(), "a head without end");
+}
+
+#[test]
 fn heartbeats_are_answered_with_their_id() {
     let mut answer = Vec::new();
-    Wire::serve(&octets("dabbe2000000000000000008000000014e"), &mut answer).expect("whole");
+    serve(&octets("dabbe2000000000000000008000000014e"), &mut answer).expect("whole");
     assert_eq!(answer, octets("dabb22140000000000000008000000014e"));
     answer.clear();
     let ping = octets("01010000010000006401000003e80000000000000000");
-    assert_eq!(Wire::see(&ping), Seen::Heartbeat);
-    Wire::serve(&ping, &mut answer).expect("whole");
+    assert_eq!(framed::see(&ping), Seen::Heartbeat);
+    serve(&ping, &mut answer).expect("whole");
     assert_eq!(answer, octets("0100000001000000640100000000000000000000"));
 }
 
 #[test]
 fn no_prefix_of_a_frame_is_taken_for_a_frame() {
-    for wire in [Wire::Dubbo, Wire::Bolt] {
+    for wire in [Wire::Dubbo, Wire::Bolt, Wire::Http1] {
         let mut frame = Vec::new();
-        wire.template(128).call(1, 2, &mut frame);
+        wire.template(128).request.stamp(1, 2, &mut frame);
         for end in 0..frame.len() {
             let length = Wire::length(&frame[..end]).expect("a prefix is not an error");
             assert!(length.is_none_or(|l| l == frame.len()), "{wire:?} {end}");
