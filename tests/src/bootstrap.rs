@@ -5,6 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde_json::{Map, Value, json};
 
 const MANAGER: &str = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+const PROTOCOL_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+const PROTOCOLS: &str =
+    "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const ROUTER: &str = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
 
 /// One listener named `rpc` with an HTTP connection manager, its routes, the clusters they name, and the
@@ -13,6 +16,7 @@ const ROUTER: &str = "type.googleapis.com/envoy.extensions.filters.http.router.v
 pub struct Bootstrap {
     virtual_hosts: Vec<Value>,
     clusters: Vec<Value>,
+    manager: Map<String, Value>,
     runtime: Map<String, Value>,
     validate_clusters: bool,
 }
@@ -22,10 +26,17 @@ impl Bootstrap {
     /// no virtual host.
     #[must_use]
     pub fn of(routes: Value) -> Self {
-        let host = json!({"name": "echo", "domains": ["peer.api.Echo"], "routes": routes});
+        Self::at(&["peer.api.Echo"], routes)
+    }
+
+    /// Sends every call to these domains by these routes; `*` is all of them, whatever authority a client names.
+    #[must_use]
+    pub fn at(domains: &[&str], routes: Value) -> Self {
+        let host = json!({"name": "echo", "domains": domains, "routes": routes});
         Self {
             virtual_hosts: vec![host],
             clusters: Vec::new(),
+            manager: Map::new(),
             runtime: Map::new(),
             validate_clusters: true,
         }
@@ -58,10 +69,32 @@ impl Bootstrap {
         self
     }
 
+    /// Adds a cluster whose hosts speak HTTP/2, as all of gRPC do.
+    #[must_use]
+    pub fn http2_cluster(self, name: &str, addresses: &[SocketAddr]) -> Self {
+        let options =
+            json!({"@type": PROTOCOLS, "explicit_http_config": {"http2_protocol_options": {}}});
+        let extensions = json!({PROTOCOL_OPTIONS: options});
+        self.cluster(
+            name,
+            addresses,
+            json!({"typed_extension_protocol_options": extensions}),
+        )
+    }
+
     /// Whether a route to a cluster that does not exist makes the file wrong.
     #[must_use]
     pub fn validate_clusters(mut self, validate: bool) -> Self {
         self.validate_clusters = validate;
+        self
+    }
+
+    /// Sets further fields of Envoy's `HttpConnectionManager` message.
+    #[must_use]
+    pub fn manager(mut self, more: Value) -> Self {
+        if let Value::Object(more) = more {
+            self.manager.extend(more);
+        }
         self
     }
 
@@ -76,7 +109,7 @@ impl Bootstrap {
     #[must_use]
     pub fn text(&self) -> String {
         let any = socket((Ipv4Addr::LOCALHOST, 0).into());
-        let manager = json!({
+        let mut manager = json!({
             "@type": MANAGER,
             "stat_prefix": "rpc",
             "route_config": {
@@ -86,6 +119,9 @@ impl Bootstrap {
             },
             "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": ROUTER}}],
         });
+        if let Value::Object(all) = &mut manager {
+            all.extend(self.manager.clone());
+        }
         let filter = json!({"name": "envoy.filters.network.http_connection_manager", "typed_config": manager});
         let file = json!({
             "admin": {"address": any},

@@ -1,5 +1,6 @@
 """The client of gRPC's interoperability cases, with the options of its kin in Go and Java:
-`client.py --server_host=H --server_port=P --test_case=C [--ca_file=FILE --server_host_override=NAME]`.
+`client.py --server_host=H --server_port=P --test_case=C [--additional_metadata=NAME:VALUE]
+[--ca_file=FILE --server_host_override=NAME]`.
 
 Ends with 0 when the case holds.
 """
@@ -151,6 +152,36 @@ class Requests:
         self.queue.put(None)
 
 
+class Adding(
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+):
+    """Adds one pair to the metadata of every call."""
+
+    def __init__(self, pair):
+        self.pair = pair
+
+    def intercept_unary_unary(self, continuation, details, request):
+        metadata = [*(details.metadata or []), self.pair]
+        return continuation(Details(details.method, details.timeout, metadata), request)
+
+    intercept_unary_stream = intercept_unary_unary
+    intercept_stream_unary = intercept_unary_unary
+    intercept_stream_stream = intercept_unary_unary
+
+
+class Details(grpc.ClientCallDetails):
+    def __init__(self, method, timeout, metadata):
+        self.method = method
+        self.timeout = timeout
+        self.metadata = metadata
+        self.credentials = None
+        self.wait_for_ready = None
+        self.compression = None
+
+
 class Duplex:
     """A call with streams both ways, whose requests end with the block."""
 
@@ -210,6 +241,7 @@ def main():
     parser.add_argument("--server_host", required=True)
     parser.add_argument("--server_port", required=True)
     parser.add_argument("--test_case", required=True, choices=CASES)
+    parser.add_argument("--additional_metadata")
     parser.add_argument("--ca_file")
     parser.add_argument("--server_host_override")
     given = parser.parse_args()
@@ -224,6 +256,9 @@ def main():
     else:
         channel = grpc.insecure_channel(target)
     with channel:
+        if given.additional_metadata:
+            added = tuple(given.additional_metadata.split(":", 1))
+            channel = grpc.intercept_channel(channel, Adding(added))
         CASES[given.test_case](service.TestServiceStub(channel), channel)
 
 

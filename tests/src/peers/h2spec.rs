@@ -10,6 +10,13 @@ use crate::{End, Kind};
 /// One case waits two seconds where silence is what it looks for; there are 145.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// The documents that it looks at, by its own names for them and their titles.
+const DOCUMENTS: &[(&str, &str)] = &[
+    ("generic", "Generic tests for HTTP/2 server"),
+    ("http2", "Hypertext Transfer Protocol Version 2 (HTTP/2)"),
+    ("hpack", "HPACK: Header Compression for HTTP/2"),
+];
+
 /// What h2spec found, from the text it prints: its JUnit file is not always well-formed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -17,7 +24,7 @@ pub struct Report {
     pub tried: usize,
     /// How many of them hold.
     pub passed: usize,
-    /// The cases that do not hold, as `3.5/2 Sends invalid connection preface: what was wanted`.
+    /// The cases that do not hold, as `http2/3.5/2 Sends invalid connection preface: what was wanted`.
     pub failed: Vec<String>,
 }
 
@@ -48,9 +55,10 @@ impl Peers {
 }
 
 impl Report {
-    /// Cases stand below the numbers of their sections; failures are told again at the end, after `Failures:`.
+    /// Cases stand below the numbers of their sections, these below the title of their document; failures are told again at the end, after `Failures:`.
     fn read(lines: &[String]) -> Self {
         let mut report = Self::default();
+        let mut document = "";
         let mut section = "";
         let mut wanted = false;
         for line in lines {
@@ -61,7 +69,9 @@ impl Report {
             }
             if let Some(failed) = line.strip_prefix('×') {
                 report.tried += 1;
-                report.failed.push(case(section, failed));
+                report
+                    .failed
+                    .push(format!("{document}/{}", case(section, failed)));
                 wanted = true;
             } else if let Some(words) = line.strip_prefix("->").filter(|_| wanted) {
                 if let Some(failed) = report.failed.last_mut() {
@@ -73,6 +83,8 @@ impl Report {
                 report.passed += 1;
             } else if let Some((number, _)) = line.split_once(". ") {
                 section = number;
+            } else if let Some((name, _)) = DOCUMENTS.iter().find(|(_, title)| line == *title) {
+                document = name;
             }
         }
         report
@@ -99,7 +111,9 @@ mod tests {
         let wanted = Report {
             tried: 2,
             passed: 1,
-            failed: vec!["3.5/2 Sends invalid connection preface: The endpoint MUST close.".into()],
+            failed: vec![
+                "http2/3.5/2 Sends invalid connection preface: The endpoint MUST close.".into(),
+            ],
         };
         assert_eq!(Report::read(&lines), wanted);
     }
