@@ -85,12 +85,12 @@ pub fn decide(
         Action::Direct(direct) => {
             let mut status = Status::new(Cause::DirectResponse, direct.body.to_string());
             status.http = direct.status;
-            edit_reply(route, request, facts, &mut status);
+            edit_reply(route, (request, &progress.edits), facts, &mut status);
             Decision::Reply(status)
         }
         Action::Redirect(redirect) => {
             let mut status = redirected(redirect, request, facts);
-            edit_reply(route, request, facts, &mut status);
+            edit_reply(route, (request, &progress.edits), facts, &mut status);
             Decision::Reply(status)
         }
         Action::Forward(forward) => {
@@ -106,7 +106,7 @@ pub fn decide(
                     Decision::Forward(aim)
                 }
                 Err(mut status) => {
-                    edit_reply(route, request, facts, &mut status);
+                    edit_reply(route, (request, &progress.edits), facts, &mut status);
                     Decision::Reply(status)
                 }
             }
@@ -140,6 +140,9 @@ pub struct Answer<'a> {
     pub response: &'a dyn RoutingView,
     /// The request that it answers.
     pub request: &'a dyn RoutingView,
+    /// The changes that the request left with ([`Progress::edits`]): formats that look at the
+    /// request see it with them, as in Envoy.
+    pub sent: &'a Edits,
     /// What is known of the call besides.
     pub facts: &'a Facts,
     /// The name of the cluster.
@@ -151,9 +154,13 @@ pub struct Answer<'a> {
 /// The header changes of a response on its way back; those of [`Progress::response`] go before.
 pub fn response_edits(policy: &Policy, aim: &Aim, answer: &Answer<'_>, edits: &mut Edits) {
     let route = policy.router.get(aim.route);
+    let request = Edited {
+        inner: answer.request,
+        edits: answer.sent,
+    };
     let scene = Scene {
         message: answer.response,
-        request: answer.request,
+        request: &request,
         facts: answer.facts,
         route,
         cluster: answer.cluster,
@@ -174,7 +181,7 @@ pub fn response_edits(policy: &Policy, aim: &Aim, answer: &Answer<'_>, edits: &m
 pub fn local_edits(
     policy: &Policy,
     aim: &Aim,
-    request: &dyn RoutingView,
+    (request, sent): (&dyn RoutingView, &Edits),
     facts: &Facts,
     status: &mut Status,
 ) {
@@ -185,6 +192,7 @@ pub fn local_edits(
     let answer = Answer {
         response: &Local,
         request,
+        sent,
         facts,
         cluster: None,
         host: None,
@@ -349,13 +357,18 @@ fn redirected(redirect: &Redirect, request: &dyn RoutingView, facts: &Facts) -> 
 }
 
 /// Applies the route's response changes to an answer of the gateway itself.
-fn edit_reply(route: &Route, request: &dyn RoutingView, facts: &Facts, status: &mut Status) {
+fn edit_reply(
+    route: &Route,
+    (inner, edits): (&dyn RoutingView, &Edits),
+    facts: &Facts,
+    status: &mut Status,
+) {
     if route.response_edits.is_empty() {
         return;
     }
     let scene = Scene {
         message: &Local,
-        request,
+        request: &Edited { inner, edits },
         facts,
         route,
         cluster: None,

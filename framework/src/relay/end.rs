@@ -189,6 +189,7 @@ impl<C: Codec> Relay<C> {
         let answer = Answer {
             response,
             request,
+            sent: &call.progress.edits,
             facts: &call.facts,
             cluster: call.cluster().map(|cluster| &*cluster.name),
             host: host.map(|host| host.address),

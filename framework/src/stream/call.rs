@@ -57,7 +57,8 @@ pub async fn carry<C: StreamCodec>(
         Err(mut status) => {
             if let (Some(aim), Some(policy)) = (&ledger.aim, ledger.policy()) {
                 let request = C::request(&ledger.request);
-                exchange::local_edits(policy, aim, &request, &ledger.facts, &mut status);
+                let sent = &ledger.progress.edits;
+                exchange::local_edits(policy, aim, (&request, sent), &ledger.facts, &mut status);
             }
             reply(ledger, &status)
         }
@@ -289,6 +290,7 @@ fn edit_response<C: StreamCodec>(
     let upstream = exchange::Answer {
         response,
         request,
+        sent: &ledger.progress.edits,
         facts,
         cluster: ledger.cluster().map(|cluster| &*cluster.name),
         host: host.map(|host| host.address),
