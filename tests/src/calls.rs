@@ -100,12 +100,8 @@ pub fn node(consumer: &mut Consumer) {
     let failed = consumer.call("fail", json!(["boom"]));
     assert!(failed.message().contains("boom"), "{failed:?}");
     assert!(!consumer.call("nope", json!([])).ok());
-    let answer = consumer.call_with(
-        "headers",
-        json!([]),
-        json!({"attachments": {"tenant": "blue"}}),
-    );
-    assert_eq!(answer.value()["tenant"], "blue");
+    one_way(consumer, &json!({"mode": "oneway"}));
+    attachments(consumer);
 }
 
 /// A Bolt client in Python.
@@ -114,13 +110,44 @@ pub fn python_bolt(consumer: &mut Consumer) {
     long_text(consumer);
     assert!(!consumer.call("fail", json!(["boom"])).ok());
     assert!(!consumer.call("nope", json!(["x"])).ok());
+    one_way(consumer, &json!({"mode": "oneway"}));
+    attachments(consumer);
+}
+
+/// A Dubbo client on Node or in Python before a provider in Java.
+pub fn dubbo_of_others(consumer: &mut Consumer) {
+    common(consumer);
+    let failed = consumer.call("fail", json!(["boom"]));
+    assert!(failed.message().contains("boom"), "{failed:?}");
+    one_way(consumer, &json!({"mode": "oneway"}));
+    attachments(consumer);
+    let generic = json!({"mode": "generic"});
+    assert_eq!(
+        consumer
+            .call_with("echo", json!(["x"]), generic.clone())
+            .value(),
+        "x"
+    );
+    let failed = consumer.call_with("fail", json!(["boom"]), generic.clone());
+    assert!(failed.message().contains("boom"), "{failed:?}");
+    let unknown = consumer.call_with("nope", json!(["x"]), generic);
+    assert!(unknown.message().contains("nope"), "{unknown:?}");
 }
 
 /// Sends a payload over the limit, with further keys as in [`Consumer::call_with`], and returns what came of it.
 /// The answer may be there before the payload has left: until it has, SOFABolt refuses calls on that connection
 /// ("write overflow"), so this waits for a call that works.
 pub fn request_over_limit(consumer: &mut Consumer, more: &Value) -> Answer {
-    let answer = consumer.call_with("size", json!([{"octets": OVER_LIMIT}]), more.clone());
+    over_limit(consumer, ("size", json!([{"octets": OVER_LIMIT}])), more)
+}
+
+/// The same with a text, for callers that write no octets.
+pub fn text_over_limit(consumer: &mut Consumer, more: &Value) -> Answer {
+    over_limit(consumer, ("echo", json!([{"text": OVER_LIMIT}])), more)
+}
+
+fn over_limit(consumer: &mut Consumer, (method, args): (&str, Value), more: &Value) -> Answer {
+    let answer = consumer.call_with(method, args, more.clone());
     let works = eventually(ARRIVAL, || {
         consumer
             .call_with("who", json!([]), more.clone())
@@ -164,13 +191,8 @@ fn java(consumer: &mut Consumer) {
     );
     assert_eq!(consumer.call("blob", json!([MIB])).value()["octets"], MIB);
     assert_eq!(consumer.call("size", json!([{"octets": MIB}])).value(), MIB);
-    one_way(consumer);
-    let answer = consumer.call_with(
-        "headers",
-        json!([]),
-        json!({"attachments": {"tenant": "blue"}}),
-    );
-    assert_eq!(answer.value()["tenant"], "blue");
+    one_way(consumer, &json!({}));
+    attachments(consumer);
     let together = json!({"op": "concurrent", "method": "who", "n": CALLS, "mode": "async"});
     all_answered(&consumer.ask(together).tally(), "v1");
 }
@@ -181,11 +203,19 @@ fn reply_attachments(consumer: &mut Consumer) {
     assert_eq!(answer.attachment("peer-label"), Some("v1"));
 }
 
+/// What is sent beside the arguments arrives.
+fn attachments(consumer: &mut Consumer) {
+    let blue = json!({"attachments": {"tenant": "blue"}});
+    let answer = consumer.call_with("headers", json!([]), blue);
+    assert_eq!(answer.value()["tenant"], "blue");
+}
+
 /// Arrives exactly once.
-fn one_way(consumer: &mut Consumer) {
+fn one_way(consumer: &mut Consumer, more: &Value) {
     let fired = |consumer: &mut Consumer| consumer.call("fired", json!([])).value().as_u64();
     let before = fired(consumer).expect("a number");
-    assert_eq!(consumer.call("fire", json!(["x"])).value(), &Value::Null);
+    let fire = consumer.call_with("fire", json!(["x"]), more.clone());
+    assert_eq!(fire.value(), &Value::Null);
     let after = eventually(ARRIVAL, || fired(consumer).filter(|count| *count != before));
     assert_eq!(after, Some(before + 1));
 }

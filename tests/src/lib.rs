@@ -22,6 +22,7 @@ mod peers;
 mod process;
 mod tap;
 mod turn;
+mod unused_port;
 
 pub use admin::get;
 pub use answer::{Answer, Tally};
@@ -32,6 +33,7 @@ pub use peers::{CASES, Consumer, InteropServer, Peers, Provider, Report};
 pub use process::{End, Process};
 pub use tap::Tap;
 pub use turn::Turn;
+pub use unused_port::UnusedPort;
 
 /// The kinds of peers, by the folder that each lives in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -190,9 +190,7 @@ fn node_and_python_call_java() {
             provider.address(),
             json!({"wire": "dubbo", "version": version}),
         );
-        calls::common(&mut consumer);
-        let failed = consumer.call("fail", json!(["boom"]));
-        assert!(failed.message().contains("boom"), "{failed:?}");
+        calls::dubbo_of_others(&mut consumer);
     }
 }
 

@@ -1,13 +1,16 @@
 'use strict';
 
 // A client of peer.api.Echo that carries out commands.
-// Keys of `refer`: address, wire bolt|boltWithCrc|dubbo, version, timeout, heartbeat ms.
+// Keys of `refer`: address, wire bolt|boltWithCrc|dubbo, version, group, timeout, heartbeat ms.
+// Modes of `call`: sync, oneway, and over Dubbo generic.
 
 const { RpcClient } = require('sofa-rpc-node').client;
 const { logger, serve, blob } = require('./lines');
 const wire = require('./wire');
 
 const INTERFACE = 'peer.api.Echo';
+/** Ids of one-way calls, apart from those that the framework gives to the others. */
+let lastOneWay = 1 << 30;
 const ways = new Map();
 
 /** Java's types of the arguments, which the wire names and JavaScript does not know. */
@@ -16,6 +19,24 @@ function typed(arg) {
   if (arg && arg.octets !== undefined) return { $class: 'byte', isArray: true, $: blob(arg.octets) };
   if (arg && arg.text !== undefined) return { $class: 'java.lang.String', $: 'x'.repeat(arg.text) };
   return { $class: 'java.lang.String', $: arg };
+}
+
+/** The arguments of `$invoke`: the method, the names of its parameters' classes, their values. */
+function generic(method, args) {
+  const types = args.map(arg => typed(arg).$class);
+  const array = (of, $) => ({ $class: `[${of}`, $abstractClass: `[${of}`, $ });
+  return [ method, array('java.lang.String', types), array('java.lang.Object', args) ];
+}
+
+/** The framework has no such call, but its encoders write one: nobody waits for an answer. */
+async function sendOneWay(consumer, method, args, options) {
+  const request = consumer.createRequest(method, args, options);
+  request.oneway = true;
+  const connection = await consumer.getConnection(request);
+  await new Promise((resolve, reject) => {
+    connection._encoder.writeRequest(++lastOneWay, request, err => (err ? reject(err) : resolve()));
+  });
+  return null;
 }
 
 function options(kind, heartbeat) {
@@ -56,11 +77,18 @@ serve({
 
   async call(command) {
     const { consumer } = ways.get(command.ref || 'default');
-    const args = (command.args || []).map(typed);
+    const method = command.method || 'echo';
+    const args = command.args || [];
     const options = { responseTimeout: command.timeout };
-    if (command.attachments) {
-      options.requestProps = { service: consumer.id, ...command.attachments };
+    const props = { ...(command.mode === 'generic' && { generic: 'true' }), ...command.attachments };
+    if (Object.keys(props).length) options.requestProps = { service: consumer.id, ...props };
+    switch (command.mode) {
+      case 'oneway':
+        return sendOneWay(consumer, method, args.map(typed), options);
+      case 'generic':
+        return consumer.invoke('$invoke', generic(method, args), options);
+      default:
+        return consumer.invoke(method, args.map(typed), options);
     }
-    return consumer.invoke(command.method || 'echo', args, options);
   },
 });

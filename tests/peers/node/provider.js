@@ -1,7 +1,7 @@
 'use strict';
 
-// A provider of peer.api.Echo. Options: --wire bolt|dubbo, --label, --port, --version,
-// --idle ms after which a silent connection is closed.
+// A provider of peer.api.Echo. Options: --wire bolt|dubbo, --label, --port, --version (one or more with commas
+// between), --idle ms after which a silent connection is closed.
 
 const net = require('net');
 const { RpcServer } = require('sofa-rpc-node').server;
@@ -38,8 +38,10 @@ const service = {
   async size(octets) {
     return number(told(octets).octets);
   },
+  /** One-way calls are answered as well, and over Dubbo the framework cannot read its own void answer. */
   async fire() {
     fired++;
+    return text('');
   },
   async fired() {
     return number(fired);
@@ -68,11 +70,13 @@ async function main() {
     logger,
     port: Number(given.port || 0),
     protocol: wire(given.wire || 'bolt'),
-    version: given.version === undefined ? '1.0' : given.version,
     killTimeout: 1000,
     maxIdleTime: Number(given.idle || 90000),
   });
-  server.addService({ interfaceName: 'peer.api.Echo' }, service);
+  const versions = given.version === undefined ? '1.0' : given.version;
+  for (const version of versions.split(',')) {
+    server.addService({ interfaceName: 'peer.api.Echo', version }, service);
+  }
   await server.start();
   ready(server.publishPort);
   endWith(() => server.close());

@@ -19,7 +19,25 @@ const boltWithCrc = {
   decoder: options => bolt.decoder(options),
 };
 
-const wires = { bolt, boltWithCrc, dubbo };
+/** The bit of a Dubbo header that asks for an answer. */
+const TWO_WAY = 0x40;
+
+/** Encodes a request that says `oneway`, as the encoder of Bolt does, without the bit. */
+const dubboWithOneWay = {
+  ...dubbo,
+  encoder(options) {
+    const encoder = dubbo.encoder(options);
+    const encode = encoder._requestEncode.bind(encoder);
+    encoder._requestEncode = packet => {
+      const octets = encode(packet);
+      if (packet.req.oneway) octets[2] &= ~TWO_WAY;
+      return octets;
+    };
+    return encoder;
+  },
+};
+
+const wires = { bolt, boltWithCrc, dubbo: dubboWithOneWay };
 
 module.exports = name => {
   const wire = wires[name];

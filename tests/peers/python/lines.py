@@ -46,9 +46,10 @@ def carry_out(caller, command):
 
 
 def concurrent(caller, command):
-    """`n` calls from `threads`; `unique` gives each a text of its own and counts answers that are not it."""
+    """`n` calls from `threads` with a `pause` after each; `unique` gives each a text of its own and counts answers that are not it."""
     counts = {"answers": {}, "failures": {}, "messages": {}, "wrong": 0, "slowest": 0}
     unique = command.get("unique", False)
+    pause = command.get("pause", 0) / 1000
     numbers = iter(range(command["n"]))
     lock = threading.Lock()
 
@@ -78,6 +79,7 @@ def concurrent(caller, command):
             spent = int((time.monotonic() - start) * 1000)
             with lock:
                 counts["slowest"] = max(counts["slowest"], spent)
+            time.sleep(pause)
 
     threads = [threading.Thread(target=loop) for _ in range(command.get("threads", 1))]
     for thread in threads:

@@ -1,5 +1,6 @@
-"""A Bolt provider of peer.api.Echo whose content is octets. Options: --label, --port, --version."""
+"""A Bolt provider of peer.api.Echo whose content is JSON. Options: --label, --port, --version."""
 
+import json
 import os
 import signal
 import socket
@@ -11,22 +12,54 @@ from anthunder import AioListener, BaseService
 from lines import options, say
 
 given = options(sys.argv)
-LABEL = given.get("label", "v1").encode()
+LABEL = given.get("label", "v1")
+FIRED = []
+
+
+class Listener(AioListener):
+    """The framework gives a method no sight of the header of its call."""
+
+    arrived = {}
+
+    async def _dispatch(self, call_type, request_id, sofa_header, body, **more):
+        # The service object is made before anything is waited for.
+        Listener.arrived = dict(sofa_header)
+        return await super()._dispatch(call_type, request_id, sofa_header, body, **more)
 
 
 class Echo(BaseService):
+    def __init__(self, ctx):
+        super().__init__(ctx)
+        self.arrived = Listener.arrived
+
     def echo(self, content):
         return content
 
     def who(self, content):
-        return LABEL
+        return answer(LABEL)
+
+    def headers(self, content):
+        return answer(self.arrived)
 
     def fail(self, content):
-        raise RuntimeError(content.decode())
+        raise RuntimeError(json.loads(content))
 
     def sleep(self, content):
-        time.sleep(int(content) / 1000)
-        return LABEL
+        time.sleep(json.loads(content) / 1000)
+        return answer(LABEL)
+
+    def blob(self, content):
+        return answer("x" * json.loads(content))
+
+    def fire(self, content):
+        FIRED.append(content)
+
+    def fired(self, content):
+        return answer(len(FIRED))
+
+
+def answer(value):
+    return json.dumps(value).encode()
 
 
 def free_port():
@@ -37,7 +70,7 @@ def free_port():
 
 def main():
     port = int(given.get("port", 0)) or free_port()
-    listener = AioListener(("127.0.0.1", port), "peer-provider")
+    listener = Listener(("127.0.0.1", port), "peer-provider")
     service = f"peer.api.Echo:{given.get('version', '1.0')}"
     listener.handler.register_interface(service, Echo)
     listener.run_threading()

@@ -1,13 +1,11 @@
 //! Plain bytes: `tcp_proxy`, and connections whose protocol is unknown.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
 use crossdock_tests::fake::{Client, Wire};
-use crossdock_tests::{Gateway, eventually};
-use rustix::fd::OwnedFd;
-use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
+use crossdock_tests::{Gateway, UnusedPort, eventually};
 use serde_json::json;
 
 use crate::call::Call;
@@ -36,16 +34,6 @@ fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("the gateway listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
     stream
-}
-
-/// A port that nobody listens at, and that nobody else is given.
-fn nobody() -> (OwnedFd, SocketAddr) {
-    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a TCP socket");
-    bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-    let address = getsockname(&socket)
-        .ok()
-        .and_then(|at| SocketAddr::try_from(at).ok());
-    (socket, address.expect("a bound socket has an address"))
 }
 
 /// Everything that comes until the end.
@@ -122,7 +110,7 @@ fn connections_are_split_by_weight() {
 
 #[test]
 fn a_silent_connection_is_closed_and_an_unreachable_server_too() {
-    let (_reserved, nowhere) = nobody();
+    let nowhere = UnusedPort::take();
     let text = File::new()
         .tcp(
             "plain",
@@ -130,7 +118,7 @@ fn a_silent_connection_is_closed_and_an_unreachable_server_too() {
         )
         .tcp("nowhere", json!({"cluster": "nowhere"}))
         .cluster("server", &[greeter("hello")], json!({}))
-        .cluster("nowhere", &[nowhere], json!({}))
+        .cluster("nowhere", &[nowhere.address()], json!({}))
         .text();
     let gateway = Gateway::start_text(&text, &[]);
     let idle = connect(gateway.address_of("plain"));

@@ -1,7 +1,7 @@
 package peer.api;
 
+import java.util.HashMap;
 import java.util.Map;
-import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /** {@link Echo} but for the two things that differ from framework to framework: what arrives and goes beside a call. */
@@ -33,7 +33,7 @@ public abstract class EchoService implements Echo {
     public Map<String, String> headers() {
         reply("peer-label", label);
         reply("peer-reply", "back");
-        return new TreeMap<>(received());
+        return new HashMap<>(received());
     }
 
     @Override
