@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crossdock_tests::fake::{Client, Frame, Host, Kind, Wire};
-use crossdock_tests::{Bootstrap, End, Gateway, eventually};
+use crossdock_tests::{Bootstrap, End, Gateway, UnusedPort, eventually};
 use serde_json::{Value, json};
 
 const ONE_WORKER: &[&str] = &["--concurrency", "1"];
@@ -584,10 +584,8 @@ fn circuit_breakers() {
 
 #[test]
 fn hosts_tried_by_one_call() {
-    let closed: Vec<SocketAddr> = (0..5)
-        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"))
-        .map(|listener| listener.local_addr().expect("bound"))
-        .collect();
+    let unused: Vec<UnusedPort> = (0..5).map(|_| UnusedPort::take()).collect();
+    let closed: Vec<SocketAddr> = unused.iter().map(UnusedPort::address).collect();
     let gateway = with_settings(Bootstrap::to(&closed), &[]);
     let mut client = Client::connect(gateway.address(), Wire::Bolt1);
     client.write(&Wire::Bolt1.request(1, "<<nobody listens>>"));
