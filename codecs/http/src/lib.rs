@@ -1,4 +1,22 @@
 //! HTTP/1 over hyper, HTTP/2 and gRPC over the h2 crate: the stream half of Crossdock.
 //!
-//! Empty of code until the stream relay lands; its place in the house is fixed: it will implement
-//! `Protocol` by hand, and share the exchange, the clusters and the metrics with the framed codecs.
+//! A connection is served by [`Http1`] or [`Http2`]; each request is made fit for rules
+//! (`inbound`), carried by the framework's stream relay, and sent over the worker's `pools` in
+//! the version of HTTP that its cluster wants. Only the movement of bytes differs by version; heads,
+//! edits and answers are the same for all.
+#![forbid(unsafe_code)]
+
+mod codec;
+mod edits;
+mod grpc;
+mod h1;
+mod h2;
+mod inbound;
+mod outbound;
+mod payload;
+mod pools;
+mod view;
+mod wire;
+
+pub use h1::Http1;
+pub use h2::Http2;

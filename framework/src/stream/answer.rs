@@ -70,6 +70,14 @@ impl<C: StreamCodec> Answer<C> {
         }
     }
 
+    /// Ends the call after it had become something else: so many bytes have moved then.
+    pub fn finish(mut self, sent: u64) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.outcome.sent = sent;
+        }
+        self.end();
+    }
+
     /// Ready when the call has lasted too long; for a writer that waits for its reader.
     pub fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {
         match &self.ledger {

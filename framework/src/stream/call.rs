@@ -191,8 +191,9 @@ async fn attempt<C: StreamCodec>(
     let worker = ledger.door.worker.clone();
     let pools = C::pools(&worker);
     let shard = worker.shard();
+    let mut stale = 0;
+    let mut host = attempts::choose(cluster, aim.hash, &mut ledger.tried, &worker)?;
     loop {
-        let host = attempts::choose(cluster, aim.hash, &mut ledger.tried, &worker)?;
         let head = outgoing(ledger)?;
         cluster.stats.inc(shard, ClusterMetric::RqTotal);
         ledger.sent_at = Some(worker.now());
@@ -200,6 +201,7 @@ async fn attempt<C: StreamCodec>(
             cluster,
             host,
             priority: aim.priority,
+            fresh: stale > 0,
         };
         let sending = C::send(&pools, attempt, head, ledger.flight.upload());
         let answered = ledger.flight.within(sending).await;
@@ -218,9 +220,7 @@ async fn attempt<C: StreamCodec>(
         };
         match failure {
             Failure::Unsent(status) => {
-                if let Some(host) = cluster.hosts.get(host)
-                    && status.cause == Cause::ConnectFailed
-                {
+                if let Some(host) = cluster.hosts.get(host) {
                     let until = worker.now().ms() + AVOID_REFUSING_MS;
                     host.state.avoid_until(until);
                 }
@@ -230,6 +230,14 @@ async fn attempt<C: StreamCodec>(
                     return Err(status);
                 }
                 ledger.leave_host();
+                cluster.stats.inc(shard, ClusterMetric::RqRetry);
+                host = attempts::choose(cluster, aim.hash, &mut ledger.tried, &worker)?;
+            }
+            Failure::Stale(status) => {
+                stale += 1;
+                if !ledger.flight.is_whole() || stale >= MAX_ATTEMPTS {
+                    return Err(status);
+                }
                 cluster.stats.inc(shard, ClusterMetric::RqRetry);
             }
             Failure::Lost(status) | Failure::Refused(status) => return Err(status),

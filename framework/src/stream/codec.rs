@@ -83,15 +83,20 @@ pub struct Attempt<'a> {
     pub host: HostIx,
     /// Which circuit breaker thresholds apply.
     pub priority: u8,
+    /// Whether an earlier connection was stale, so that a fresh one has to be taken.
+    pub fresh: bool,
 }
 
 /// Why an attempt gave no answer.
 #[derive(Debug)]
 pub enum Failure {
-    /// Nothing of the request was acted upon: no connection, or the host said so (HTTP/2
-    /// `REFUSED_STREAM`, a GOAWAY below the stream, a stale connection). The call may go elsewhere if
-    /// its body is untouched.
+    /// No connection to the host: nothing of the request was sent. The call may go to another host
+    /// if its body is untouched.
     Unsent(Status),
+    /// The connection ended before the request was acted upon: it was stale, or the host said so
+    /// (HTTP/2 `REFUSED_STREAM`, a GOAWAY below the stream). The call may be sent again to the same
+    /// host, over a fresh connection.
+    Stale(Status),
     /// The request may have been acted upon.
     Lost(Status),
     /// The gateway itself refuses: a limit.

@@ -1,0 +1,127 @@
+//! HTTP as the framework's stream relay asks of it.
+
+use std::{rc::Rc, time::Duration};
+
+use bytes::Bytes;
+use crossdock_framework::{
+    edits::Edits,
+    status::{Class, Status, class_of_http},
+    stream::{Attempt, Failure, StreamCodec, Upload, UpstreamVersion},
+    worker::Worker,
+};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header, request, response};
+
+use crate::{
+    edits, grpc, h1, h2, outbound,
+    payload::Payload,
+    pools::Pools,
+    view::{RequestView, ResponseView},
+};
+
+/// HTTP of every version.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Http;
+
+impl StreamCodec for Http {
+    type Body = Payload;
+    type Request<'h> = RequestView<'h>;
+    type Response<'h> = ResponseView<'h>;
+    type Pools = Pools;
+
+    fn pools(worker: &Worker) -> Rc<Pools> {
+        Pools::of(worker)
+    }
+
+    fn request(head: &request::Parts) -> RequestView<'_> {
+        RequestView(head)
+    }
+
+    fn response<'h>(
+        head: &'h response::Parts,
+        trailers: Option<&'h HeaderMap>,
+    ) -> ResponseView<'h> {
+        ResponseView { head, trailers }
+    }
+
+    fn edit_request(head: &mut request::Parts, edits: &Edits) -> Result<(), String> {
+        edits::request(head, edits)
+    }
+
+    fn edit_response(head: &mut response::Parts, edits: &Edits) -> Result<(), String> {
+        edits::response(head, edits)
+    }
+
+    fn tell_deadline(head: &mut request::Parts, left: Duration) {
+        grpc::tell_timeout(&mut head.headers, left);
+    }
+
+    fn classify(head: &response::Parts) -> Class {
+        match head.status {
+            StatusCode::OK => grpc::class(&head.headers).unwrap_or(Class::Ok),
+            other => class_of_http(other.as_u16()),
+        }
+    }
+
+    fn classify_trailers(trailers: &HeaderMap) -> Option<Class> {
+        grpc::class(trailers)
+    }
+
+    fn answer(request: &request::Parts, status: &Status) -> Response<Bytes> {
+        let mut response = match request.headers.get(header::CONTENT_TYPE) {
+            Some(kind) if grpc::is_grpc(&request.headers) => grpc::answer(kind.clone(), status),
+            _ => plain(status),
+        };
+        if !status.headers.is_empty() {
+            let (mut head, body) = response.into_parts();
+            // A field that cannot be written is left out: there is nobody else to tell.
+            let _ = edits::response(&mut head, &status.headers);
+            response = Response::from_parts(head, body);
+        }
+        response
+    }
+
+    async fn send(
+        pools: &Rc<Pools>,
+        attempt: Attempt<'_>,
+        mut head: request::Parts,
+        body: Upload<Payload>,
+    ) -> Result<Response<Payload>, Failure> {
+        let version = match attempt.cluster.http.version {
+            UpstreamVersion::Downstream => head.version,
+            UpstreamVersion::Http1 => Version::HTTP_11,
+            UpstreamVersion::Http2 => Version::HTTP_2,
+            UpstreamVersion::Negotiated => pools.negotiated(attempt).await?,
+        };
+        match version {
+            Version::HTTP_2 => {
+                outbound::for_h2(&mut head).map_err(Failure::Refused)?;
+                h2::client::send(pools, attempt, head, body).await
+            }
+            _ => {
+                outbound::for_h1(&mut head).map_err(Failure::Refused)?;
+                h1::client::send(pools, attempt, head, body).await
+            }
+        }
+    }
+}
+
+fn plain(status: &Status) -> Response<Bytes> {
+    let text = match &status.text {
+        std::borrow::Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
+        std::borrow::Cow::Owned(text) => Bytes::copy_from_slice(text.as_bytes()),
+    };
+    let length = HeaderValue::from(text.len());
+    let empty = text.is_empty();
+    let mut response = Response::new(text);
+    *response.status_mut() =
+        StatusCode::from_u16(status.http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, length);
+    if !empty {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    }
+    if status.cause == crossdock_framework::status::Cause::Overload {
+        headers.insert("x-envoy-overloaded", HeaderValue::from_static("true"));
+    }
+    response
+}

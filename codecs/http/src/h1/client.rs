@@ -1,0 +1,390 @@
+//! HTTP/1 connections to hosts: one call at a time each, kept for the next.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    rc::Rc,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use crossdock_framework::{
+    cluster::{Cluster, ClusterMetric, Host},
+    protocol::Io,
+    status::{Cause, Status},
+    stream::{Attempt, Failure, Upload},
+    time::Moment,
+    transport::Opened,
+    worker::{Worker, spawn},
+};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::sync::{Notify, oneshot};
+
+use crate::{
+    outbound,
+    payload::Payload,
+    pools::{self, Pools},
+    wire::{Meter, Wire},
+};
+
+/// How often an open connection looks after itself.
+const CHECK: Duration = Duration::from_secs(5);
+
+/// Bytes of a body that wait to be written.
+const WRITE_BUFFER: usize = 64 * 1024;
+
+/// The connections of one worker to one host.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    worker: Worker,
+    idle: RefCell<Vec<Ready>>,
+    open: Cell<usize>,
+    /// Told when a connection is free or may be opened.
+    room: Notify,
+}
+
+/// A connection that waits for a call.
+#[derive(Debug)]
+struct Ready {
+    sender: SendRequest<Upload<Payload>>,
+    up: Rc<Up>,
+}
+
+/// What is known of one connection.
+#[derive(Debug)]
+struct Up {
+    cluster: Arc<Cluster>,
+    host: Host,
+    born: Moment,
+    last: Cell<Moment>,
+    busy: Cell<bool>,
+    served: Cell<u32>,
+    /// Takes the socket after an upgrade.
+    upgrade: RefCell<Option<oneshot::Sender<Upgraded>>>,
+}
+
+/// A connection that speaks something else now, and what had been read of it.
+pub(crate) type Upgraded = (Io, BytesMut);
+
+/// The connection that an answer comes on.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    ready: Ready,
+    pool: Rc<Pool>,
+}
+
+impl Lease {
+    /// The answer has come to its end: the connection takes the next call.
+    pub(crate) fn give_back(self) {
+        let Self { ready, pool } = self;
+        let up = &ready.up;
+        let now = pool.worker.now();
+        up.busy.set(false);
+        up.last.set(now);
+        let http = &up.cluster.http;
+        let worn = http
+            .requests_per_connection
+            .is_some_and(|most| up.served.get() >= most);
+        let old = http
+            .connection_duration
+            .is_some_and(|age| now.since(up.born) > age);
+        if !worn && !old && !ready.sender.is_closed() {
+            pool.idle.borrow_mut().push(ready);
+        }
+        pool.room.notify_one();
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(worker: &Worker) -> Rc<Self> {
+        Rc::new(Self {
+            worker: worker.clone(),
+            idle: RefCell::default(),
+            open: Cell::new(0),
+            room: Notify::new(),
+        })
+    }
+
+    /// Whether there is no connection.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.open.get() == 0
+    }
+
+    /// Takes a connection that is open already.
+    pub(crate) async fn adopt(
+        self: &Rc<Self>,
+        opened: Opened,
+        cluster: &Arc<Cluster>,
+        host: &Host,
+    ) {
+        if !cluster.breakers[0].begin_connection() {
+            cluster.breakers[0].add_connection();
+        }
+        if let Ok(ready) = self.begin(opened, cluster, host).await {
+            ready.up.busy.set(false);
+            self.idle.borrow_mut().push(ready);
+        }
+    }
+
+    /// A connection that waits for a call and is still good, the latest used first.
+    async fn idle(&self) -> Option<Ready> {
+        loop {
+            let mut ready = self.idle.borrow_mut().pop()?;
+            if ready.sender.is_closed() {
+                continue;
+            }
+            if ready.sender.is_ready() || ready.sender.ready().await.is_ok() {
+                ready.up.busy.set(true);
+                return Some(ready);
+            }
+        }
+    }
+
+    /// A connection for one call.
+    async fn take(self: &Rc<Self>, attempt: Attempt<'_>, host: &Host) -> Result<Ready, Failure> {
+        let cluster = attempt.cluster;
+        let mut waiting = None;
+        loop {
+            if !attempt.fresh
+                && let Some(ready) = self.idle().await
+            {
+                return Ok(ready);
+            }
+            let only = self.open.get() == 0;
+            if cluster.breakers[0].begin_connection() {
+                return self.open(cluster, host).await;
+            }
+            let shard = self.worker.shard();
+            cluster.stats.inc(shard, ClusterMetric::CxOverflow);
+            // As in Envoy, a host has its one connection whatever the others have.
+            if only {
+                cluster.breakers[0].add_connection();
+                return self.open(cluster, host).await;
+            }
+            if waiting.is_none() {
+                waiting = Some(pools::Waiting::begin(attempt, &self.worker)?);
+            }
+            self.room.notified().await;
+        }
+    }
+
+    async fn open(self: &Rc<Self>, cluster: &Arc<Cluster>, host: &Host) -> Result<Ready, Failure> {
+        let place = Place(Arc::clone(cluster));
+        let opened = pools::open(&self.worker, cluster, host, &[b"http/1.1"]).await?;
+        std::mem::forget(place);
+        self.begin(opened, cluster, host).await
+    }
+
+    /// Begins to speak HTTP/1 on a connection that holds its place in the circuit breaker.
+    async fn begin(
+        self: &Rc<Self>,
+        opened: Opened,
+        cluster: &Arc<Cluster>,
+        host: &Host,
+    ) -> Result<Ready, Failure> {
+        let meter = Meter::new(&self.worker);
+        let wire = Wire::new(opened.io, BytesMut::new(), &meter);
+        let http = &cluster.http;
+        let shaken = http1::Builder::new()
+            .max_headers(http.headers as usize)
+            .max_buf_size(WRITE_BUFFER.max(http.header_bytes as usize))
+            .handshake(TokioIo::new(wire))
+            .await;
+        let (sender, connection) = shaken.map_err(|error| {
+            cluster.breakers[0].end_connection();
+            let text = format!("no HTTP/1 connection to {}: {error}", host.address);
+            Failure::Unsent(Status::new(Cause::ConnectFailed, text))
+        })?;
+        let now = self.worker.now();
+        let up = Rc::new(Up {
+            cluster: Arc::clone(cluster),
+            host: host.clone(),
+            born: now,
+            last: Cell::new(now),
+            busy: Cell::new(true),
+            served: Cell::new(0),
+            upgrade: RefCell::new(None),
+        });
+        self.open.set(self.open.get() + 1);
+        spawn(keep(Rc::clone(self), Rc::clone(&up), connection, meter));
+        Ok(Ready { sender, up })
+    }
+}
+
+/// A place in the circuit breaker, given back unless it is kept.
+struct Place(Arc<Cluster>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.breakers[0].end_connection();
+    }
+}
+
+/// Moves a connection's bytes until it ends.
+async fn keep(
+    pool: Rc<Pool>,
+    up: Rc<Up>,
+    mut connection: http1::Connection<TokioIo<Wire>, Upload<Payload>>,
+    meter: Rc<Meter>,
+) {
+    let worker = pool.worker.clone();
+    let (stats, shard) = (Arc::clone(&up.cluster.stats), worker.shard());
+    stats.inc(shard, ClusterMetric::CxActive);
+    let mut check = std::pin::pin!(tokio::time::sleep(CHECK));
+    let result = loop {
+        let ended = poll_fn(|cx| {
+            if let Poll::Ready(ended) = connection.poll_without_shutdown(cx) {
+                return Poll::Ready(Some(ended));
+            }
+            std::future::Future::poll(check.as_mut(), cx).map(|()| None)
+        });
+        if let Some(ended) = ended.await {
+            break ended;
+        }
+        check.as_mut().reset(tokio::time::Instant::now() + CHECK);
+        let now = worker.tick();
+        let idle = !up.busy.get() && now.since(up.last.get()) > up.cluster.settings.idle_timeout;
+        let known = pools::is_known(&worker, &up.cluster, up.host.state.id);
+        if idle {
+            stats.inc(shard, ClusterMetric::CxIdleTimeout);
+        }
+        if !up.busy.get() && (idle || !known) {
+            let mut idle = pool.idle.borrow_mut();
+            idle.retain(|ready| !Rc::ptr_eq(&ready.up, &up));
+            break Ok(());
+        }
+    };
+    let upgrade = up.upgrade.borrow_mut().take();
+    match (result, upgrade) {
+        (Ok(()), Some(upgrade)) => {
+            let parts = connection.into_parts();
+            let (io, mut rest) = parts.io.into_inner().into_parts();
+            rest.extend_from_slice(&parts.read_buf);
+            // The caller may have gone.
+            let _ = upgrade.send((io, rest));
+        }
+        (Ok(()), None) => {}
+        (Err(error), _) => {
+            if error.is_parse() {
+                stats.inc(shard, ClusterMetric::CxProtocolError);
+            }
+            tracing::debug!(cluster = %up.cluster.name, host = %up.host.address, "HTTP/1 connection ended: {error}");
+        }
+    }
+    let (read, written) = meter.take();
+    stats.add(shard, ClusterMetric::CxRx, read);
+    stats.add(shard, ClusterMetric::CxTx, written);
+    stats.dec(shard, ClusterMetric::CxActive);
+    stats.inc(shard, ClusterMetric::CxDestroy);
+    if up.busy.get() {
+        stats.inc(shard, ClusterMetric::CxDestroyWithActive);
+    }
+    up.cluster.breakers[0].end_connection();
+    pool.open.set(pool.open.get().saturating_sub(1));
+    pool.idle
+        .borrow_mut()
+        .retain(|ready| !Rc::ptr_eq(&ready.up, &up));
+    pool.room.notify_one();
+}
+
+/// Sends a request and waits for the head of its answer.
+pub(crate) async fn send(
+    pools: &Rc<Pools>,
+    attempt: Attempt<'_>,
+    mut head: request::Parts,
+    body: Upload<Payload>,
+) -> Result<Response<Payload>, Failure> {
+    let Some(host) = attempt.cluster.hosts.get(attempt.host) else {
+        return Err(pools::gone());
+    };
+    let pool = pools.one(host.state.id);
+    let mut ready = pool.take(attempt, host).await?;
+    let reused = ready.up.served.get() > 0;
+    ready.up.served.set(ready.up.served.get() + 1);
+    let repeatable = head.method.is_idempotent();
+    let upgrades = head.headers.contains_key(header::UPGRADE) || head.method == Method::CONNECT;
+    let upgraded = upgrades.then(|| {
+        let (sender, receiver) = oneshot::channel();
+        *ready.up.upgrade.borrow_mut() = Some(sender);
+        if head.method != Method::CONNECT {
+            let upgrade = HeaderValue::from_static("upgrade");
+            head.headers.insert(header::CONNECTION, upgrade);
+        }
+        receiver
+    });
+    let tunnel = head.method == Method::CONNECT;
+    let request = Request::from_parts(head, body);
+    let response = match ready.sender.try_send_request(request).await {
+        Ok(response) => response,
+        Err(mut error) => {
+            let unsent = error.take_message().is_some();
+            let status = Status::new(
+                Cause::ConnectionLost,
+                format!("no answer from {}: {}", host.address, error.error()),
+            );
+            let stale = unsent || (reused && repeatable && !error.error().is_parse());
+            return Err(match (stale, error.error().is_parse()) {
+                (true, _) => Failure::Stale(status),
+                (false, true) => Failure::Lost(Status {
+                    cause: Cause::BadResponse,
+                    http: Cause::BadResponse.http(),
+                    ..status
+                }),
+                (false, false) => Failure::Lost(status),
+            });
+        }
+    };
+    receive(response, ready, pool, tunnel, upgraded)
+}
+
+/// The answer's head, and its body with the connection that it comes on.
+fn receive(
+    response: Response<hyper::body::Incoming>,
+    ready: Ready,
+    pool: Rc<Pool>,
+    tunnel: bool,
+    upgraded: Option<oneshot::Receiver<Upgraded>>,
+) -> Result<Response<Payload>, Failure> {
+    let (mut head, body) = response.into_parts();
+    let host = ready.up.host.address;
+    let refused = |text: &str| {
+        Failure::Lost(Status::new(
+            Cause::BadResponse,
+            format!("the answer of {host} cannot be passed on: {text}"),
+        ))
+    };
+    let switches = match tunnel {
+        true => head.status.is_success(),
+        false => head.status == StatusCode::SWITCHING_PROTOCOLS,
+    };
+    match (switches, upgraded) {
+        (true, Some(upgraded)) => {
+            let upgrade = head.headers.get(header::UPGRADE).cloned();
+            outbound::receive(&mut head).map_err(refused)?;
+            if let Some(upgrade) = upgrade {
+                head.headers.insert(header::UPGRADE, upgrade);
+            }
+            return Ok(Response::from_parts(
+                head,
+                Payload::Upgraded(Some(upgraded)),
+            ));
+        }
+        // It would leave a connection that speaks something else for the next call.
+        (true, None) => return Err(refused("it switches protocols, which nobody asked for")),
+        (false, _) => *ready.up.upgrade.borrow_mut() = None,
+    }
+    outbound::receive(&mut head).map_err(refused)?;
+    let lease = Lease { ready, pool };
+    let payload = match http_body::Body::is_end_stream(&body) {
+        true => {
+            lease.give_back();
+            Payload::Empty
+        }
+        false => Payload::One(body, Some(lease)),
+    };
+    Ok(Response::from_parts(head, payload))
+}

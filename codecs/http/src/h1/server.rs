@@ -1,0 +1,402 @@
+//! The server side of HTTP/1: hyper cuts messages and keeps their order; what it is not asked to
+//! know stands here.
+
+use std::{
+    cell::{Cell, RefCell},
+    convert::Infallible,
+    future::{Future as _, poll_fn},
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use crossdock_framework::{
+    protocol::{Connection, Io},
+    snapshot::{HttpMetric, Policy},
+    stream::{Answer, Broken, Door, carry, refuse},
+    tcp::{self, TcpMetric},
+    time::Moment,
+    worker::{Drain, Worker},
+};
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body::{Body, Frame, SizeHint};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::sync::oneshot;
+
+use super::client::Upgraded;
+use crate::{
+    codec::Http,
+    inbound::{self, Wish},
+    outbound,
+    payload::Payload,
+    wire::{Meter, Wire},
+};
+
+/// How often an open connection looks after itself.
+const CHECK: Duration = Duration::from_secs(5);
+
+/// After this long without a call a connection's buffers are given back.
+const REST: Duration = Duration::from_secs(2);
+
+/// Bytes of an answer that wait to be written before no more are asked for.
+const WRITE_BUFFER: usize = 64 * 1024;
+
+/// Header fields that hyper allows without an allocation for each request.
+const USUAL_HEADERS: u32 = 100;
+
+/// Serves a connection to its end.
+pub(super) async fn serve(connection: Connection, worker: Worker) {
+    let Some(policy) = worker.snapshot().policy(connection.policy).map(Arc::clone) else {
+        return;
+    };
+    let shard = worker.shard();
+    policy.stats.inc(shard, HttpMetric::CxTotal);
+    policy.stats.inc(shard, HttpMetric::CxActive);
+    let now = worker.now();
+    let session = Rc::new(Session {
+        meter: Meter::new(&worker),
+        can_rest: matches!(connection.io, Io::Tcp(_)),
+        door: Rc::new(Door {
+            worker: worker.clone(),
+            ends: connection.ends,
+            tls: connection.tls,
+            policy: connection.policy,
+            stats: Arc::clone(&policy.stats),
+        }),
+        policy: Arc::clone(&policy),
+        born: now,
+        calls: Cell::new(0),
+        served: Cell::new(0),
+        last: Cell::new(now),
+        switched: RefCell::new(None),
+    });
+    if let Err(metric) = session.run(connection.io, connection.prefix).await {
+        policy.stats.inc(shard, metric);
+    }
+    session.count_bytes();
+    policy.stats.dec(shard, HttpMetric::CxActive);
+}
+
+/// One connection.
+struct Session {
+    door: Rc<Door>,
+    policy: Arc<Policy>,
+    meter: Rc<Meter>,
+    /// Whether its socket tells that there is something to read without a buffer to read into.
+    can_rest: bool,
+    born: Moment,
+    /// Calls in flight: one or none.
+    calls: Cell<u32>,
+    served: Cell<u32>,
+    /// When the last call ended.
+    last: Cell<Moment>,
+    /// The host's connection, when this one speaks something else from now on.
+    switched: RefCell<Option<Switched>>,
+}
+
+struct Switched {
+    upstream: oneshot::Receiver<Upgraded>,
+    answer: Answer<Http>,
+}
+
+/// Why hyper's part of a connection ends.
+enum Pause {
+    /// The connection is over.
+    Over,
+    /// Nothing has happened for a while.
+    Resting,
+}
+
+impl Session {
+    /// Lets hyper serve while there is something to serve; a connection that rests holds no buffer.
+    async fn run(self: &Rc<Self>, mut io: Io, mut prefix: BytesMut) -> Result<(), HttpMetric> {
+        loop {
+            let wire = Wire::new(io, prefix, &self.meter);
+            let me = Rc::clone(self);
+            let service = service_fn(move |request| Rc::clone(&me).call(request));
+            let mut served = self.builder().serve_connection(TokioIo::new(wire), service);
+            let paused = self.drive(&mut Pin::new(&mut served)).await?;
+            let parts = served.into_parts();
+            let (socket, rest) = parts.io.into_inner().into_parts();
+            prefix = BytesMut::from(parts.read_buf);
+            prefix.extend_from_slice(&rest);
+            io = socket;
+            let switched = self.switched.borrow_mut().take();
+            if let Some(switched) = switched {
+                self.tunnel(io, prefix, switched).await;
+                return Ok(());
+            }
+            match paused {
+                Pause::Over => return Ok(()),
+                Pause::Resting => self.rest(&io).await?,
+            }
+        }
+    }
+
+    fn builder(&self) -> http1::Builder {
+        let http = &self.policy.http;
+        let mut builder = http1::Builder::new();
+        builder
+            .half_close(true)
+            .max_buf_size(WRITE_BUFFER.max(http.header_bytes as usize));
+        if http.headers != USUAL_HEADERS {
+            builder.max_headers(http.headers as usize);
+        }
+        builder
+    }
+
+    /// Polls hyper until the connection ends or rests.
+    async fn drive<S>(
+        &self,
+        served: &mut Pin<&mut http1::Connection<TokioIo<Wire>, S>>,
+    ) -> Result<Pause, HttpMetric>
+    where
+        S: hyper::service::HttpService<Incoming, ResBody = Out>,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let mut check = pin!(tokio::time::sleep(self.interval()));
+        loop {
+            let ended = poll_fn(|cx| {
+                if let Poll::Ready(ended) = served.as_mut().poll(cx) {
+                    return Poll::Ready(Some(ended));
+                }
+                check.as_mut().poll(cx).map(|()| None)
+            });
+            match ended.await {
+                Some(Ok(())) => return Ok(Pause::Over),
+                Some(Err(error)) => return self.ended(&error).map(|()| Pause::Over),
+                None => {
+                    check
+                        .as_mut()
+                        .reset(tokio::time::Instant::now() + self.interval());
+                    if self.check(served.as_mut())? {
+                        return Ok(Pause::Resting);
+                    }
+                }
+            }
+        }
+    }
+
+    fn ended(&self, error: &hyper::Error) -> Result<(), HttpMetric> {
+        tracing::debug!(peer = %self.door.ends.peer, "HTTP/1 connection ends: {error}");
+        match error.is_parse() {
+            true => Err(HttpMetric::CxProtocolError),
+            false => Ok(()),
+        }
+    }
+
+    fn interval(&self) -> Duration {
+        match self.door.worker.drain_of(self.policy.limits.inbound) {
+            Some(_) => Drain::QUIET,
+            None => CHECK,
+        }
+    }
+
+    /// Looks after the connection; `true` when it rests.
+    fn check<S>(
+        &self,
+        served: Pin<&mut http1::Connection<TokioIo<Wire>, S>>,
+    ) -> Result<bool, HttpMetric>
+    where
+        S: hyper::service::HttpService<Incoming, ResBody = Out>,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let now = self.door.worker.tick();
+        self.count_bytes();
+        let (limits, http) = (&self.policy.limits, &self.policy.http);
+        let stalled = self.meter.stalled.get();
+        if stalled.is_some_and(|since| now.since(since) > limits.stall_timeout) {
+            return Err(HttpMetric::CxSlow);
+        }
+        if let Some(drain) = self.door.worker.drain_of(limits.inbound) {
+            if now >= drain.deadline {
+                return Err(HttpMetric::CxDrained);
+            }
+            if self.calls.get() > 0 || drain.closes_idle(self.meter.moved.get(), now) {
+                served.graceful_shutdown();
+            }
+            return Ok(false);
+        }
+        let old = http
+            .connection_duration
+            .is_some_and(|age| now.since(self.born) > age);
+        if old {
+            served.graceful_shutdown();
+        }
+        if self.calls.get() > 0 || stalled.is_some() {
+            return Ok(false);
+        }
+        // Bytes after the last call, and no call: the beginning of one that does not go on.
+        let moved = self.meter.moved.get();
+        if moved > self.last.get()
+            && now.since(self.last.get().max(self.born)) > http.headers_timeout
+        {
+            return Err(HttpMetric::CxFrameTimeout);
+        }
+        Ok(self.can_rest && moved <= self.last.get() && now.since(self.last.get()) >= REST)
+    }
+
+    /// Waits without a buffer until there is something to read.
+    async fn rest(&self, io: &Io) -> Result<(), HttpMetric> {
+        let Io::Tcp(socket) = io else { return Ok(()) };
+        let worker = &self.door.worker;
+        let idle = self.policy.limits.idle_timeout;
+        let since = worker.now().since(self.last.get());
+        tokio::select! {
+            readable = tokio::time::timeout(idle.saturating_sub(since), socket.readable()) => {
+                worker.tick();
+                match readable {
+                    Ok(_) => Ok(()),
+                    Err(_) => Err(HttpMetric::CxIdleTimeout),
+                }
+            }
+            _ = worker.drain_begins(self.policy.limits.inbound) => Ok(()),
+        }
+    }
+
+    fn count_bytes(&self) {
+        let (read, written) = self.meter.take();
+        let shard = self.door.worker.shard();
+        self.policy.stats.add(shard, HttpMetric::CxRx, read);
+        self.policy.stats.add(shard, HttpMetric::CxTx, written);
+    }
+
+    /// One request.
+    async fn call(self: Rc<Self>, request: Request<Incoming>) -> Result<Response<Out>, Infallible> {
+        self.calls.set(self.calls.get() + 1);
+        self.served.set(self.served.get() + 1);
+        let (mut head, body) = request.into_parts();
+        let fit = inbound::receive(&mut head, &self.door, &self.policy.http);
+        let payload = match body.is_end_stream() {
+            true => Payload::Empty,
+            false => Payload::One(body, None),
+        };
+        let request = Request::from_parts(head, payload);
+        let response = match fit {
+            Ok(wish) => {
+                let response = carry::<Http>(&self.door, request).await;
+                if wish != Wish::Answer {
+                    return Ok(self.switch(response));
+                }
+                response
+            }
+            Err(status) => {
+                let mut response = refuse::<Http>(&self.door, request, &status);
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+                response
+            }
+        };
+        Ok(self.pass_back(response))
+    }
+
+    fn pass_back(self: &Rc<Self>, response: Response<Answer<Http>>) -> Response<Out> {
+        let (mut head, answer) = response.into_parts();
+        outbound::for_h1_client(&mut head);
+        let most = self.policy.http.requests_per_connection;
+        if most.is_some_and(|most| self.served.get() >= most)
+            || self
+                .door
+                .worker
+                .drain_of(self.policy.limits.inbound)
+                .is_some()
+        {
+            let close = HeaderValue::from_static("close");
+            head.headers.insert(header::CONNECTION, close);
+        }
+        let body = Out {
+            answer: Some(answer),
+            session: Rc::clone(self),
+        };
+        Response::from_parts(head, body)
+    }
+
+    /// The host agreed to speak something else, or did not.
+    fn switch(self: &Rc<Self>, mut response: Response<Answer<Http>>) -> Response<Out> {
+        let upstream = match response.body_mut().body_mut() {
+            Some(Payload::Upgraded(upstream)) => upstream.take(),
+            _ => None,
+        };
+        let Some(upstream) = upstream else {
+            return self.pass_back(response);
+        };
+        let (mut head, answer) = response.into_parts();
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            let upgrade = HeaderValue::from_static("upgrade");
+            head.headers.insert(header::CONNECTION, upgrade);
+        }
+        *self.switched.borrow_mut() = Some(Switched { upstream, answer });
+        let body = Out {
+            answer: None,
+            session: Rc::clone(self),
+        };
+        Response::from_parts(head, body)
+    }
+
+    /// Moves bytes between the two connections, which speak something else now.
+    async fn tunnel(&self, mut io: Io, prefix: BytesMut, switched: Switched) {
+        let Switched { upstream, answer } = switched;
+        let Ok((socket, rest)) = upstream.await else {
+            return;
+        };
+        let worker = &self.door.worker;
+        let meter = Meter::new(worker);
+        let mut host = Wire::new(socket, rest, &meter);
+        let group = |kind| {
+            worker
+                .registry()
+                .group::<TcpMetric>(kind, &self.policy.name, false)
+        };
+        let flow = tcp::Flow::new(group("upgrade"), group("upgrade_upstream"));
+        let limits = tcp::Limits {
+            idle: Some(self.policy.http.stream_idle_timeout).filter(|idle| !idle.is_zero()),
+            ..tcp::Limits::default()
+        };
+        tcp::relay(&mut io, &mut host, prefix, &limits, &flow, worker).await;
+        answer.finish(flow.sent.get());
+    }
+}
+
+/// The body of an answer as hyper asks for it.
+struct Out {
+    answer: Option<Answer<Http>>,
+    session: Rc<Session>,
+}
+
+impl Drop for Out {
+    fn drop(&mut self) {
+        let session = &self.session;
+        session.calls.set(session.calls.get().saturating_sub(1));
+        session.last.set(session.door.worker.now());
+    }
+}
+
+impl Body for Out {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match &mut self.answer {
+            Some(answer) => Pin::new(answer).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.answer.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.answer {
+            Some(answer) => answer.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
+    }
+}

@@ -1,0 +1,466 @@
+//! HTTP/2 connections to hosts: shared by many clients, one filled before the next is used.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use ::h2::client::{self, SendRequest};
+use bytes::{Bytes, BytesMut};
+use crossdock_framework::{
+    cluster::{Cluster, ClusterMetric, Host},
+    status::{Cause, Status},
+    stream::{Attempt, Broken, Failure, Upload},
+    time::Moment,
+    transport::Opened,
+    worker::{Worker, spawn},
+};
+use http::{Request, Response, request};
+use http_body::Body as _;
+use tokio::sync::Notify;
+
+use super::pump::{self, Stopped, Watch};
+use crate::{
+    outbound,
+    payload::{Inflow, Payload},
+    pools::{self, Pools},
+    wire::{Meter, Wire},
+};
+
+/// How often a connection looks after itself.
+const CHECK: Duration = Duration::from_secs(5);
+
+/// Bytes of one stream that wait to be written beside the window of its reader.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// Parts of a connection's streams in use from which on the next connection is opened, in eighths:
+/// before calls have to wait for it.
+const OPEN_AHEAD: u32 = 7;
+
+/// The connections of one worker to one host.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    worker: Worker,
+    ups: RefCell<Vec<Rc<Up>>>,
+    /// Told when a stream ends or a connection opens or closes.
+    room: Notify,
+}
+
+/// One connection.
+#[derive(Debug)]
+struct Up {
+    worker: Worker,
+    pool: Rc<Pool>,
+    cluster: Arc<Cluster>,
+    host: Host,
+    /// Gone when no more streams are to be opened; the connection ends after the last one.
+    sender: RefCell<Option<SendRequest<Bytes>>>,
+    /// Why it could not be opened.
+    failed: RefCell<Option<Status>>,
+    opening: Cell<bool>,
+    opened: Notify,
+    streams: Cell<u32>,
+    served: Cell<u32>,
+    born: Cell<Moment>,
+    last: Cell<Moment>,
+}
+
+/// A stream's place on its connection, for as long as the stream lasts.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    up: Rc<Up>,
+    stop: Rc<Stop>,
+}
+
+/// Tells the task that sends a request body that nobody wants it any more.
+#[derive(Debug, Default)]
+struct Stop {
+    stopped: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Pool {
+    pub(crate) fn new(worker: &Worker) -> Rc<Self> {
+        Rc::new(Self {
+            worker: worker.clone(),
+            ups: RefCell::default(),
+            room: Notify::new(),
+        })
+    }
+
+    /// Whether there is no connection.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.ups.borrow().is_empty()
+    }
+
+    /// Takes a connection that is open already.
+    pub(crate) fn adopt(self: &Rc<Self>, opened: Opened, cluster: &Arc<Cluster>, host: &Host) {
+        if !cluster.breakers[0].begin_connection() {
+            cluster.breakers[0].add_connection();
+        }
+        let up = Up::new(self, cluster, host);
+        self.ups.borrow_mut().push(Rc::clone(&up));
+        spawn(async move { up.serve(opened).await });
+    }
+
+    /// A connection for one more stream; opens the next one in time.
+    fn offer(self: &Rc<Self>, cluster: &Arc<Cluster>, host: &Host, fresh: bool) -> Option<Rc<Up>> {
+        let ups = self.ups.borrow();
+        let usable = |up: &&Rc<Up>| up.takes_streams() && !(fresh && up.served.get() > 0);
+        let roomy = ups.iter().filter(usable).find(|up| up.has_room());
+        let taken = roomy.cloned();
+        let crowded = ups
+            .iter()
+            .filter(|up| up.takes_streams())
+            .all(|up| up.is_crowded());
+        let most = cluster.settings.connections_per_host as usize;
+        let open = ups.iter().filter(|up| up.takes_streams()).count();
+        let opening = ups.iter().any(|up| up.opening.get());
+        drop(ups);
+        let another = taken.is_none() || (crowded && !opening);
+        if another && open < most {
+            return taken
+                .or_else(|| self.open(cluster, host, open == 0))
+                .inspect(|_| {
+                    if crowded && !opening && open > 0 {
+                        drop(self.open(cluster, host, false));
+                    }
+                });
+        }
+        taken
+    }
+
+    /// Begins to open a connection. The `only` one of its host is opened whatever the circuit
+    /// breaker says, as Envoy does.
+    fn open(self: &Rc<Self>, cluster: &Arc<Cluster>, host: &Host, only: bool) -> Option<Rc<Up>> {
+        if !cluster.breakers[0].begin_connection() {
+            let shard = self.worker.shard();
+            cluster.stats.inc(shard, ClusterMetric::CxOverflow);
+            if !only {
+                return None;
+            }
+            cluster.breakers[0].add_connection();
+        }
+        let up = Up::new(self, cluster, host);
+        self.ups.borrow_mut().push(Rc::clone(&up));
+        let opening = Rc::clone(&up);
+        spawn(async move { opening.run().await });
+        Some(up)
+    }
+
+    fn remove(&self, up: &Rc<Up>) {
+        self.ups.borrow_mut().retain(|other| !Rc::ptr_eq(other, up));
+        self.room.notify_waiters();
+    }
+}
+
+impl Up {
+    fn new(pool: &Rc<Pool>, cluster: &Arc<Cluster>, host: &Host) -> Rc<Self> {
+        let now = pool.worker.now();
+        Rc::new(Self {
+            worker: pool.worker.clone(),
+            pool: Rc::clone(pool),
+            cluster: Arc::clone(cluster),
+            host: host.clone(),
+            sender: RefCell::new(None),
+            failed: RefCell::new(None),
+            opening: Cell::new(true),
+            opened: Notify::new(),
+            streams: Cell::new(0),
+            served: Cell::new(0),
+            born: Cell::new(now),
+            last: Cell::new(now),
+        })
+    }
+
+    fn takes_streams(&self) -> bool {
+        self.opening.get() || self.sender.borrow().is_some()
+    }
+
+    /// Streams that it may carry: by configuration and by what the host allows.
+    fn capacity(&self) -> u32 {
+        let allowed = match &*self.sender.borrow() {
+            Some(sender) => u32::try_from(sender.current_max_send_streams()).unwrap_or(u32::MAX),
+            None => 100,
+        };
+        let settings = &self.cluster.settings;
+        allowed
+            .min(self.cluster.http.streams)
+            .min(settings.fill_calls)
+    }
+
+    fn has_room(&self) -> bool {
+        self.streams.get() < self.capacity()
+    }
+
+    fn is_crowded(&self) -> bool {
+        u64::from(self.streams.get()) * 8 >= u64::from(self.capacity()) * u64::from(OPEN_AHEAD)
+    }
+
+    /// Opens no more streams; those that are open go on to their ends.
+    fn leave(&self) {
+        *self.sender.borrow_mut() = None;
+        self.pool.room.notify_waiters();
+    }
+
+    async fn run(self: Rc<Self>) {
+        let opened = pools::open(&self.worker, &self.cluster, &self.host, &[b"h2"]).await;
+        match opened {
+            Ok(opened) => self.serve(opened).await,
+            Err(Failure::Unsent(status)) => self.fail(status),
+            Err(_) => unreachable!("a connection that cannot be opened has sent nothing"),
+        }
+    }
+
+    fn fail(self: &Rc<Self>, status: Status) {
+        *self.failed.borrow_mut() = Some(status);
+        self.cluster.breakers[0].end_connection();
+        self.close();
+    }
+
+    fn close(self: &Rc<Self>) {
+        self.opening.set(false);
+        self.leave();
+        self.pool.remove(self);
+        self.opened.notify_waiters();
+    }
+
+    async fn serve(self: Rc<Self>, opened: Opened) {
+        let meter = Meter::new(&self.worker);
+        let wire = Wire::new(opened.io, BytesMut::new(), &meter);
+        let http = &self.cluster.http;
+        let shaken = client::Builder::new()
+            .initial_window_size(http.stream_window)
+            .initial_connection_window_size(http.connection_window)
+            .max_header_list_size(http.header_bytes)
+            .max_send_buffer_size(SEND_BUFFER)
+            .enable_push(false)
+            .handshake::<_, Bytes>(wire)
+            .await;
+        let (sender, connection) = match shaken {
+            Ok(shaken) => shaken,
+            Err(error) => {
+                let text = format!("{} does not speak HTTP/2: {error}", self.host.address);
+                return self.fail(Status::new(Cause::ConnectFailed, text));
+            }
+        };
+        let (stats, shard) = (&self.cluster.stats, self.worker.shard());
+        stats.inc(shard, ClusterMetric::CxActive);
+        *self.sender.borrow_mut() = Some(sender);
+        self.opening.set(false);
+        self.opened.notify_waiters();
+        self.keep(connection, &meter).await;
+        self.close();
+        let (read, written) = meter.take();
+        stats.add(shard, ClusterMetric::CxRx, read);
+        stats.add(shard, ClusterMetric::CxTx, written);
+        stats.dec(shard, ClusterMetric::CxActive);
+        stats.inc(shard, ClusterMetric::CxDestroy);
+        if self.streams.get() > 0 {
+            stats.inc(shard, ClusterMetric::CxDestroyWithActive);
+        }
+        self.cluster.breakers[0].end_connection();
+    }
+
+    /// Moves the connection's bytes until it ends.
+    async fn keep(self: &Rc<Self>, connection: client::Connection<Wire>, meter: &Meter) {
+        let mut connection = pin!(connection);
+        let mut check = pin!(tokio::time::sleep(CHECK));
+        loop {
+            let ended = poll_fn(|cx| {
+                if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                    return Poll::Ready(Some(ended));
+                }
+                check.as_mut().poll(cx).map(|()| None)
+            });
+            match ended.await {
+                Some(Ok(())) => return,
+                Some(Err(error)) => {
+                    let (stats, shard) = (&self.cluster.stats, self.worker.shard());
+                    if error.is_go_away() && error.is_remote() {
+                        stats.inc(shard, ClusterMetric::CxGoaway);
+                    } else if !error.is_io() {
+                        stats.inc(shard, ClusterMetric::CxProtocolError);
+                    }
+                    tracing::debug!(cluster = %self.cluster.name, host = %self.host.address, "HTTP/2 connection ended: {error}");
+                    return;
+                }
+                None => {
+                    check.as_mut().reset(tokio::time::Instant::now() + CHECK);
+                    self.check(meter);
+                }
+            }
+        }
+    }
+
+    fn check(&self, meter: &Meter) {
+        let now = self.worker.tick();
+        let (stats, shard) = (&self.cluster.stats, self.worker.shard());
+        let (read, written) = meter.take();
+        stats.add(shard, ClusterMetric::CxRx, read);
+        stats.add(shard, ClusterMetric::CxTx, written);
+        let quiet = self.streams.get() == 0;
+        let idle = quiet && now.since(self.last.get()) > self.cluster.settings.idle_timeout;
+        let age = self.cluster.http.connection_duration;
+        let old = age.is_some_and(|age| now.since(self.born.get()) > age);
+        if idle {
+            stats.inc(shard, ClusterMetric::CxIdleTimeout);
+        }
+        if idle || old || !pools::is_known(&self.worker, &self.cluster, self.host.state.id) {
+            self.leave();
+        }
+    }
+}
+
+impl Hold {
+    fn new(up: &Rc<Up>) -> Self {
+        up.streams.set(up.streams.get() + 1);
+        up.served.set(up.served.get() + 1);
+        Self {
+            up: Rc::clone(up),
+            stop: Rc::default(),
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let up = &self.up;
+        up.streams.set(up.streams.get().saturating_sub(1));
+        up.last.set(up.worker.now());
+        up.pool.room.notify_one();
+        self.stop.stopped.set(true);
+        if let Some(waker) = self.stop.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+}
+
+impl<B> Watch<B> for Rc<Stop> {
+    fn poll(&mut self, _: &mut B, cx: &mut Context<'_>) -> Poll<Broken> {
+        if self.stopped.get() {
+            return Poll::Ready(Broken::Reset(Some(::h2::Reason::CANCEL.into())));
+        }
+        *self.waker.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn moved(&mut self, _: &B) {}
+}
+
+/// Sends a request and waits for the head of its answer.
+pub(crate) async fn send(
+    pools: &Rc<Pools>,
+    attempt: Attempt<'_>,
+    head: request::Parts,
+    body: Upload<Payload>,
+) -> Result<Response<Payload>, Failure> {
+    let Some(host) = attempt.cluster.hosts.get(attempt.host) else {
+        return Err(pools::gone());
+    };
+    let pool = pools.two(host.state.id);
+    let (hold, mut sender) = stream_on(&pool, attempt, host).await?;
+    let over = body.is_end_stream();
+    let sent = sender.send_request(Request::from_parts(head, ()), over);
+    let (answer, stream) = sent.map_err(|error| failure(&error, host))?;
+    retire_if_worn_out(&hold.up);
+    if !over {
+        upload(body, stream, &hold.stop);
+    }
+    let response = answer.await.map_err(|error| failure(&error, host))?;
+    let (mut head, body) = response.into_parts();
+    outbound::receive(&mut head).map_err(|text| {
+        Failure::Lost(Status::new(
+            Cause::BadResponse,
+            format!("the answer of {} cannot be passed on: {text}", host.address),
+        ))
+    })?;
+    let payload = match body.is_end_stream() {
+        true => Payload::Empty,
+        false => Payload::Two(Inflow::new(body, Some(hold))),
+    };
+    Ok(Response::from_parts(head, payload))
+}
+
+/// A place on a connection that is open and takes a stream now.
+async fn stream_on(
+    pool: &Rc<Pool>,
+    attempt: Attempt<'_>,
+    host: &Host,
+) -> Result<(Hold, SendRequest<Bytes>), Failure> {
+    let mut waiting = None;
+    loop {
+        let Some(up) = pool.offer(attempt.cluster, host, attempt.fresh) else {
+            if waiting.is_none() {
+                waiting = Some(pools::Waiting::begin(attempt, &pool.worker)?);
+            }
+            pool.room.notified().await;
+            continue;
+        };
+        let hold = Hold::new(&up);
+        while up.opening.get() {
+            if waiting.is_none() {
+                waiting = Some(pools::Waiting::begin(attempt, &pool.worker)?);
+            }
+            let opened = up.opened.notified();
+            if up.opening.get() {
+                opened.await;
+            }
+        }
+        if let Some(status) = &*up.failed.borrow() {
+            return Err(Failure::Unsent(status.clone()));
+        }
+        let sender = up.sender.borrow().clone();
+        let Some(mut sender) = sender else { continue };
+        // A connection whose host has said GOAWAY errs here, before anything is sent.
+        match poll_fn(|cx| sender.poll_ready(cx)).await {
+            Ok(()) => return Ok((hold, sender)),
+            Err(_) => up.leave(),
+        }
+    }
+}
+
+fn retire_if_worn_out(up: &Up) {
+    let most = up.cluster.http.requests_per_connection;
+    if most.is_some_and(|most| up.served.get() >= most) {
+        up.leave();
+    }
+}
+
+/// Sends the request body: at once as far as it is there, and the rest as it comes.
+fn upload(body: Upload<Payload>, stream: ::h2::SendStream<Bytes>, stop: &Rc<Stop>) {
+    let mut stop = Rc::clone(stop);
+    let mut work = Box::pin(async move {
+        let (mut body, mut stream) = (body, stream);
+        match pump::pump(&mut body, &mut stop, &mut stream).await {
+            Ok(()) | Err(Stopped::Reset) => {}
+            Err(Stopped::Broken(broken)) => stream.send_reset(match pump::reason(&broken) {
+                ::h2::Reason::NO_ERROR => ::h2::Reason::CANCEL,
+                reason => reason,
+            }),
+        }
+    });
+    let mut cx = Context::from_waker(Waker::noop());
+    if Pin::new(&mut work).poll(&mut cx).is_pending() {
+        spawn(work);
+    }
+}
+
+/// What an error before the answer means to the call.
+fn failure(error: &::h2::Error, host: &Host) -> Failure {
+    let status = Status::new(
+        Cause::ConnectionLost,
+        format!("no answer from {}: {error}", host.address),
+    );
+    let refused = error.reason() == Some(::h2::Reason::REFUSED_STREAM);
+    let going = error.is_go_away() && error.is_remote();
+    match refused || going {
+        true => Failure::Stale(status),
+        false => Failure::Lost(status),
+    }
+}

@@ -1,0 +1,284 @@
+//! The server side of HTTP/2: one task for the connection and one for each stream.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use ::h2::{Reason, RecvStream, server};
+use bytes::Bytes;
+use crossdock_framework::{
+    protocol::Connection,
+    snapshot::{HttpMetric, Policy},
+    stream::{Answer, Broken, Door, carry, refuse},
+    time::Moment,
+    worker::{Drain, Worker, spawn},
+};
+use http::{Request, Response};
+
+use super::pump::{self, Stopped, Watch};
+use crate::{
+    codec::Http,
+    inbound, outbound,
+    payload::{Inflow, Payload},
+    wire::{Meter, Wire},
+};
+
+/// How often a connection looks after itself: whether it is idle, stalled, too old.
+const CHECK: Duration = Duration::from_secs(5);
+
+/// The longest a client may take to answer with its settings.
+const HANDSHAKE: Duration = Duration::from_secs(15);
+
+/// Bytes of one stream that wait to be written beside the window of its reader.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// Serves a connection to its end.
+pub(super) async fn serve(connection: Connection, worker: Worker) {
+    let snapshot = worker.snapshot();
+    let Some(policy) = snapshot.policy(connection.policy).map(Arc::clone) else {
+        return;
+    };
+    drop(snapshot);
+    let shard = worker.shard();
+    policy.stats.inc(shard, HttpMetric::CxTotal);
+    policy.stats.inc(shard, HttpMetric::CxActive);
+    let meter = Meter::new(&worker);
+    let door = Rc::new(Door {
+        worker: worker.clone(),
+        ends: connection.ends,
+        tls: connection.tls,
+        policy: connection.policy,
+        stats: Arc::clone(&policy.stats),
+    });
+    let wire = Wire::new(connection.io, connection.prefix, &meter);
+    let shaken = tokio::time::timeout(HANDSHAKE, builder(&policy).handshake(wire)).await;
+    match shaken {
+        Ok(Ok(served)) => {
+            let mut keeper = Keeper::new(&door, &policy, &meter);
+            if let Err(metric) = keeper.run(served).await {
+                policy.stats.inc(shard, metric);
+            }
+        }
+        Ok(Err(error)) => {
+            tracing::debug!(peer = %door.ends.peer, "no HTTP/2 connection: {error}");
+            policy.stats.inc(shard, HttpMetric::CxProtocolError);
+        }
+        Err(_) => policy.stats.inc(shard, HttpMetric::CxFrameTimeout),
+    }
+    let (read, written) = meter.take();
+    policy.stats.add(shard, HttpMetric::CxRx, read);
+    policy.stats.add(shard, HttpMetric::CxTx, written);
+    policy.stats.dec(shard, HttpMetric::CxActive);
+}
+
+fn builder(policy: &Policy) -> server::Builder {
+    let http = &policy.http;
+    let mut builder = server::Builder::new();
+    builder
+        .initial_window_size(http.stream_window)
+        .initial_connection_window_size(http.connection_window)
+        .max_concurrent_streams(http.streams)
+        .max_header_list_size(http.header_bytes)
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_concurrent_reset_streams(http.resets as usize)
+        .max_pending_accept_reset_streams(http.resets as usize)
+        .max_local_error_reset_streams(Some(http.resets as usize * 4));
+    if http.websocket || http.connect {
+        builder.enable_connect_protocol();
+    }
+    builder
+}
+
+/// Looks after one connection.
+struct Keeper<'k> {
+    door: &'k Rc<Door>,
+    policy: &'k Arc<Policy>,
+    meter: &'k Rc<Meter>,
+    born: Moment,
+    streams: u32,
+    open: Rc<()>,
+    leaving: bool,
+}
+
+impl<'k> Keeper<'k> {
+    fn new(door: &'k Rc<Door>, policy: &'k Arc<Policy>, meter: &'k Rc<Meter>) -> Self {
+        Self {
+            door,
+            policy,
+            meter,
+            born: door.worker.now(),
+            streams: 0,
+            open: Rc::new(()),
+            leaving: false,
+        }
+    }
+
+    /// Accepts streams until the connection ends.
+    async fn run(&mut self, mut served: server::Connection<Wire, Bytes>) -> Result<(), HttpMetric> {
+        let mut check = pin!(tokio::time::sleep(CHECK));
+        loop {
+            let accepted = poll_fn(|cx| {
+                if let Poll::Ready(accepted) = served.poll_accept(cx) {
+                    return Poll::Ready(Some(accepted));
+                }
+                check.as_mut().poll(cx).map(|()| None)
+            });
+            match accepted.await {
+                Some(None) => return Ok(()),
+                Some(Some(Ok((request, respond)))) => {
+                    self.streams += 1;
+                    let open = Rc::clone(&self.open);
+                    spawn(stream(
+                        Rc::clone(self.door),
+                        Arc::clone(self.policy),
+                        request,
+                        respond,
+                        open,
+                    ));
+                    if self.is_worn_out() {
+                        self.leave(&mut served);
+                    }
+                }
+                Some(Some(Err(error))) => {
+                    tracing::debug!(peer = %self.door.ends.peer, "HTTP/2 connection ends: {error}");
+                    return match error.is_io() {
+                        true => Ok(()),
+                        false => Err(HttpMetric::CxProtocolError),
+                    };
+                }
+                None => {
+                    let next = tokio::time::Instant::now() + self.check_interval();
+                    check.as_mut().reset(next);
+                    self.check(&mut served)?;
+                }
+            }
+        }
+    }
+
+    fn check_interval(&self) -> Duration {
+        match self.door.worker.drain_of(self.policy.limits.inbound) {
+            Some(_) => Drain::QUIET,
+            None => CHECK,
+        }
+    }
+
+    fn is_worn_out(&self) -> bool {
+        let most = self.policy.http.requests_per_connection;
+        most.is_some_and(|most| self.streams >= most)
+    }
+
+    /// Two GOAWAYs: streams that are on their way still arrive (RFC 9113 section 6.8).
+    fn leave(&mut self, served: &mut server::Connection<Wire, Bytes>) {
+        if !std::mem::replace(&mut self.leaving, true) {
+            served.graceful_shutdown();
+        }
+    }
+
+    fn check(&mut self, served: &mut server::Connection<Wire, Bytes>) -> Result<(), HttpMetric> {
+        let worker = &self.door.worker;
+        let now = worker.tick();
+        let (stats, shard) = (&self.policy.stats, worker.shard());
+        let (read, written) = self.meter.take();
+        stats.add(shard, HttpMetric::CxRx, read);
+        stats.add(shard, HttpMetric::CxTx, written);
+        let limits = &self.policy.limits;
+        let stalled = self.meter.stalled.get();
+        if stalled.is_some_and(|since| now.since(since) > limits.stall_timeout) {
+            return Err(HttpMetric::CxSlow);
+        }
+        let quiet = Rc::strong_count(&self.open) == 1;
+        if quiet && now.since(self.meter.moved.get()) > limits.idle_timeout {
+            stats.inc(shard, HttpMetric::CxIdleTimeout);
+            self.leave(served);
+        }
+        let age = self.policy.http.connection_duration;
+        if age.is_some_and(|age| now.since(self.born) > age) {
+            self.leave(served);
+        }
+        if let Some(drain) = worker.drain_of(limits.inbound) {
+            if now >= drain.deadline {
+                return Err(HttpMetric::CxDrained);
+            }
+            if !self.leaving {
+                stats.inc(shard, HttpMetric::CxDrained);
+                self.leave(served);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One stream from its head to its end.
+async fn stream(
+    door: Rc<Door>,
+    policy: Arc<Policy>,
+    request: Request<RecvStream>,
+    mut respond: server::SendResponse<Bytes>,
+    open: Rc<()>,
+) {
+    let (mut head, body) = request.into_parts();
+    let fit = inbound::receive(&mut head, &door, &policy.http);
+    let is_empty = body.is_end_stream();
+    let payload = match is_empty {
+        true => Payload::Empty,
+        false => Payload::Two(Inflow::new(body, None)),
+    };
+    let request = Request::from_parts(head, payload);
+    let response = match fit {
+        Ok(_) => {
+            let mut carried = pin!(carry::<Http>(&door, request));
+            let answered = poll_fn(|cx| {
+                if let Poll::Ready(response) = carried.as_mut().poll(cx) {
+                    return Poll::Ready(Some(response));
+                }
+                // The client gave the call up: dropping it tells the host.
+                respond.poll_reset(cx).map(|_| None)
+            });
+            match answered.await {
+                Some(response) => response,
+                None => return,
+            }
+        }
+        Err(status) => refuse::<Http>(&door, request, &status),
+    };
+    pass_back(response, &mut respond).await;
+    drop(open);
+}
+
+async fn pass_back(response: Response<Answer<Http>>, respond: &mut server::SendResponse<Bytes>) {
+    use http_body::Body as _;
+    let (mut head, mut answer) = response.into_parts();
+    outbound::for_h2_client(&mut head);
+    let over = answer.is_end_stream();
+    let Ok(mut stream) = respond.send_response(Response::from_parts(head, ()), over) else {
+        return;
+    };
+    if over {
+        return;
+    }
+    match pump::pump(&mut answer, &mut Caller, &mut stream).await {
+        Ok(()) | Err(Stopped::Reset) => {}
+        Err(Stopped::Broken(broken)) => stream.send_reset(match pump::reason(&broken) {
+            Reason::NO_ERROR => Reason::INTERNAL_ERROR,
+            reason => reason,
+        }),
+    }
+}
+
+/// Watches the deadlines of a call while its answer is passed back.
+struct Caller;
+
+impl Watch<Answer<Http>> for Caller {
+    fn poll(&mut self, answer: &mut Answer<Http>, cx: &mut Context<'_>) -> Poll<Broken> {
+        answer.poll_expired(cx)
+    }
+
+    fn moved(&mut self, answer: &Answer<Http>) {
+        answer.moved();
+    }
+}

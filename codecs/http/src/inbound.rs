@@ -1,0 +1,255 @@
+//! A request before any rule looks at it: one reading of it, nothing of the connection that it came
+//! on, and what the gateway says of its caller.
+
+mod hops;
+mod path;
+
+use std::{fmt::Write as _, net::IpAddr};
+
+use crossdock_framework::{
+    status::{Cause, Status},
+    stream::{Door, HttpPolicy},
+};
+use http::{HeaderName, HeaderValue, Method, Version, header, request};
+
+pub(crate) use hops::strip as strip_hops;
+
+use crate::{edits, view};
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What a proxy in front may say and a stranger may not: taken away at the edge (Envoy's HTTP header
+/// sanitising).
+const OWN_WORDS: [HeaderName; 14] = [
+    HeaderName::from_static("x-envoy-internal"),
+    HeaderName::from_static("x-envoy-downstream-service-cluster"),
+    HeaderName::from_static("x-envoy-downstream-service-node"),
+    HeaderName::from_static("x-envoy-decorator-operation"),
+    HeaderName::from_static("x-envoy-expected-rq-timeout-ms"),
+    HeaderName::from_static("x-envoy-force-trace"),
+    HeaderName::from_static("x-envoy-ip-tags"),
+    HeaderName::from_static("x-envoy-max-retries"),
+    HeaderName::from_static("x-envoy-original-path"),
+    HeaderName::from_static("x-envoy-retry-grpc-on"),
+    HeaderName::from_static("x-envoy-retry-on"),
+    HeaderName::from_static("x-envoy-upstream-alt-stat-name"),
+    HeaderName::from_static("x-envoy-upstream-rq-per-try-timeout-ms"),
+    HeaderName::from_static("x-envoy-upstream-rq-timeout-ms"),
+];
+
+/// What a request wants besides an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Nothing.
+    Answer,
+    /// To speak another protocol on this connection afterwards: WebSocket.
+    Upgrade,
+    /// A tunnel.
+    Tunnel,
+}
+
+/// Makes a request fit for rules.
+///
+/// # Errors
+///
+/// What the caller is answered, when the request has no single reading or wants what is not
+/// configured.
+pub(crate) fn receive(
+    head: &mut request::Parts,
+    door: &Door,
+    policy: &HttpPolicy,
+) -> Result<Wish, Status> {
+    if head.version == Version::HTTP_10 && !policy.http_10 {
+        return Err(Status {
+            http: 426,
+            ..bad("HTTP/1.0 is not served here (accept_http_10)")
+        });
+    }
+    let wish = match head.version {
+        Version::HTTP_2 => http2(head)?,
+        _ => http1(head)?,
+    };
+    allowed(wish, policy)?;
+    if wish != Wish::Tunnel {
+        path::check(head)?;
+        path::normalise(head, policy)?;
+    }
+    if policy.strip_port {
+        strip_port(head)?;
+    }
+    say_who(head, door, policy);
+    if policy.request_id {
+        give_id(head, door, policy);
+    }
+    Ok(wish)
+}
+
+/// The target and `host` of an HTTP/1 request become one authority; fields of the connection go.
+fn http1(head: &mut request::Parts) -> Result<Wish, Status> {
+    let mut hosts = head.headers.get_all(header::HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(bad("the request has several Host fields"));
+    }
+    match host {
+        Some(host) if !is_authority(host.as_bytes()) => {
+            return Err(bad("the Host field is not a host"));
+        }
+        None if head.version == Version::HTTP_11 => {
+            return Err(bad("the request has no Host field"));
+        }
+        _ => {}
+    }
+    if head.method == Method::CONNECT {
+        if head.uri.authority().is_none() || head.uri.path_and_query().is_some() {
+            return Err(bad("the target of CONNECT is not host:port"));
+        }
+        hops::strip(&mut head.headers).map_err(bad)?;
+        return Ok(Wish::Tunnel);
+    }
+    if let Some(authority) = head.uri.authority() {
+        // RFC 9112 section 3.2.2: an absolute target replaces the Host field.
+        let host = HeaderValue::from_str(authority.as_str());
+        let host = host.map_err(|_| bad("the target has no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(bad("the target has user information"));
+        }
+        head.headers.insert(header::HOST, host);
+        let path = match view::path(head) {
+            "" => "/".to_owned(),
+            path => path.to_owned(),
+        };
+        head.uri = http::Uri::default();
+        edits::set_path(head, &path).map_err(|_| bad("the target has no path"))?;
+    }
+    let upgrade = hops::strip(&mut head.headers).map_err(bad)?;
+    Ok(match upgrade {
+        true => Wish::Upgrade,
+        false => Wish::Answer,
+    })
+}
+
+/// The h2 crate has checked the pseudo fields; `host` must not say anything else than they do.
+fn http2(head: &mut request::Parts) -> Result<Wish, Status> {
+    if head.uri.authority().is_none() {
+        let host = head.headers.get(header::HOST);
+        let host = host.and_then(|host| host.to_str().ok().map(str::to_owned));
+        let Some(host) = host.filter(|host| is_authority(host.as_bytes())) else {
+            return Err(bad("the request names no authority"));
+        };
+        let mut parts = std::mem::take(&mut head.uri).into_parts();
+        parts.authority = host.parse().ok();
+        parts.scheme = parts.scheme.or(Some(http::uri::Scheme::HTTP));
+        head.uri =
+            http::Uri::from_parts(parts).map_err(|_| bad("the request names no authority"))?;
+    }
+    head.headers.remove(header::HOST);
+    Ok(match head.method == Method::CONNECT {
+        true => Wish::Tunnel,
+        false => Wish::Answer,
+    })
+}
+
+fn allowed(wish: Wish, policy: &HttpPolicy) -> Result<(), Status> {
+    match wish {
+        Wish::Upgrade if !policy.websocket => Err(Status::new(
+            Cause::Denied,
+            "upgrades are not configured here (upgrade_configs)",
+        )),
+        Wish::Tunnel if !policy.connect => Err(Status::new(
+            Cause::NoRoute,
+            "CONNECT is not configured here (upgrade_configs)",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Letters, digits and what else stands in `host:port` and `[v6]:port`.
+fn is_authority(host: &[u8]) -> bool {
+    !host.is_empty()
+        && host
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(byte))
+}
+
+fn strip_port(head: &mut request::Parts) -> Result<(), Status> {
+    let Some(authority) = view::authority(head) else {
+        return Ok(());
+    };
+    let after_bracket = authority.rfind(']').unwrap_or(0);
+    let Some(colon) = authority.rfind(':').filter(|at| *at > after_bracket) else {
+        return Ok(());
+    };
+    let bare = authority.get(..colon).unwrap_or_default().to_owned();
+    edits::set_authority(head, &bare).map_err(bad)
+}
+
+/// What the gateway tells of its caller.
+fn say_who(head: &mut request::Parts, door: &Door, policy: &HttpPolicy) {
+    let scheme = match door.tls {
+        Some(_) => HeaderValue::from_static("https"),
+        None => HeaderValue::from_static("http"),
+    };
+    head.headers.remove(FORWARDED_CLIENT_CERT);
+    if !policy.edge {
+        let headers = &mut head.headers;
+        headers.entry(FORWARDED_PROTO).or_insert(scheme);
+        return;
+    }
+    OWN_WORDS.iter().for_each(|name| {
+        head.headers.remove(name);
+    });
+    if policy.trusted_hops == 0 || !head.headers.contains_key(FORWARDED_PROTO) {
+        head.headers.insert(FORWARDED_PROTO, scheme);
+    }
+    if policy.skip_xff_append {
+        return;
+    }
+    let address = match door.ends.peer.ip() {
+        IpAddr::V6(v6) => v6.to_canonical(),
+        v4 => v4,
+    };
+    let mut chain = String::new();
+    for value in head.headers.get_all(FORWARDED_FOR) {
+        if let Ok(value) = value.to_str() {
+            chain.push_str(value);
+            chain.push(',');
+        }
+    }
+    let _ = write!(chain, "{address}");
+    if let Ok(value) = HeaderValue::try_from(chain) {
+        head.headers.insert(FORWARDED_FOR, value);
+    }
+}
+
+/// A UUID of version 4, which traces and logs of all hops share.
+fn give_id(head: &mut request::Parts, door: &Door, policy: &HttpPolicy) {
+    let keep = !policy.edge || policy.keep_request_id;
+    if keep && head.headers.contains_key(REQUEST_ID) {
+        return;
+    }
+    let (high, low) = (door.worker.random(), door.worker.random());
+    let high = high & !0xf000 | 0x4000;
+    let low = low & !(0b11 << 62) | 0b10 << 62;
+    let mut id = String::with_capacity(36);
+    let _ = write!(
+        id,
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xffff,
+        low >> 48,
+        low & 0xffff_ffff_ffff
+    );
+    head.headers.insert(
+        REQUEST_ID,
+        HeaderValue::try_from(id).expect("hexadecimal digits and dashes"),
+    );
+}
+
+pub(crate) fn bad(text: impl Into<std::borrow::Cow<'static, str>>) -> Status {
+    Status::new(Cause::BadRequest, text)
+}

@@ -1,0 +1,93 @@
+//! Heads on their way out: in the form of the version of HTTP that the next hop speaks.
+
+use crossdock_framework::status::{Cause, Status};
+use http::{
+    HeaderMap, HeaderValue, Method, Uri, Version, header, request, response,
+    uri::{PathAndQuery, Scheme},
+};
+
+use crate::{inbound, view};
+
+/// A request as an HTTP/1 host reads it: the path as target, the authority in `host`.
+pub(crate) fn for_h1(head: &mut request::Parts) -> Result<(), Status> {
+    head.version = Version::HTTP_11;
+    if head.method == Method::CONNECT {
+        return Ok(());
+    }
+    if let Some(authority) = head.uri.authority() {
+        let host = HeaderValue::from_str(authority.as_str());
+        let host = host.map_err(|error| cannot(&error))?;
+        head.headers.insert(header::HOST, host);
+        let mut parts = std::mem::take(&mut head.uri).into_parts();
+        (parts.scheme, parts.authority) = (None, None);
+        head.uri = Uri::from_parts(parts).map_err(|error| cannot(&error))?;
+    }
+    join_cookies(&mut head.headers);
+    Ok(())
+}
+
+/// A request as an HTTP/2 host reads it: scheme, authority and path as pseudo fields.
+pub(crate) fn for_h2(head: &mut request::Parts) -> Result<(), Status> {
+    if head.version == Version::HTTP_2 && head.uri.authority().is_some() {
+        return Ok(());
+    }
+    head.version = Version::HTTP_2;
+    let authority = view::authority(head).map(str::to_owned);
+    let scheme = match head.headers.get("x-forwarded-proto") {
+        Some(scheme) if scheme.as_bytes() == b"https" => Scheme::HTTPS,
+        _ => Scheme::HTTP,
+    };
+    let mut parts = std::mem::take(&mut head.uri).into_parts();
+    parts.scheme = Some(scheme);
+    parts.authority = match authority {
+        Some(authority) => Some(authority.parse().map_err(|error| cannot(&error))?),
+        None => None,
+    };
+    if parts.path_and_query.is_none() {
+        parts.path_and_query = Some(PathAndQuery::from_static("/"));
+    }
+    head.uri = Uri::from_parts(parts).map_err(|error| cannot(&error))?;
+    head.headers.remove(header::HOST);
+    head.headers.remove(header::UPGRADE);
+    Ok(())
+}
+
+/// Several `cookie` fields of HTTP/2 are one of HTTP/1 (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(header::COOKIE).iter();
+    let Some(first) = crumbs.next() else { return };
+    let mut joined = first.as_bytes().to_vec();
+    let mut several = false;
+    for crumb in crumbs {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(crumb.as_bytes());
+        several = true;
+    }
+    if several && let Ok(value) = HeaderValue::from_bytes(&joined) {
+        headers.insert(header::COOKIE, value);
+    }
+}
+
+/// An answer without what belonged to the connection that it came on.
+///
+/// # Errors
+///
+/// When it says of its connection what would change its reading.
+pub(crate) fn receive(head: &mut response::Parts) -> Result<(), &'static str> {
+    inbound::strip_hops(&mut head.headers).map(|_| ())
+}
+
+fn cannot(error: &dyn std::fmt::Display) -> Status {
+    let text = format!("the request cannot be told to a host: {error}");
+    Status::new(Cause::CannotEdit, text)
+}
+
+/// An answer as an HTTP/2 client reads it.
+pub(crate) fn for_h2_client(head: &mut response::Parts) {
+    head.version = Version::HTTP_2;
+}
+
+/// An answer as an HTTP/1 client reads it.
+pub(crate) fn for_h1_client(head: &mut response::Parts) {
+    head.version = Version::HTTP_11;
+}

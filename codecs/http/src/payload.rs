@@ -1,0 +1,129 @@
+//! Bodies: of HTTP/1 as hyper gives them, of HTTP/2 as the h2 crate does.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use ::h2::RecvStream;
+use bytes::Bytes;
+use crossdock_framework::stream::Broken;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use tokio::sync::oneshot;
+
+use crate::h1::{Lease, client::Upgraded};
+
+/// The bytes and trailers of one direction of a call.
+#[derive(Debug, Default)]
+pub(crate) enum Payload {
+    /// None.
+    #[default]
+    Empty,
+    /// Of an HTTP/1 message; the lease is the upstream connection that an answer comes on.
+    One(Incoming, Option<Lease>),
+    /// Of an HTTP/2 stream.
+    Two(Inflow),
+    /// None, because the connection speaks something else now; until it is taken.
+    Upgraded(Option<oneshot::Receiver<Upgraded>>),
+}
+
+/// The body of an HTTP/2 stream. Its sender gets new credit only for what has been passed on.
+#[derive(Debug)]
+pub(crate) struct Inflow {
+    stream: RecvStream,
+    /// Bytes handed out and not yet credited: they are passed on when the next are asked for.
+    owed: usize,
+    /// Kept for as long as the stream lasts.
+    _hold: Option<crate::h2::Hold>,
+}
+
+impl Inflow {
+    pub(crate) fn new(stream: RecvStream, hold: Option<crate::h2::Hold>) -> Self {
+        Self {
+            stream,
+            owed: 0,
+            _hold: hold,
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let owed = std::mem::take(&mut self.owed);
+        if owed > 0 {
+            // An error says that the stream is gone, which the next line says too.
+            let _ = self.stream.flow_control().release_capacity(owed);
+        }
+        match ready!(self.stream.poll_data(cx)) {
+            Some(Ok(data)) => {
+                self.owed = data.len();
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
+            Some(Err(error)) => match error.reason() {
+                // The rest is not needed, and what came is all there is.
+                Some(::h2::Reason::NO_ERROR) => Poll::Ready(None),
+                _ => Poll::Ready(Some(Err(broken_h2(&error)))),
+            },
+            None => Poll::Ready(match ready!(self.stream.poll_trailers(cx)) {
+                Ok(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
+                Err(error) => Some(Err(broken_h2(&error))),
+            }),
+        }
+    }
+}
+
+/// What an error of the h2 crate means to the other side.
+pub(crate) fn broken_h2(error: &::h2::Error) -> Broken {
+    match error.reason() {
+        Some(reason) => Broken::Reset(Some(reason.into())),
+        None => Broken::Reset(None),
+    }
+}
+
+/// What an error of hyper means to the other side.
+pub(crate) fn broken_h1(error: &hyper::Error) -> Broken {
+    match error.is_parse() || error.is_user() {
+        true => Broken::Protocol(error.to_string().into()),
+        false => Broken::Reset(None),
+    }
+}
+
+impl Body for Payload {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match &mut *self {
+            Self::Empty | Self::Upgraded(_) => Poll::Ready(None),
+            Self::One(body, lease) => {
+                let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+                let over = frame.is_none() || body.is_end_stream();
+                if let Some(lease) = lease.take_if(|_| over) {
+                    lease.give_back();
+                }
+                Poll::Ready(frame.map(|frame| frame.map_err(|error| broken_h1(&error))))
+            }
+            Self::Two(inflow) => inflow.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Upgraded(_) => false,
+            Self::One(body, _) => body.is_end_stream(),
+            Self::Two(inflow) => inflow.stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::One(body, _) => body.size_hint(),
+            Self::Two(_) | Self::Upgraded(_) => SizeHint::default(),
+        }
+    }
+}

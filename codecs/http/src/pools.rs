@@ -1,0 +1,170 @@
+//! The connections of one worker to hosts, kept apart by host and by version of HTTP.
+
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+
+use crossdock_framework::{
+    cluster::{Cluster, ClusterMetric, Host},
+    status::{Cause, Status},
+    stream::{Attempt, Failure},
+    transport::{self, CannotOpen, Opened},
+    worker::Worker,
+};
+use http::Version;
+
+use crate::{h1, h2};
+
+/// The pools of one worker.
+#[derive(Debug)]
+pub(crate) struct Pools {
+    pub(crate) worker: Worker,
+    one: RefCell<HashMap<u64, Rc<h1::client::Pool>>>,
+    two: RefCell<HashMap<u64, Rc<h2::client::Pool>>>,
+    /// What hosts agreed to speak (ALPN), by host.
+    agreed: RefCell<HashMap<u64, Version>>,
+}
+
+/// Hosts that are remembered at most; their connections are closed before they are forgotten.
+const HOSTS: usize = 16 * 1024;
+
+impl Pools {
+    /// The worker's pools.
+    pub(crate) fn of(worker: &Worker) -> Rc<Self> {
+        worker.part(|| {
+            Rc::new(Self {
+                worker: worker.clone(),
+                one: RefCell::default(),
+                two: RefCell::default(),
+                agreed: RefCell::default(),
+            })
+        })
+    }
+
+    /// The HTTP/1 connections to a host.
+    pub(crate) fn one(&self, host: u64) -> Rc<h1::client::Pool> {
+        let mut pools = self.one.borrow_mut();
+        if pools.len() >= HOSTS {
+            pools.retain(|_, pool| !pool.is_unused());
+        }
+        let fresh = || h1::client::Pool::new(&self.worker);
+        Rc::clone(pools.entry(host).or_insert_with(fresh))
+    }
+
+    /// The HTTP/2 connections to a host.
+    pub(crate) fn two(&self, host: u64) -> Rc<h2::client::Pool> {
+        let mut pools = self.two.borrow_mut();
+        if pools.len() >= HOSTS {
+            pools.retain(|_, pool| !pool.is_unused());
+        }
+        let fresh = || h2::client::Pool::new(&self.worker);
+        Rc::clone(pools.entry(host).or_insert_with(fresh))
+    }
+
+    /// The version of HTTP that a host agrees to. Found out with its first connection, which is
+    /// kept.
+    pub(crate) async fn negotiated(&self, attempt: Attempt<'_>) -> Result<Version, Failure> {
+        let Some(host) = attempt.cluster.hosts.get(attempt.host) else {
+            return Err(gone());
+        };
+        let id = host.state.id;
+        if let Some(version) = self.agreed.borrow().get(&id) {
+            return Ok(*version);
+        }
+        if attempt.cluster.secure.is_none() {
+            return Ok(Version::HTTP_11);
+        }
+        let opened = open(&self.worker, attempt.cluster, host, &[b"h2", b"http/1.1"]).await?;
+        let version = match opened.alpn.as_deref() {
+            Some(b"h2") => Version::HTTP_2,
+            _ => Version::HTTP_11,
+        };
+        self.remember(id, version);
+        match version {
+            Version::HTTP_2 => self.two(id).adopt(opened, attempt.cluster, host),
+            _ => self.one(id).adopt(opened, attempt.cluster, host).await,
+        }
+        Ok(version)
+    }
+
+    fn remember(&self, host: u64, version: Version) {
+        let mut agreed = self.agreed.borrow_mut();
+        if agreed.len() >= HOSTS {
+            agreed.clear();
+        }
+        agreed.insert(host, version);
+    }
+}
+
+/// Opens a connection to a host, and counts it. The caller holds a place for it in the circuit
+/// breaker, which goes back when this fails.
+pub(crate) async fn open(
+    worker: &Worker,
+    cluster: &Cluster,
+    host: &Host,
+    alpn: &[&[u8]],
+) -> Result<Opened, Failure> {
+    let (stats, shard) = (&cluster.stats, worker.shard());
+    stats.inc(shard, ClusterMetric::CxTotal);
+    let opened = transport::open(cluster, host, alpn).await;
+    worker.tick();
+    opened.map_err(|failure| {
+        if matches!(failure, CannotOpen::TimedOut(_)) {
+            stats.inc(shard, ClusterMetric::CxConnectTimeout);
+        }
+        stats.inc(shard, ClusterMetric::CxConnectFail);
+        let text = failure.describe(host);
+        tracing::debug!(cluster = %cluster.name, "{text}");
+        Failure::Unsent(Status::new(Cause::ConnectFailed, text))
+    })
+}
+
+/// The host left its cluster while the call was on its way to it.
+pub(crate) fn gone() -> Failure {
+    Failure::Unsent(Status::new(Cause::NoHost, "the host is gone"))
+}
+
+/// Whether the current configuration still has the host in the cluster of that name.
+pub(crate) fn is_known(worker: &Worker, cluster: &Cluster, host: u64) -> bool {
+    let snapshot = worker.snapshot();
+    let now = snapshot.find(&cluster.name);
+    now.and_then(|ix| snapshot.cluster(ix))
+        .is_some_and(|cluster| cluster.hosts.iter().any(|(_, h)| h.state.id == host))
+}
+
+/// A call's place in the line of `max_pending_requests`.
+pub(crate) struct Waiting {
+    cluster: Arc<Cluster>,
+    priority: usize,
+    worker: Worker,
+}
+
+impl Waiting {
+    pub(crate) fn begin(attempt: Attempt<'_>, worker: &Worker) -> Result<Self, Failure> {
+        let (cluster, priority) = (attempt.cluster, usize::from(attempt.priority));
+        let shard = worker.shard();
+        if !cluster.breakers[priority].begin_pending() {
+            cluster.stats.inc(shard, ClusterMetric::RqPendingOverflow);
+            let text = format!(
+                "cluster '{}' has as many calls waiting for a connection as its circuit breaker \
+                 allows (max_pending_requests)",
+                cluster.name
+            );
+            return Err(Failure::Refused(Status::new(Cause::Overload, text)));
+        }
+        cluster.stats.inc(shard, ClusterMetric::RqPendingActive);
+        Ok(Self {
+            cluster: Arc::clone(cluster),
+            priority,
+            worker: worker.clone(),
+        })
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.cluster.breakers[self.priority].end_pending();
+        let shard = self.worker.shard();
+        self.cluster
+            .stats
+            .dec(shard, ClusterMetric::RqPendingActive);
+    }
+}

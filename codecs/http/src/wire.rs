@@ -1,0 +1,149 @@
+//! The bytes of an HTTP connection: what had been read before, and what the connection's keeper
+//! wants to know of them.
+
+use std::{
+    cell::Cell,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use bytes::{Buf, BytesMut};
+use crossdock_framework::{protocol::Io, time::Moment, worker::Worker};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A socket and its meter.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    io: Io,
+    prefix: BytesMut,
+    meter: Rc<Meter>,
+}
+
+/// What has moved on a connection.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    worker: Worker,
+    pub(crate) read: Cell<u64>,
+    pub(crate) written: Cell<u64>,
+    /// Since when the peer takes nothing of what waits to be written.
+    pub(crate) stalled: Cell<Option<Moment>>,
+    /// When something last moved.
+    pub(crate) moved: Cell<Moment>,
+}
+
+impl Meter {
+    pub(crate) fn new(worker: &Worker) -> Rc<Self> {
+        Rc::new(Self {
+            worker: worker.clone(),
+            read: Cell::new(0),
+            written: Cell::new(0),
+            stalled: Cell::new(None),
+            moved: Cell::new(worker.now()),
+        })
+    }
+
+    /// Bytes read and written since the last time.
+    pub(crate) fn take(&self) -> (u64, u64) {
+        (self.read.take(), self.written.take())
+    }
+
+    fn count(&self, polled: &Poll<io::Result<usize>>) {
+        match polled {
+            Poll::Ready(Ok(written)) => {
+                self.written.set(self.written.get() + *written as u64);
+                self.moved.set(self.worker.now());
+                self.stalled.set(None);
+            }
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                if self.stalled.get().is_none() {
+                    self.stalled.set(Some(self.worker.now()));
+                }
+            }
+        }
+    }
+}
+
+impl Wire {
+    pub(crate) fn new(io: Io, prefix: BytesMut, meter: &Rc<Meter>) -> Self {
+        meter.read.set(meter.read.get() + prefix.len() as u64);
+        Self {
+            io,
+            prefix,
+            meter: Rc::clone(meter),
+        }
+    }
+
+    /// The socket, and bytes that were read and are not consumed.
+    pub(crate) fn into_parts(self) -> (Io, BytesMut) {
+        (self.io, self.prefix)
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.prefix.is_empty() {
+            let count = this.prefix.len().min(buf.remaining());
+            if let Some(taken) = this.prefix.get(..count) {
+                buf.put_slice(taken);
+            }
+            this.prefix.advance(count);
+            if this.prefix.is_empty() {
+                this.prefix = BytesMut::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut this.io).poll_read(cx, buf);
+        let read = buf.filled().len() - before;
+        if read > 0 {
+            let meter = &this.meter;
+            meter.read.set(meter.read.get() + read as u64);
+            meter.moved.set(meter.worker.tick());
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.io).poll_write(cx, buf);
+        this.meter.count(&polled);
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        this.meter.count(&polled);
+        polled
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
