@@ -2,6 +2,7 @@
 
 mod h2spec;
 mod interop;
+mod tool;
 
 use std::env;
 use std::io::{self, Write};
@@ -17,6 +18,7 @@ use crate::{Answer, End, Kind, Process};
 
 pub use h2spec::Report;
 pub use interop::{CASES, InteropServer};
+pub use tool::Tool;
 
 /// A virtual machine on a busy machine needs seconds.
 const START: Duration = Duration::from_secs(60);
@@ -42,15 +44,7 @@ impl Peers {
         match build::build(kind) {
             Ok(folder) => Some(Self { kind, folder }),
             Err(missing) => {
-                let required =
-                    env::var_os("CROSSDOCK_REQUIRE_PEERS").is_some_and(|value| value == "1");
-                assert!(
-                    !required,
-                    "{}: {missing}, and CROSSDOCK_REQUIRE_PEERS=1",
-                    kind.name()
-                );
-                // Not `eprintln!`: what that says in a test that passes is never shown.
-                let _ = writeln!(io::stderr(), "SKIPPED {}: {missing}", kind.name());
+                skipped(kind.name(), &missing);
                 None
             }
         }
@@ -72,6 +66,20 @@ impl Peers {
             .unwrap_or_else(|| panic!("{name} does not start ({line:?}); {}", process.log_tail()));
         (process, port)
     }
+}
+
+/// Says that something does not run here.
+///
+/// # Panics
+/// When `CROSSDOCK_REQUIRE_PEERS=1` demands that everything does.
+fn skipped(name: &str, missing: &str) {
+    let required = env::var_os("CROSSDOCK_REQUIRE_PEERS").is_some_and(|value| value == "1");
+    assert!(
+        !required,
+        "{name}: {missing}, and CROSSDOCK_REQUIRE_PEERS=1"
+    );
+    // Not `eprintln!`: what that says in a test that passes is never shown.
+    let _ = writeln!(io::stderr(), "SKIPPED {name}: {missing}");
 }
 
 /// A running provider of `peer.api.Echo`.
