@@ -19,7 +19,7 @@ mod settings;
 mod tcp;
 mod validate;
 
-use std::{process::ExitCode, time::Duration};
+use std::{fs::OpenOptions, path::Path, process::ExitCode, time::Duration};
 
 use clap::Parser as _;
 use crossdock_xds::{
@@ -79,6 +79,11 @@ fn serve_file(args: &Serve) -> ExitCode {
         flush: args.flush(),
         log_level,
     };
+    if let Some(path) = &args.admin_address_path
+        && let Err(reason) = can_write(path)
+    {
+        return refuse(&[reason]);
+    }
     on_runtime(async {
         let gateway = match Gateway::start(loaded, settings).await {
             Ok(gateway) => gateway,
@@ -128,6 +133,18 @@ fn on_runtime(program: impl Future<Output = ExitCode>) -> ExitCode {
         }
         Err(error) => refuse(&[format!("cannot start: {error}")]),
     }
+}
+
+/// Whether a file can be written, before anything is bound.
+fn can_write(path: &Path) -> Result<(), String> {
+    let opened = OpenOptions::new().append(true).create(true).open(path);
+    opened.map(drop).map_err(|error| {
+        let path = path.display();
+        format!(
+            "cannot write {path}: {error}; give --admin-address-path a file that this process may \
+             write"
+        )
+    })
 }
 
 fn options(config: &Config) -> Options {

@@ -13,18 +13,21 @@ use std::{
 use crossdock_framework::{
     metrics,
     protocol::{Io, LocalFuture},
+    route::Facts,
     snapshot::Ends,
     stats::{Group, Registry, Shard},
-    worker::Worker,
+    worker::{DrainScope, Worker},
     workers::{Accepted, Serve, Workers},
 };
+use crossdock_xds::envoy_types::pb::envoy::data::accesslog::v3::AccessLogType;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
+    access_log,
     compile::{ListenerPlan, Serves},
     serve::serve_rpc,
-    tcp,
+    tcp::{self, Arrived, Outcome},
 };
 
 /// Connections that the kernel keeps for a listener that is busy.
@@ -74,6 +77,53 @@ pub(crate) struct Site {
     pub(crate) plan: ListenerPlan,
     pub(crate) stats: Arc<Group>,
     open: AtomicUsize,
+}
+
+impl Site {
+    /// Connections that are open.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Relaxed)
+    }
+
+    /// Whether a drain concerns the listener.
+    pub(crate) fn drains(&self, scope: DrainScope) -> bool {
+        scope == DrainScope::All || self.plan.inbound
+    }
+
+    async fn serve_socket(
+        &self,
+        socket: tokio::net::TcpStream,
+        ends: Ends,
+        worker: &Worker,
+    ) -> Outcome {
+        let began = worker.tick();
+        match &self.plan.serves {
+            Serves::Rpc(rpc) => serve_rpc(self, rpc, socket, ends, began, worker).await,
+            Serves::Tcp(plan) => {
+                let arrived = Arrived {
+                    io: Io::Tcp(socket),
+                    prefix: bytes::BytesMut::new(),
+                    ends,
+                    tls: None,
+                    began,
+                };
+                tcp::serve(plan, arrived, worker).await
+            }
+        }
+    }
+
+    /// Writes a connection that has ended into the listener's own logs.
+    fn log(&self, facts: &Facts, outcome: &Outcome, worker: &Worker) {
+        let connection = access_log::Connection {
+            kind: AccessLogType::NotSet,
+            facts,
+            outcome,
+            duration: worker.tick().since(facts.began),
+        };
+        for log in &self.plan.logs {
+            log.connection(&connection);
+        }
+    }
 }
 
 impl Reserved {
@@ -157,12 +207,17 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
-    /// Accepts connections until told to stop.
-    pub(crate) async fn accept(self, workers: Arc<Workers>, mut stop: watch::Receiver<bool>) {
+    /// Accepts connections until a drain concerns the listener.
+    pub(crate) async fn accept(
+        self,
+        workers: Arc<Workers>,
+        mut drain: watch::Receiver<Option<DrainScope>>,
+    ) {
+        let stops = |drain: &Option<DrainScope>| drain.is_some_and(|scope| self.site.drains(scope));
         loop {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
-                _ = stop.wait_for(|stop| *stop) => return,
+                _ = drain.wait_for(stops) => return,
             };
             match accepted {
                 Ok((socket, peer)) => self.hand_over(socket, peer, &workers).await,
@@ -205,13 +260,16 @@ impl Serve for Site {
             let shard = worker.shard();
             self.stats.inc(shard, ListenerMetric::CxActive);
             if let Ok(socket) = tokio::net::TcpStream::from_std(accepted.socket) {
-                match &self.plan.serves {
-                    Serves::Rpc(rpc) => serve_rpc(&self, rpc, socket, accepted.ends, &worker).await,
-                    Serves::Tcp(plan) => {
-                        let prefix = bytes::BytesMut::new();
-                        tcp::serve(plan, Io::Tcp(socket), prefix, accepted.ends, &worker).await;
-                    }
-                }
+                let ends = accepted.ends;
+                let facts = Facts {
+                    source: Some(ends.peer),
+                    ends,
+                    began: worker.tick(),
+                    tls: None,
+                    random: worker.random(),
+                };
+                let outcome = self.serve_socket(socket, ends, &worker).await;
+                self.log(&facts, &outcome, &worker);
             }
             self.stats.dec(shard, ListenerMetric::CxActive);
             self.open.fetch_sub(1, Relaxed);

@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use crossdock_framework::{log::AccessLog, snapshot::Live, stats::Registry, workers::Workers};
+use crossdock_framework::{
+    log::AccessLog, snapshot::Live, stats::Registry, worker::DrainScope, workers::Workers,
+};
 use crossdock_xds::bootstrap::Loaded;
 use tokio::{
     net::TcpListener,
@@ -21,7 +23,7 @@ use crate::{
     admin,
     compile::{self, ListenerPlan},
     dns,
-    listen::{Bound, Listening, Reserved},
+    listen::{Bound, Listening, Reserved, Site},
     server::{BoundListener, Order, ProcessSettings, Server, State},
 };
 
@@ -37,6 +39,8 @@ pub(crate) struct Gateway {
     server: Arc<Server>,
     workers: Arc<Workers>,
     listeners: Vec<Listening>,
+    /// The same listeners, as long as the process lives.
+    sites: Vec<Arc<Site>>,
     files: Files,
     admin: Option<TcpListener>,
     clusters: Vec<compile::ClusterPlan>,
@@ -92,6 +96,10 @@ impl Gateway {
         let gateway = Self {
             server: Arc::new(server),
             workers: Arc::new(workers),
+            sites: listeners
+                .iter()
+                .map(|bound| Arc::clone(&bound.site))
+                .collect(),
             listeners,
             files,
             admin,
@@ -124,16 +132,16 @@ impl Gateway {
             .take()
             .map(|listener| tokio::spawn(admin::serve(listener, Arc::clone(&self.server))));
         dns::start(std::mem::take(&mut self.clusters), &self.server.live).await;
-        let (stop, stopped) = watch::channel(false);
+        let (drain, draining) = watch::channel(None);
         let accepting: Vec<_> = std::mem::take(&mut self.listeners)
             .into_iter()
             .map(|listener| {
-                tokio::spawn(listener.accept(Arc::clone(&self.workers), stopped.clone()))
+                tokio::spawn(listener.accept(Arc::clone(&self.workers), draining.clone()))
             })
             .collect();
         self.server.set_state(State::Live);
         tracing::info!("serving");
-        let code = self.obey(&stop).await;
+        let code = self.obey(&drain).await;
         for task in accepting {
             // Dropping the sender would end them too; this way their sockets are closed by now.
             task.abort();
@@ -146,7 +154,7 @@ impl Gateway {
     }
 
     /// Follows orders and signals to the end of the process.
-    async fn obey(&mut self, stop: &watch::Sender<bool>) -> ExitCode {
+    async fn obey(&mut self, drain: &watch::Sender<Option<DrainScope>>) -> ExitCode {
         let (Ok(mut term), Ok(mut int)) = (
             signal(SignalKind::terminate()),
             signal(SignalKind::interrupt()),
@@ -160,14 +168,14 @@ impl Gateway {
         loop {
             let order = tokio::select! {
                 order = self.orders.recv() => order.unwrap_or(Order::Quit),
-                _ = term.recv() => Order::Drain { exit: true },
+                _ = term.recv() => LEAVE,
                 _ = int.recv() => match leaving {
                     // A second interrupt is impatience.
                     true => Order::Quit,
-                    false => Order::Drain { exit: true },
+                    false => LEAVE,
                 },
                 () = &mut drained => {
-                    self.report_drained();
+                    self.report_drained(drain);
                     if leaving {
                         return ExitCode::SUCCESS;
                     }
@@ -177,32 +185,54 @@ impl Gateway {
             };
             match order {
                 Order::Quit => return ExitCode::SUCCESS,
-                // What is asked for is under way already, and keeps its time.
-                Order::Drain { exit } if leaving || !exit && self.is_draining() => {}
-                Order::Drain { exit } => {
-                    leaving = exit;
-                    drained = self.drain(stop);
+                Order::Drain { exit, scope } => {
+                    let under_way = drain.borrow().is_some_and(|begun| covers(begun, scope));
+                    // What is asked for already keeps its time.
+                    if !leaving && (exit || !under_way) {
+                        leaving = exit;
+                        drained = self.drain(drain, scope);
+                    }
                 }
             }
         }
     }
 
-    fn is_draining(&self) -> bool {
-        self.server.state() == State::Draining
-    }
-
     /// Refuses new connections, and has the old ones closed in quiet moments.
-    fn drain(&self, stop: &watch::Sender<bool>) -> Drained {
-        self.server.set_state(State::Draining);
-        stop.send_replace(true);
+    fn drain(&self, drain: &watch::Sender<Option<DrainScope>>, scope: DrainScope) -> Drained {
+        drain.send_replace(Some(scope));
+        let (workers, sites) = (Arc::clone(&self.workers), self.sites(scope));
+        if scope == DrainScope::All || !sites.is_empty() {
+            self.server.set_state(State::Draining);
+        }
         let time = self.server.drain_time;
         tracing::info!("draining for at most {} s", time.as_secs());
-        let workers = Arc::clone(&self.workers);
-        Box::pin(async move { workers.drain(shorten(time)).await })
+        Box::pin(async move {
+            let time = shorten(time);
+            workers.drain(time, scope).await;
+            let closed = async {
+                while sites.iter().any(|site| site.open() > 0) {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+            };
+            // What is still open then is reported.
+            let _ = tokio::time::timeout(time, closed).await;
+        })
     }
 
-    fn report_drained(&self) {
-        match self.workers.connections() {
+    /// The listeners that a drain concerns.
+    fn sites(&self, scope: DrainScope) -> Vec<Arc<Site>> {
+        let sites = self.sites.iter().filter(|site| site.drains(scope));
+        sites.cloned().collect()
+    }
+
+    fn report_drained(&self, drain: &watch::Sender<Option<DrainScope>>) {
+        let Some(scope) = *drain.borrow() else { return };
+        match self
+            .sites(scope)
+            .iter()
+            .map(|site| site.open())
+            .sum::<usize>()
+        {
             0 => tracing::info!("every connection is closed"),
             left => tracing::warn!("{left} connections are still open after the drain time"),
         }
@@ -223,6 +253,20 @@ impl Gateway {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = bound;
     }
+}
+
+/// What a signal to end the process means.
+const LEAVE: Order = Order::Drain {
+    exit: true,
+    scope: DrainScope::All,
+};
+
+/// How often a drain looks whether it is done.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Whether a drain that has begun does what another one would.
+fn covers(begun: DrainScope, asked: DrainScope) -> bool {
+    begun == DrainScope::All || begun == asked
 }
 
 /// Ends when every connection is closed, or the time for that is up.

@@ -1,33 +1,36 @@
 //! One accepted connection: which protocol it speaks, and who serves it.
 
-use std::{rc::Rc, sync::Arc};
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use crossdock_framework::{
     codec::Probe,
     protocol::{Connection, Io, Protocol},
     snapshot::{Ends, HttpMetric},
+    time::Moment,
     worker::{Drain, Worker},
 };
-use tokio::{net::TcpStream, sync::Notify};
+use tokio::net::TcpStream;
 
 use crate::{
     compile::RpcPlan,
     listen::{ListenerMetric, Site},
-    tcp,
+    tcp::{self, Arrived, Outcome},
 };
 
 /// Bytes by which every protocol can be told: the longest fixed header, with room to spare.
 const PREFIX: usize = 64;
 
-/// Serves a connection of a listener with an HTTP connection manager.
+/// Serves a connection of a listener with an HTTP connection manager, and says what became of it
+/// where it went on as plain bytes.
 pub(crate) async fn serve_rpc(
     site: &Site,
     rpc: &RpcPlan,
     mut socket: TcpStream,
     ends: Ends,
+    began: Moment,
     worker: &Worker,
-) {
+) -> Outcome {
     let shard = worker.shard();
     match detect(rpc, &mut socket, worker).await {
         Some(Detected::Protocol(protocol, prefix)) => {
@@ -52,7 +55,14 @@ pub(crate) async fn serve_rpc(
             match &rpc.fallback {
                 Some(fallback) => {
                     site.stats.inc(shard, ListenerMetric::Fallback);
-                    tcp::serve(fallback, Io::Tcp(socket), prefix, ends, worker).await;
+                    let arrived = Arrived {
+                        io: Io::Tcp(socket),
+                        prefix,
+                        ends,
+                        tls: None,
+                        began,
+                    };
+                    return tcp::serve(fallback, arrived, worker).await;
                 }
                 None => tracing::debug!(
                     listener = %site.plan.name, peer = %ends.peer,
@@ -62,6 +72,7 @@ pub(crate) async fn serve_rpc(
         }
         None => {}
     }
+    Outcome::default()
 }
 
 /// What the first bytes of a connection say.
@@ -79,7 +90,7 @@ async fn detect(rpc: &RpcPlan, socket: &mut TcpStream, worker: &Worker) -> Optio
         // silence: the time to tell protocols apart begins with the first byte.
         let policy = Arc::clone(worker.snapshot().policy(rpc.policy)?);
         let idle = policy.limits.idle_timeout;
-        match tokio::time::timeout(idle, first_byte(socket, worker)).await {
+        match tokio::time::timeout(idle, first_byte(rpc, socket, worker)).await {
             Ok(first) => first?,
             Err(_) => {
                 policy.stats.inc(worker.shard(), HttpMetric::CxIdleTimeout);
@@ -88,7 +99,7 @@ async fn detect(rpc: &RpcPlan, socket: &mut TcpStream, worker: &Worker) -> Optio
         }
     }
     let found = tokio::time::timeout(rpc.detect_timeout, async {
-        first_byte(socket, worker).await?;
+        first_byte(rpc, socket, worker).await?;
         sniff(rpc, socket, &mut prefix, worker).await
     });
     let timed_out = match found.await {
@@ -103,10 +114,10 @@ async fn detect(rpc: &RpcPlan, socket: &mut TcpStream, worker: &Worker) -> Optio
 }
 
 /// Waits for the first byte; `None` when a drain or the peer ends the wait.
-async fn first_byte(socket: &TcpStream, worker: &Worker) -> Option<()> {
+async fn first_byte(rpc: &RpcPlan, socket: &TcpStream, worker: &Worker) -> Option<()> {
     tokio::select! {
         readable = socket.readable() => readable.ok(),
-        () = drained(worker) => None,
+        () = drained(rpc, worker) => None,
     }
 }
 
@@ -137,24 +148,13 @@ async fn sniff(
     }
 }
 
-/// Ends a quiet moment after a drain has begun.
-async fn drained(worker: &Worker) {
-    let notice = worker.part(|| {
-        let notice = Rc::new(DrainNotice::default());
-        let hook = Rc::clone(&notice);
-        worker.on_drain(Rc::new(move || hook.0.notify_waiters()));
-        notice
-    });
-    let told = notice.0.notified();
-    if worker.drain().is_none() {
-        told.await;
-    }
+/// Ends a quiet moment after a drain of the listener has begun.
+async fn drained(rpc: &RpcPlan, worker: &Worker) {
+    let policy = worker.snapshot().policy(rpc.policy).cloned();
+    let inbound = policy.is_some_and(|policy| policy.limits.inbound);
+    worker.drain_begins(inbound).await;
     tokio::time::sleep(Drain::QUIET).await;
 }
-
-/// Wakes the connections whose first byte is awaited.
-#[derive(Debug, Default)]
-struct DrainNotice(Notify);
 
 /// Asks every protocol in its order. The first yes counts; probes exclude each other, so the
 /// order only decides who is asked first.

@@ -9,7 +9,7 @@ use std::{
     time::SystemTime,
 };
 
-use crossdock_framework::{snapshot::Live, stats::Registry};
+use crossdock_framework::{snapshot::Live, stats::Registry, worker::DrainScope};
 use crossdock_xds::{Unused, envoy_types::pb::envoy::config::bootstrap::v3::Bootstrap};
 use tokio::sync::mpsc;
 
@@ -52,10 +52,12 @@ pub(crate) struct BoundListener {
 /// What the control plane can be told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// Stop accepting and close connections in quiet moments; `exit` when that is done.
+    /// Stop accepting and close connections in quiet moments.
     Drain {
         /// End the process afterwards.
         exit: bool,
+        /// Which listeners.
+        scope: DrainScope,
     },
     /// End at once, without waiting for calls in flight.
     Quit,

@@ -7,9 +7,10 @@
 
 use std::{
     cell::Cell,
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
     mem,
+    os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
@@ -85,6 +86,21 @@ impl Target {
         }
     }
 
+    /// Whether lines could be written, without a trace: a file that there is not is created and
+    /// removed again.
+    fn check(&self) -> io::Result<()> {
+        let Self::Path(path) = self else {
+            return Ok(());
+        };
+        match OpenOptions::new().append(true).create_new(true).open(path) {
+            Ok(_) => fs::remove_file(path),
+            // A pipe waits for its reader to open it.
+            Err(_) if fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => append(path).map(drop),
+            Err(error) => Err(error),
+        }
+    }
+
     fn open(&self) -> io::Result<Box<dyn Write + Send>> {
         Ok(match self {
             Self::Stdout => Box::new(io::stdout()),
@@ -130,7 +146,8 @@ impl Files {
         }
     }
 
-    /// Files that are named and never opened, to find out whether a configuration is right.
+    /// Files that nothing is written to, to find out whether a configuration is right: each is
+    /// looked at, and left as it is.
     pub(crate) fn unopened() -> Self {
         Self {
             flush: Flush::default(),
@@ -158,7 +175,10 @@ impl Files {
             )));
         }
         let output = Arc::new(match &self.stats {
-            None => Output::unopened(),
+            None => {
+                target.check()?;
+                Output::unopened()
+            }
             Some(stats) => {
                 Output::start(target.open()?, self.lanes, self.flush, Arc::clone(stats))?
             }

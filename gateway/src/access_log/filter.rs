@@ -1,16 +1,14 @@
 //! Which calls are written.
 
-use crossdock_framework::log::Record;
 use crossdock_xds::envoy_types::pb::envoy::{
     config::accesslog::v3::{
         AccessLogFilter, ComparisonFilter, access_log_filter::FilterSpecifier,
         comparison_filter::Op,
     },
-    data::accesslog::v3::AccessLogType,
     r#type::v3::fractional_percent::DenominatorType,
 };
 
-use super::{Problems, outcome};
+use super::{Problems, operator::Line, outcome};
 
 /// The most filters within each other.
 const MAX_DEPTH: usize = 16;
@@ -29,6 +27,11 @@ pub(super) enum Filter {
     Share {
         of: u64,
         taken: u64,
+    },
+    /// Moments of a call or connection, by the numbers of Envoy's `AccessLogType`.
+    Moments {
+        listed: Vec<i32>,
+        exclude: bool,
     },
     All(Vec<Self>),
     Any(Vec<Self>),
@@ -64,8 +67,9 @@ impl Filter {
         }
     }
 
-    /// Whether the call is written.
-    pub(super) fn passes(&self, record: &Record<'_>) -> bool {
+    /// Whether the call or connection is written.
+    pub(super) fn passes(&self, line: Line<'_>) -> bool {
+        let record = line.record;
         match self {
             Self::Always => true,
             Self::Never => false,
@@ -74,12 +78,15 @@ impl Filter {
                 comparison.holds(u64::try_from(record.duration.as_millis()).unwrap_or(u64::MAX))
             }
             Self::Flags(wanted) => {
-                let mut flags = outcome::flags(record, false).iter();
+                let mut flags = outcome::flags(line, false).iter();
                 flags.any(|flag| wanted.is_empty() || wanted.iter().any(|wanted| wanted == flag))
             }
             Self::Share { of, taken } => spread(record.facts.random) % of < *taken,
-            Self::All(filters) => filters.iter().all(|filter| filter.passes(record)),
-            Self::Any(filters) => filters.iter().any(|filter| filter.passes(record)),
+            Self::Moments { listed, exclude } => {
+                listed.contains(&(line.moment() as i32)) != *exclude
+            }
+            Self::All(filters) => filters.iter().all(|filter| filter.passes(line)),
+            Self::Any(filters) => filters.iter().any(|filter| filter.passes(line)),
         }
     }
 }
@@ -159,13 +166,10 @@ fn single(filter: &FilterSpecifier, problems: &mut Problems) -> Option<Filter> {
                 taken: percent.numerator.into(),
             }
         }
-        FilterSpecifier::LogTypeFilter(types) => {
-            let end = AccessLogType::DownstreamEnd as i32;
-            match types.types.contains(&end) != types.exclude {
-                true => Filter::Always,
-                false => Filter::Never,
-            }
-        }
+        FilterSpecifier::LogTypeFilter(types) => Filter::Moments {
+            listed: types.types.clone(),
+            exclude: types.exclude,
+        },
         other => {
             let reason = format!("the filter {} is not supported", name(other));
             problems.add(

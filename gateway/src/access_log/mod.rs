@@ -1,8 +1,9 @@
-//! Access logs: a line for each ended call, in the words of Envoy's format strings.
+//! Access logs: a line for each ended call or connection, in the words of Envoy's format strings.
 //!
 //! A worker formats the line into a buffer of its own and leaves it to the file's thread; see
 //! [`file`].
 
+mod connection;
 mod file;
 mod filter;
 mod format;
@@ -35,6 +36,7 @@ use crossdock_xds::envoy_types::pb::{
 use prost::{Message, Name};
 
 pub(crate) use self::{
+    connection::Connection,
     file::{Files, Flush},
     time::TimeFormat,
 };
@@ -59,6 +61,16 @@ pub(crate) fn compile(
     logs: &[Proto],
     files: &Files,
 ) -> Result<Vec<Arc<dyn AccessLog>>, Vec<Problem>> {
+    let logs = of_connections(logs, files)?.into_iter();
+    Ok(logs.map(|log| log as Arc<dyn AccessLog>).collect())
+}
+
+/// Compiles the access logs of a listener or of a `tcp_proxy`, as [`compile`] does.
+///
+/// # Errors
+///
+/// Every problem, with a path such as `access_log[0].filter`.
+pub(crate) fn of_connections(logs: &[Proto], files: &Files) -> Result<Vec<Arc<Log>>, Vec<Problem>> {
     let mut problems = Problems::default();
     let compiled: Vec<_> = logs
         .iter()
@@ -75,7 +87,7 @@ pub(crate) fn compile(
     }
 }
 
-fn one(log: &Proto, files: &Files, problems: &mut Problems) -> Option<Arc<dyn AccessLog>> {
+fn one(log: &Proto, files: &Files, problems: &mut Problems) -> Option<Arc<Log>> {
     let filter = problems.within("filter", |problems| {
         Filter::compile(log.filter.as_ref(), problems)
     });
@@ -227,7 +239,7 @@ fn data(source: &DataSource) -> Result<String, (String, String)> {
 
 /// One access log.
 #[derive(Debug)]
-struct Log {
+pub(crate) struct Log {
     filter: Filter,
     format: Format,
     output: Arc<Output>,
@@ -243,20 +255,30 @@ const LINE_KEPT: usize = 64 * 1024;
 
 impl AccessLog for Log {
     fn log(&self, record: &Record<'_>) {
-        if !self.filter.passes(record) {
+        self.write(record, None);
+    }
+}
+
+impl Log {
+    /// Takes a connection.
+    pub(crate) fn connection(&self, connection: &Connection<'_>) {
+        self.write(&connection.record(), Some(connection));
+    }
+
+    fn write(&self, record: &Record<'_>, connection: Option<&Connection<'_>>) {
+        let line = Line {
+            record,
+            connection,
+            now: SystemTime::now(),
+        };
+        if !self.filter.passes(line) {
             return;
         }
-        LINE.with_borrow_mut(|line| {
-            line.clear();
-            self.format.write(
-                Line {
-                    record,
-                    now: SystemTime::now(),
-                },
-                line,
-            );
-            self.output.push(line);
-            line.shrink_to(LINE_KEPT);
+        LINE.with_borrow_mut(|text| {
+            text.clear();
+            self.format.write(line, text);
+            self.output.push(text);
+            text.shrink_to(LINE_KEPT);
         });
     }
 }

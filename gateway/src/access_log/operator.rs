@@ -6,10 +6,16 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crossdock_framework::{log::Record, view::Key};
+use crossdock_framework::{
+    log::Record,
+    protocol::{PeerCertificate, Tls},
+    view::Key,
+};
 use crossdock_routers::format::{self, cut};
+use crossdock_xds::envoy_types::pb::envoy::data::accesslog::v3::AccessLogType;
 
-use super::{outcome, time::TimeFormat};
+use super::{Connection, outcome, time::TimeFormat};
+use crate::tcp::Outcome;
 
 /// The most octets of one value; attachments may be as long as a frame.
 pub(super) const MAX_VALUE: usize = 8192;
@@ -27,13 +33,15 @@ enum What {
     Fixed(Option<Box<str>>),
     Header(Source, Header),
     Time(Instant, TimeFormat),
-    Number(fn(&Record<'_>) -> Option<u64>),
-    Text(for<'r> fn(&'r Record<'_>) -> Option<&'r str>),
+    Number(fn(Line<'_>) -> Option<u64>),
+    Text(for<'r> fn(Line<'r>) -> Option<&'r str>),
+    Made(fn(Line<'_>) -> Option<String>),
+    List(for<'r> fn(Line<'r>) -> Option<&'r [Box<str>]>),
     Flags {
         long: bool,
     },
-    Address(fn(&Record<'_>) -> Option<SocketAddr>),
-    Ip(fn(&Record<'_>) -> Option<IpAddr>),
+    Address(fn(Line<'_>) -> Option<SocketAddr>),
+    Ip(fn(Line<'_>) -> Option<IpAddr>),
     GrpcStatus {
         number: bool,
     },
@@ -76,11 +84,39 @@ pub(super) enum Value<'r> {
     Time(&'r TimeFormat, SystemTime),
 }
 
-/// An ended call, and when its line is written.
+/// An ended call or a connection, and when its line is written.
 #[derive(Clone, Copy)]
 pub(super) struct Line<'r> {
     pub(super) record: &'r Record<'r>,
+    /// The connection that `record` stands for; `None` for a call.
+    pub(super) connection: Option<&'r Connection<'r>>,
     pub(super) now: SystemTime,
+}
+
+impl<'r> Line<'r> {
+    /// Which moment of its life the line is about.
+    pub(super) fn moment(self) -> AccessLogType {
+        self.connection
+            .map_or(AccessLogType::DownstreamEnd, |connection| connection.kind)
+    }
+
+    /// What has become of the connection that the line is about.
+    fn outcome(self) -> Option<&'r Outcome> {
+        self.connection.map(|connection| connection.outcome)
+    }
+
+    fn tls(self) -> Option<&'r Tls> {
+        self.record.facts.tls.as_deref()
+    }
+
+    fn peer(self) -> Option<&'r PeerCertificate> {
+        self.tls()?.peer.as_ref()
+    }
+
+    /// A time that only a call has.
+    fn of_call(self, time: Option<Duration>) -> Option<u64> {
+        time.filter(|_| self.connection.is_none()).map(millis)
+    }
 }
 
 impl Operator {
@@ -121,11 +157,16 @@ impl Operator {
             },
             What::Time(Instant::Start, format) => Value::Time(format, line.now - record.duration),
             What::Time(Instant::Emit, format) => Value::Time(format, line.now),
-            What::Number(number) => number(record).map_or(Value::Missing, Value::Number),
-            What::Text(text) => self.text(text(record).map(Cow::Borrowed)),
-            What::Flags { long } => Value::Flags(outcome::flags(record, *long)),
-            What::Address(address) => address(record).map_or(Value::Missing, Value::Address),
-            What::Ip(ip) => ip(record).map_or(Value::Missing, Value::Ip),
+            What::Number(number) => number(line).map_or(Value::Missing, Value::Number),
+            What::Text(text) => self.text(text(line).map(Cow::Borrowed)),
+            What::Made(made) => self.text(made(line).map(Cow::Owned)),
+            What::List(list) => {
+                let list = list(line).filter(|list| !list.is_empty());
+                self.text(list.map(|list| list.join(",").into()))
+            }
+            What::Flags { long } => Value::Flags(outcome::flags(line, *long)),
+            What::Address(address) => address(line).map_or(Value::Missing, Value::Address),
+            What::Ip(ip) => ip(line).map_or(Value::Missing, Value::Ip),
             What::GrpcStatus { number } => {
                 let status = record
                     .response
@@ -221,86 +262,136 @@ fn with_arguments(name: &str, args: Option<&str>) -> Result<Option<What>, (Strin
 
 fn without_arguments(name: &str) -> Option<What> {
     Some(match name {
-        "PROTOCOL" => What::Text(|record| Some(record.request.protocol())),
-        "RESPONSE_CODE" => What::Number(|record| Some(record.http.into())),
-        "RESPONSE_CODE_DETAILS" => What::Text(outcome::details),
+        "PROTOCOL" => What::Text(|line| {
+            let call = line.connection.is_none();
+            call.then(|| line.record.request.protocol())
+        }),
+        "RESPONSE_CODE" => What::Number(|line| Some(line.record.http.into())),
+        "RESPONSE_CODE_DETAILS" => What::Text(|line| outcome::details(line.record)),
         "RESPONSE_FLAGS" => What::Flags { long: false },
         "RESPONSE_FLAGS_LONG" => What::Flags { long: true },
         "GRPC_STATUS" => What::GrpcStatus { number: false },
         "GRPC_STATUS_NUMBER" => What::GrpcStatus { number: true },
         "BYTES_RECEIVED" | "DOWNSTREAM_WIRE_BYTES_RECEIVED" => {
-            What::Number(|record| Some(record.received as u64))
+            What::Number(|line| Some(line.record.received as u64))
         }
         "BYTES_SENT" | "DOWNSTREAM_WIRE_BYTES_SENT" => {
-            What::Number(|record| Some(record.sent as u64))
+            What::Number(|line| Some(line.record.sent as u64))
         }
-        "DURATION" => What::Number(|record| Some(millis(record.duration))),
+        "DURATION" => What::Number(|line| Some(millis(line.record.duration))),
         // The clock of a call starts when its request is complete.
-        "REQUEST_DURATION" => What::Number(|_| Some(0)),
-        "REQUEST_TX_DURATION" => {
-            What::Number(|record| Some(millis(record.duration.saturating_sub(record.upstream?))))
-        }
+        "REQUEST_DURATION" => What::Number(|line| line.of_call(Some(Duration::ZERO))),
+        "REQUEST_TX_DURATION" => What::Number(|line| {
+            Some(millis(
+                line.record.duration.saturating_sub(line.record.upstream?),
+            ))
+        }),
         // A response comes as a whole, and is passed on as a whole.
         "RESPONSE_DURATION" => {
-            What::Number(|record| record.response.map(|_| millis(record.duration)))
+            What::Number(|line| line.record.response.map(|_| millis(line.record.duration)))
         }
-        "RESPONSE_TX_DURATION" => What::Number(|record| record.response.map(|_| 0)),
-        "UPSTREAM_REQUEST_ATTEMPT_COUNT" => What::Number(|record| Some(record.attempts.into())),
-        "ROUTE_NAME" => What::Text(|record| Some(&record.route?.name)),
-        "ACCESS_LOG_TYPE" => What::Text(|_| Some("DownstreamEnd")),
+        "RESPONSE_TX_DURATION" => What::Number(|line| line.record.response.map(|_| 0)),
+        "UPSTREAM_REQUEST_ATTEMPT_COUNT" => What::Number(|line| Some(line.record.attempts.into())),
+        "ROUTE_NAME" => What::Text(|line| Some(&line.record.route?.name)),
+        "ACCESS_LOG_TYPE" => What::Text(|line| Some(line.moment().as_str_name())),
         "HOSTNAME" => What::Fixed(hostname()),
-        _ => return addresses(name).or_else(|| absent(name)),
+        _ => {
+            return addresses(name)
+                .or_else(|| of_connection(name))
+                .or_else(|| of_tls(name))
+                .or_else(|| absent(name));
+        }
     })
 }
 
 fn addresses(name: &str) -> Option<What> {
     Some(match name {
         "UPSTREAM_CLUSTER" | "UPSTREAM_CLUSTER_RAW" => {
-            What::Text(|record| Some(&record.cluster?.name))
+            What::Text(|line| Some(&line.record.cluster?.name))
         }
         "UPSTREAM_HOST" | "UPSTREAM_REMOTE_ADDRESS" => {
-            What::Address(|record| Some(record.host?.address))
+            What::Address(|line| Some(line.record.host?.address))
         }
         "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => {
-            What::Ip(|record| Some(record.host?.address.ip()))
+            What::Ip(|line| Some(line.record.host?.address.ip()))
         }
-        "UPSTREAM_REMOTE_PORT" => What::Number(|record| Some(record.host?.address.port().into())),
+        "UPSTREAM_REMOTE_PORT" => {
+            What::Number(|line| Some(line.record.host?.address.port().into()))
+        }
         "UPSTREAM_HOST_NAME" | "UPSTREAM_HOST_NAME_WITHOUT_PORT" => {
-            What::Text(|record| record.host?.hostname.as_deref())
+            What::Text(|line| line.record.host?.hostname.as_deref())
         }
         "DOWNSTREAM_REMOTE_ADDRESS" | "DOWNSTREAM_DIRECT_REMOTE_ADDRESS" => {
-            What::Address(|record| Some(record.ends.peer))
+            What::Address(|line| Some(line.record.ends.peer))
         }
         "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT"
         | "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT" => {
-            What::Ip(|record| Some(record.ends.peer.ip()))
+            What::Ip(|line| Some(line.record.ends.peer.ip()))
         }
         "DOWNSTREAM_REMOTE_PORT" | "DOWNSTREAM_DIRECT_REMOTE_PORT" => {
-            What::Number(|record| Some(record.ends.peer.port().into()))
+            What::Number(|line| Some(line.record.ends.peer.port().into()))
         }
-        "DOWNSTREAM_LOCAL_ADDRESS" => What::Address(|record| Some(record.ends.local)),
-        "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => What::Ip(|record| Some(record.ends.local.ip())),
-        "DOWNSTREAM_LOCAL_PORT" => What::Number(|record| Some(record.ends.local.port().into())),
+        "DOWNSTREAM_LOCAL_ADDRESS" => What::Address(|line| Some(line.record.ends.local)),
+        "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => {
+            What::Ip(|line| Some(line.record.ends.local.ip()))
+        }
+        "DOWNSTREAM_LOCAL_PORT" => What::Number(|line| Some(line.record.ends.local.port().into())),
         _ => return None,
     })
 }
 
-/// Operators whose value is truly missing here: no filter sets metadata or filter state, no
-/// connection has TLS, no call is traced, and frames have no trailers.
+/// Operators whose value only a connection has.
+fn of_connection(name: &str) -> Option<What> {
+    Some(match name {
+        "UPSTREAM_WIRE_BYTES_RECEIVED" => {
+            What::Number(|line| line.outcome().map(|outcome| outcome.upstream_received))
+        }
+        "UPSTREAM_WIRE_BYTES_SENT" => {
+            What::Number(|line| line.outcome().map(|outcome| outcome.upstream_sent))
+        }
+        "UPSTREAM_LOCAL_ADDRESS" => What::Address(|line| line.outcome()?.upstream_local),
+        "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => {
+            What::Ip(|line| Some(line.outcome()?.upstream_local?.ip()))
+        }
+        "UPSTREAM_LOCAL_PORT" => {
+            What::Number(|line| Some(line.outcome()?.upstream_local?.port().into()))
+        }
+        "UPSTREAM_TRANSPORT_FAILURE_REASON" => {
+            What::Text(|line| line.outcome()?.failure.as_deref())
+        }
+        "DOWNSTREAM_LOCAL_CLOSE_REASON" => What::Text(|line| line.outcome()?.reason),
+        _ => return None,
+    })
+}
+
+/// What the downstream connection's TLS handshake told.
+fn of_tls(name: &str) -> Option<What> {
+    Some(match name {
+        "REQUESTED_SERVER_NAME" => What::Text(|line| line.tls()?.server_name.as_deref()),
+        "DOWNSTREAM_TLS_VERSION" => What::Text(|line| Some(line.tls()?.version)),
+        "DOWNSTREAM_TLS_CIPHER" => What::Text(|line| Some(line.tls()?.cipher)),
+        "DOWNSTREAM_PEER_SUBJECT" => What::Text(|line| Some(&line.peer()?.subject)),
+        "DOWNSTREAM_PEER_ISSUER" => What::Text(|line| Some(&line.peer()?.issuer)),
+        "DOWNSTREAM_PEER_SERIAL" => What::Text(|line| Some(&line.peer()?.serial)),
+        "DOWNSTREAM_PEER_FINGERPRINT_256" => What::Text(|line| Some(&line.peer()?.fingerprint)),
+        "DOWNSTREAM_PEER_CERT" => What::Made(|line| Some(line.peer()?.pem())),
+        "DOWNSTREAM_PEER_URI_SAN" => What::List(|line| Some(&line.peer()?.uris)),
+        "DOWNSTREAM_PEER_DNS_SAN" => What::List(|line| Some(&line.peer()?.dns)),
+        _ => return None,
+    })
+}
+
+/// Operators whose value is truly missing here: no filter sets metadata or filter state, no call is
+/// traced, frames have no trailers, and of TLS no more is known than [`of_tls`] tells.
 fn absent(name: &str) -> Option<What> {
-    const NAMES: [&str; 14] = [
+    const NAMES: [&str; 9] = [
         "TRAILER",
         "DYNAMIC_METADATA",
         "FILTER_STATE",
         "UPSTREAM_FILTER_STATE",
         "VIRTUAL_CLUSTER_NAME",
-        "REQUESTED_SERVER_NAME",
         "CONNECTION_TERMINATION_DETAILS",
-        "UPSTREAM_TRANSPORT_FAILURE_REASON",
         "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
-        "UPSTREAM_LOCAL_ADDRESS",
-        "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT",
-        "UPSTREAM_LOCAL_PORT",
         "TRACE_ID",
         "SPAN_ID",
     ];

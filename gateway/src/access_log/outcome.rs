@@ -2,9 +2,14 @@
 
 use crossdock_framework::{log::Record, status::Cause};
 
-/// The flags of a call; at most two can be true of it at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Flags([Option<&'static str>; 2]);
+use super::operator::Line;
+
+/// The most flags of a call or connection at once.
+const MOST: usize = 4;
+
+/// The flags of a call or connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Flags([Option<&'static str>; MOST]);
 
 impl Flags {
     /// The flags that are set.
@@ -13,13 +18,28 @@ impl Flags {
     }
 }
 
+impl FromIterator<&'static str> for Flags {
+    fn from_iter<I: IntoIterator<Item = &'static str>>(flags: I) -> Self {
+        let mut all = Self::default();
+        for (place, flag) in all.0.iter_mut().zip(flags) {
+            *place = Some(flag);
+        }
+        all
+    }
+}
+
 /// Envoy's response flags, by their short (`UH`) or long names (`NoHealthyUpstream`).
-pub(super) fn flags(record: &Record<'_>, long: bool) -> Flags {
+pub(super) fn flags(line: Line<'_>, long: bool) -> Flags {
+    if let Some(connection) = line.connection {
+        return connection.outcome.flags(long).collect();
+    }
     let name = |(short, name): (&'static str, &'static str)| if long { name } else { short };
-    let gone = record
+    let gone = line
+        .record
         .orphaned
         .then_some(("DC", "DownstreamConnectionTermination"));
-    Flags([record.cause.and_then(flag), gone].map(|flag| flag.map(name)))
+    let cause = line.record.cause.and_then(flag);
+    cause.into_iter().chain(gone).map(name).collect()
 }
 
 fn flag(cause: Cause) -> Option<(&'static str, &'static str)> {

@@ -104,7 +104,11 @@ impl Call {
             response: Some(Words::new(&[("x-served-by", "v2")])),
             facts: Facts {
                 source: None,
-                port: 20880,
+                ends: Ends {
+                    peer: address("10.0.0.1:40123"),
+                    local: address("10.0.0.9:20880"),
+                },
+                began: Moment(0),
                 tls: None,
                 random: 7,
             },
@@ -172,6 +176,15 @@ impl Call {
             attempts: 0,
             ..self.record()
         }
+    }
+}
+
+/// The line of a call that ends now.
+fn ended<'r>(record: &'r Record<'r>) -> Line<'r> {
+    Line {
+        record,
+        connection: None,
+        now: SystemTime::now(),
     }
 }
 

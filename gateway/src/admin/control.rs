@@ -1,6 +1,6 @@
 //! Pages that change what the process does.
 
-use crossdock_xds::envoy_types::pb::envoy::config::core::v3::TrafficDirection;
+use crossdock_framework::worker::DrainScope;
 use hyper::StatusCode;
 
 use super::{Server, query::Query, reply::Reply};
@@ -8,24 +8,11 @@ use crate::server::Order;
 
 /// `/drain_listeners`: as Envoy's, this never ends the process; whoever asks for it does.
 pub(super) fn drain_listeners(server: &Server, query: &Query) -> Reply {
-    if query.has("inboundonly") {
-        let resources = server.bootstrap.static_resources.as_ref();
-        let listeners = resources.map_or(&[][..], |resources| &resources.listeners);
-        let inbound = |direction| direction == TrafficDirection::Inbound;
-        let count = listeners
-            .iter()
-            .filter(|listener| inbound(listener.traffic_direction()))
-            .count();
-        if count == 0 {
-            return Reply::text("OK\n");
-        }
-        if count < listeners.len() {
-            let text = "listeners of both directions: inboundonly is not supported; nothing was \
-                        drained";
-            return Reply::refuse(StatusCode::NOT_IMPLEMENTED, text);
-        }
-    }
-    send(server, Order::Drain { exit: false })
+    let scope = match query.has("inboundonly") {
+        true => DrainScope::Inbound,
+        false => DrainScope::All,
+    };
+    send(server, Order::Drain { exit: false, scope })
 }
 
 /// `/quitquitquit`.

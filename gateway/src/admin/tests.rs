@@ -9,6 +9,7 @@ use crossdock_framework::{
     },
     snapshot::{HttpMetric, Live, Snapshot},
     stats::{Registry, Shard},
+    worker::DrainScope,
 };
 use crossdock_xds::bootstrap::{Format, Options};
 use hyper::{HeaderMap, Method, StatusCode, Uri};

@@ -13,10 +13,12 @@ use crossdock_framework::{
     stats::Registry,
     stream::HttpPolicy,
 };
+use crossdock_http::{Http1, Http2};
 use crossdock_routers::RouteTable;
 use crossdock_xds::envoy_types::pb::{
     envoy::{
         config::{
+            core::v3::TrafficDirection,
             listener::v3::{FilterChain, Listener, filter::ConfigType},
             route::v3::RouteConfiguration,
         },
@@ -32,7 +34,7 @@ use crossdock_xds::envoy_types::pb::{
 
 use super::{Problems, duration, name, own_settings, socket_address, tcp::TcpPlan};
 use crate::{
-    access_log::{self, Files},
+    access_log::{self, Files, Log},
     settings::Settings,
 };
 
@@ -50,6 +52,10 @@ pub(crate) struct ListenerPlan {
     pub(crate) address: SocketAddr,
     /// Connections at the same time.
     pub(crate) connections: usize,
+    /// Its `traffic_direction` is INBOUND.
+    pub(crate) inbound: bool,
+    /// Where ended connections are written.
+    pub(crate) logs: Vec<Arc<Log>>,
     pub(crate) serves: Serves,
 }
 
@@ -134,6 +140,10 @@ impl Compiler<'_, '_> {
                 None
             }
         };
+        let logs = access_log::of_connections(&listener.access_log, self.files)
+            .map_err(|inner| self.problems.within(path, inner))
+            .ok();
+        let inbound = listener.traffic_direction() == TrafficDirection::Inbound;
         let (chain, chain_path) = self.only_chain(listener, path)?;
         let (config, type_name, config_path) = self.only_filter(chain, &chain_path)?;
         let serves = match type_name.as_str() {
@@ -144,7 +154,7 @@ impl Compiler<'_, '_> {
             }
             TCP_PROXY => {
                 let proxy = self.decode::<TcpProxy>(config, &config_path)?;
-                self.tcp(&proxy, &config_path).map(Serves::Tcp)
+                self.tcp(&proxy, inbound, &config_path).map(Serves::Tcp)
             }
             other => {
                 self.problems.add(
@@ -159,11 +169,13 @@ impl Compiler<'_, '_> {
             "" => format!("listener-{ix}"),
             given => given.to_owned(),
         };
-        let (address, serves) = (address?, serves?);
+        let (address, serves, logs) = (address?, serves?, logs?);
         Some(ListenerPlan {
             name: name(&shown),
             address,
             connections: settings.connections(),
+            inbound,
+            logs,
             serves,
         })
     }
@@ -265,8 +277,12 @@ impl Compiler<'_, '_> {
             .map_err(|inner| self.problems.within(path, inner))
             .ok();
         let protocols = self.protocols(settings);
-        let fallback = self.fallback(settings, &hcm.stat_prefix);
-        let limits = settings.downstream(limits(hcm));
+        let inbound = listener.traffic_direction() == TrafficDirection::Inbound;
+        let fallback = self.fallback(settings, &hcm.stat_prefix, inbound);
+        let limits = DownstreamLimits {
+            inbound,
+            ..settings.downstream(limits(hcm))
+        };
         let (router, logs, protocols) = (router?, logs?, protocols?);
         let policy = Policy {
             name: name(&hcm.stat_prefix),
@@ -354,9 +370,11 @@ impl Compiler<'_, '_> {
 
     /// The codecs that a connection is probed for, in the order that never changes.
     fn protocols(&mut self, settings: &Settings) -> Option<Vec<Arc<dyn Protocol>>> {
-        let all: [Arc<dyn Protocol>; 2] = [
+        let all: [Arc<dyn Protocol>; 4] = [
             Arc::new(Framed::<Dubbo>::default()),
             Arc::new(Framed::<Bolt>::default()),
+            Arc::new(Http2),
+            Arc::new(Http1),
         ];
         let Some(wanted) = settings.codecs() else {
             return Some(all.into());
@@ -370,7 +388,7 @@ impl Compiler<'_, '_> {
             self.problems.add(
                 settings.path("codecs"),
                 reason,
-                "name some of dubbo and bolt, with commas; plain bytes are for tcp_proxy",
+                "name some of dubbo, bolt, http2 and http1, with commas; plain bytes are for tcp_proxy",
             );
             return None;
         }

@@ -1,116 +1,183 @@
 //! Connections whose bytes are relayed as they are: `tcp_proxy`, and unknown protocols.
 
+mod connect;
+mod outcome;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use crossdock_framework::{
-    cluster::{HostIx, Pick},
-    protocol::Io,
+    cluster::ClusterMetric,
+    protocol::{Io, Tls},
+    route::Facts,
     snapshot::Ends,
-    tcp::{self, Ended, TcpMetric},
+    tcp::{self, Ended, Flow, Limits, Side, TcpMetric},
+    time::Moment,
     worker::Worker,
 };
-use tokio::net::TcpStream;
+use crossdock_xds::envoy_types::pb::envoy::data::accesslog::v3::AccessLogType;
 
-use crate::compile::TcpPlan;
+use self::connect::Upstream;
+pub(crate) use self::outcome::{Flag, Outcome};
+use crate::{access_log::Connection, compile::TcpPlan};
 
-/// Hosts that one TCP connection is tried at.
-const CONNECT_ATTEMPTS: usize = 3;
+/// An accepted connection, ready to be served.
+pub(crate) struct Arrived {
+    /// Reads and writes it.
+    pub(crate) io: Io,
+    /// What has been read already.
+    pub(crate) prefix: BytesMut,
+    /// Its two ends.
+    pub(crate) ends: Ends,
+    /// What TLS told of the peer.
+    pub(crate) tls: Option<Arc<Tls>>,
+    /// When it was accepted.
+    pub(crate) began: Moment,
+}
 
-/// Relays a connection to a host of the plan's clusters. `prefix` has been read already.
-pub(crate) async fn serve(
-    plan: &TcpPlan,
-    socket: Io,
-    prefix: BytesMut,
-    _ends: Ends,
-    worker: &Worker,
-) {
+impl Arrived {
+    /// What rules and logs may know of the connection.
+    fn facts(&self, random: u64) -> Facts {
+        Facts {
+            source: Some(self.ends.peer),
+            ends: self.ends,
+            began: self.began,
+            tls: self.tls.clone(),
+            random,
+        }
+    }
+}
+
+/// Relays a connection to a host of the plan's clusters, to its end.
+pub(crate) async fn serve(plan: &TcpPlan, arrived: Arrived, worker: &Worker) -> Outcome {
     let shard = worker.shard();
     plan.stats.inc(shard, TcpMetric::CxTotal);
     plan.stats.inc(shard, TcpMetric::CxActive);
-    let served = match connect(plan, worker).await {
-        Some(connected) => {
-            let received = prefix.len();
-            let (moved, ended) =
-                tcp::relay(socket, connected.socket, prefix, plan.idle_timeout, worker).await;
-            plan.stats
-                .add(shard, TcpMetric::Rx, moved.received.max(received as u64));
-            plan.stats.add(shard, TcpMetric::Tx, moved.sent);
-            connected.host.end();
-            ended
+    let session = Session {
+        plan,
+        worker,
+        facts: arrived.facts(worker.random()),
+    };
+    let mut outcome = Outcome::default();
+    if plan.flush.on_start {
+        session.log(AccessLogType::TcpConnectionStart, &outcome);
+    }
+    match session.connect(&arrived.io, &mut outcome).await {
+        Some(upstream) => {
+            if plan.flush.on_connected {
+                session.log(AccessLogType::TcpUpstreamConnected, &outcome);
+            }
+            let (down, prefix) = (arrived.io, arrived.prefix);
+            session.relay(down, prefix, upstream, &mut outcome).await;
         }
         None => {
-            plan.stats.inc(shard, TcpMetric::CxNoRoute);
-            Ended::Broken
+            outcome.received = arrived.prefix.len() as u64;
+            plan.stats.add(shard, TcpMetric::Rx, outcome.received);
+            drop(arrived.io);
         }
-    };
-    if served == Ended::Idle {
-        plan.stats.inc(shard, TcpMetric::IdleTimeout);
     }
+    worker.tick();
+    session.log(AccessLogType::TcpConnectionEnd, &outcome);
     plan.stats.dec(shard, TcpMetric::CxActive);
+    outcome
 }
 
-struct Connected {
-    socket: TcpStream,
-    host: Arc<crossdock_framework::cluster::HostState>,
+/// One connection being served.
+struct Session<'s> {
+    plan: &'s TcpPlan,
+    worker: &'s Worker,
+    facts: Facts,
 }
 
-async fn connect(plan: &TcpPlan, worker: &Worker) -> Option<Connected> {
-    let snapshot = worker.snapshot();
-    let cluster = Arc::clone(snapshot.cluster(snapshot.find(draw(plan, worker.random())?)?)?);
-    let mut tried: Vec<HostIx> = Vec::with_capacity(CONNECT_ATTEMPTS);
-    while tried.len() < CONNECT_ATTEMPTS {
-        let now_ms = worker.tick().ms();
-        let pick = Pick {
-            hash: None,
-            random: worker.random(),
-            now_ms,
-            tried: &tried,
+impl Session<'_> {
+    fn log(&self, kind: AccessLogType, outcome: &Outcome) {
+        let record = Connection {
+            kind,
+            facts: &self.facts,
+            outcome,
+            duration: self.worker.now().since(self.facts.began),
         };
-        let ix = cluster
-            .balancer
-            .pick(&cluster.hosts, &pick)
-            .filter(|ix| !tried.contains(ix))?;
-        let host = cluster.hosts.get(ix)?;
-        let opening = TcpStream::connect(host.address);
-        match tokio::time::timeout(cluster.connect_timeout, opening).await {
-            Ok(Ok(socket)) => {
-                let _ = socket.set_nodelay(true);
-                host.state.begin();
-                return Some(Connected {
-                    socket,
-                    host: Arc::clone(&host.state),
-                });
+        self.plan
+            .logs
+            .iter()
+            .for_each(|log| log.connection(&record));
+    }
+
+    async fn relay(
+        &self,
+        mut down: Io,
+        prefix: BytesMut,
+        mut upstream: Upstream,
+        outcome: &mut Outcome,
+    ) {
+        let (plan, worker) = (self.plan, self.worker);
+        let limits = Limits {
+            idle: plan.idle_timeout,
+            until: plan
+                .longest
+                .map(|longest| self.facts.began.after(longest.draw(worker.random()))),
+            inbound: plan.inbound,
+            leaves_on_drain: plan.leaves_on_drain,
+        };
+        let cluster = Arc::clone(upstream.stats());
+        let flow = Flow::new(Arc::clone(&plan.stats), cluster);
+        let relayed = tcp::relay(&mut down, &mut upstream.io, prefix, &limits, &flow, worker);
+        let ended = match plan.flush.interval {
+            None => relayed.await,
+            Some(every) => {
+                let told = |outcome: &mut Outcome| {
+                    outcome.count(&flow);
+                    self.log(AccessLogType::TcpPeriodic, outcome);
+                };
+                periodically(every, relayed, || told(outcome)).await
             }
-            Ok(Err(error)) => {
-                tracing::debug!(cluster = %cluster.name, "cannot connect to {}: {error}", host.address);
+        };
+        outcome.count(&flow);
+        self.account(ended, outcome);
+        upstream.close(down, ended, worker);
+    }
+
+    /// Counts how the connection ended, and says so in the log.
+    fn account(&self, ended: Ended, outcome: &mut Outcome) {
+        let (stats, shard) = (&self.plan.stats, self.worker.shard());
+        match ended {
+            Ended::Closed | Ended::Reset(Side::Down) => {}
+            Ended::Idle => {
+                stats.inc(shard, TcpMetric::IdleTimeout);
+                outcome.reason = Some("tcp_session_idle_timeout");
             }
-            Err(_) => {
-                tracing::debug!(cluster = %cluster.name, "{} does not accept", host.address);
+            Ended::Expired => {
+                stats.inc(shard, TcpMetric::MaxDuration);
+                outcome.flag(Flag::DurationTimeout);
+                outcome.reason = Some("max_connection_duration_reached");
+            }
+            Ended::Drained => outcome.reason = Some("drain_close"),
+            Ended::Reset(Side::Up) => {
+                outcome.flag(Flag::UpstreamRemoteReset);
+                if let Some(cluster) = &outcome.cluster {
+                    cluster.stats.inc(shard, ClusterMetric::CxDestroyWithActive);
+                }
             }
         }
-        host.state.avoid_until(now_ms + REFUSED.as_millis() as u64);
-        tried.push(ix);
     }
-    None
 }
 
-/// For how long other hosts are preferred after one refused a connection.
-const REFUSED: Duration = Duration::from_millis(500);
-
-/// The cluster that `random` falls upon.
-fn draw(plan: &TcpPlan, random: u64) -> Option<&str> {
-    let total: u64 = plan
-        .targets
-        .iter()
-        .map(|target| u64::from(target.weight))
-        .sum();
-    let mut left = random.checked_rem(total)?;
-    for target in &plan.targets {
-        match left.checked_sub(u64::from(target.weight)) {
-            Some(rest) => left = rest,
-            None => return Some(&target.cluster),
+/// Runs `task` to its end, and `each` after every `every`.
+async fn periodically<T>(
+    every: Duration,
+    task: impl Future<Output = T>,
+    mut each: impl FnMut(),
+) -> T {
+    let mut task = std::pin::pin!(task);
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // The first tick is at once.
+    ticks.tick().await;
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut task => return done,
+            _ = ticks.tick() => each(),
         }
     }
-    None
 }

@@ -38,7 +38,13 @@ fn object(yaml: &str) -> Struct {
 fn line(format: &Format, record: &Record<'_>) -> String {
     let now = UNIX_EPOCH + Duration::from_micros(1_795_431_942_370_000);
     let mut out = Vec::new();
-    format.write(Line { record, now }, &mut out);
+    format.write(
+        Line {
+            now,
+            ..ended(record)
+        },
+        &mut out,
+    );
     String::from_utf8(out).expect("lines are UTF-8")
 }
 

@@ -113,12 +113,20 @@ fn pages_of_other_origins_change_nothing() {
 #[test]
 fn orders_are_passed_on() {
     let mut fixture = Fixture::new();
+    let (exit, scope) = (false, DrainScope::All);
     for (target, order) in [
         (
             "/drain_listeners?graceful&skip_exit",
-            Order::Drain { exit: false },
+            Order::Drain { exit, scope },
         ),
-        ("/drain_listeners", Order::Drain { exit: false }),
+        (
+            "/drain_listeners?graceful&inboundonly",
+            Order::Drain {
+                exit,
+                scope: DrainScope::Inbound,
+            },
+        ),
+        ("/drain_listeners", Order::Drain { exit, scope }),
         ("/quitquitquit", Order::Quit),
     ] {
         let reply = fixture.post(target);
@@ -130,28 +138,6 @@ fn orders_are_passed_on() {
     }
     for status in [200, 200, 503] {
         assert_eq!(fixture.post("/quitquitquit").status.as_u16(), status);
-    }
-}
-
-#[test]
-fn draining_inbound_listeners_spares_the_others() {
-    let listener = |direction: &str| {
-        format!(
-            "{{traffic_direction: {direction}, address: {{socket_address: {{address: 127.0.0.1, port_value: 1}}}}}}"
-        )
-    };
-    for (directions, status, drained) in [
-        (&["INBOUND", "INBOUND"][..], 200, true),
-        (&["OUTBOUND", "UNSPECIFIED"], 200, false),
-        (&["INBOUND", "OUTBOUND"], 501, false),
-        (&[], 200, false),
-    ] {
-        let listeners: Vec<_> = directions.iter().map(|d| listener(d)).collect();
-        let listeners = listeners.join(", ");
-        let mut fixture = Fixture::of(&format!("static_resources: {{listeners: [{listeners}]}}"));
-        let reply = fixture.post("/drain_listeners?inboundonly&graceful");
-        assert_eq!(reply.status.as_u16(), status, "{directions:?}");
-        assert_eq!(fixture.orders.try_recv().is_ok(), drained, "{directions:?}");
     }
 }
 

@@ -147,7 +147,10 @@ async fn pilot_agents_drain_is_understood() {
     assert!(answer.ends_with("\r\n\r\nOK\n"), "{answer}");
     assert_eq!(
         endpoint.fixture.orders.try_recv(),
-        Ok(Order::Drain { exit: false })
+        Ok(Order::Drain {
+            exit: false,
+            scope: DrainScope::All
+        })
     );
 }
 

@@ -36,6 +36,8 @@ pub(super) const MESSAGES: &[Message] = &[
                     "default_filter_chain",
                     "listener_filters",
                     "metadata",
+                    "traffic_direction",
+                    "access_log",
                     "bind_to_port=true",
                 ],
             ),
@@ -71,10 +73,7 @@ pub(super) const MESSAGES: &[Message] = &[
                     "max_connections_to_accept_per_socket_event",
                 ],
             ),
-            (
-                Harmless(STATISTICS),
-                &["stat_prefix", "stats_matcher", "traffic_direction"],
-            ),
+            (Harmless(STATISTICS), &["stat_prefix", "stats_matcher"]),
             (
                 Harmless("there is no overload manager to be exempt from"),
                 &["ignore_global_conn_limit", "bypass_overload_manager"],
@@ -104,10 +103,6 @@ pub(super) const MESSAGES: &[Message] = &[
             (
                 Ignored("a listener has one address"),
                 &["additional_addresses"],
-            ),
-            (
-                Ignored("calls are logged, connections are not"),
-                &["access_log"],
             ),
         ],
     },
@@ -291,17 +286,25 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
         fields: &[
-            (Acts, &["stat_prefix"]),
             (
-                Ignored("calls are logged, connections are not"),
+                Acts,
                 &[
+                    "stat_prefix",
+                    "cluster",
+                    "weighted_clusters",
+                    "idle_timeout",
+                    "max_downstream_connection_duration",
+                    "max_downstream_connection_duration_jitter_percentage",
+                    "max_connect_attempts",
+                    "backoff_options",
+                    "hash_policy",
+                    "check_drain_close",
                     "access_log",
+                    "access_log_options",
                     "access_log_flush_interval",
                     "flush_access_log_on_connected",
-                    "access_log_options",
                 ],
             ),
-            (Acts, &["cluster", "weighted_clusters", "idle_timeout"]),
             (
                 Refused(
                     "endpoints are not chosen by metadata in this version",
@@ -315,28 +318,17 @@ pub(super) const MESSAGES: &[Message] = &[
             ),
             (Refused(DISCOVERY, STATIC), &["on_demand"]),
             (
-                Ignored("a connection that cannot be made is not tried again"),
-                &["max_connect_attempts", "backoff_options"],
-            ),
-            (
                 Ignored("`idle_timeout` holds for both sides"),
                 &["downstream_idle_timeout", "upstream_idle_timeout"],
             ),
-            (
-                Ignored("connections last as long as they are used"),
-                &[
-                    "max_downstream_connection_duration",
-                    "max_downstream_connection_duration_jitter_percentage",
-                    "check_drain_close",
-                ],
-            ),
-            (
-                Ignored("connections are spread without a hash"),
-                &["hash_policy"],
-            ),
+            (Harmless(DEFAULT), &["upstream_connect_mode=IMMEDIATE"]),
             (
                 Ignored("the endpoint is dialled at once"),
-                &["upstream_connect_mode", "max_early_data_bytes"],
+                &["upstream_connect_mode"],
+            ),
+            (
+                Harmless("what comes before the endpoint answers waits in the system's buffer"),
+                &["max_early_data_bytes"],
             ),
             (
                 Ignored("the PROXY protocol is not sent in this version"),
@@ -360,6 +352,29 @@ pub(super) const MESSAGES: &[Message] = &[
                 &["metadata_match"],
             ),
         ],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions",
+        fields: &[(
+            Acts,
+            &[
+                "access_log_flush_interval",
+                "flush_access_log_on_connected",
+                "flush_access_log_on_start",
+            ],
+        )],
+    },
+    Message {
+        name: "envoy.config.core.v3.BackoffStrategy",
+        fields: &[(Acts, &["base_interval", "max_interval"])],
+    },
+    Message {
+        name: "envoy.type.v3.HashPolicy",
+        fields: &[(Judged, &["filter_state"]), (Acts, &["source_ip"])],
+    },
+    Message {
+        name: "envoy.type.v3.HashPolicy.SourceIp",
+        fields: &[],
     },
     Message {
         name: "envoy.config.core.v3.Address",
