@@ -3,7 +3,7 @@
 use super::link::Link;
 use super::wire::Wire;
 use anyhow::Context;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -25,6 +25,10 @@ pub(super) const NAME: &str = "echo.example";
 pub(super) fn make(folder: &Path) -> anyhow::Result<()> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Issuer and subject of the other certificate must differ: it would count as its own issuer.
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "authority of a benchmark");
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
     let key = KeyPair::generate()?;
     let leaf = CertificateParams::new(vec![NAME.to_owned()])?.signed_by(&key, &authority)?;

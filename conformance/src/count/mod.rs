@@ -56,39 +56,74 @@ pub(crate) struct Arguments {
 struct Case {
     name: &'static str,
     wire: Wire,
-    /// Calls that come together.
+    connections: u64,
+    /// Calls that come together on each of them.
     in_flight: u64,
     variant: Variant,
 }
 
-const CASES: [Case; 5] = [
+impl Case {
+    /// At most `wanted` calls, of which every connection makes as many, whole rounds.
+    const fn calls(&self, wanted: u64) -> u64 {
+        let together = self.connections * self.in_flight;
+        wanted / together * together
+    }
+}
+
+const CASES: [Case; 8] = [
     Case {
         name: "dubbo-alone",
         wire: Wire::Dubbo,
+        connections: 1,
         in_flight: 1,
         variant: Variant::Plain,
     },
     Case {
         name: "dubbo-32",
         wire: Wire::Dubbo,
+        connections: 1,
         in_flight: 32,
         variant: Variant::Plain,
     },
     Case {
         name: "dubbo-32-attachment",
         wire: Wire::Dubbo,
+        connections: 1,
         in_flight: 32,
         variant: Variant::Attachment,
     },
     Case {
         name: "bolt-alone",
         wire: Wire::Bolt,
+        connections: 1,
         in_flight: 1,
         variant: Variant::Plain,
     },
     Case {
         name: "bolt-32",
         wire: Wire::Bolt,
+        connections: 1,
+        in_flight: 32,
+        variant: Variant::Plain,
+    },
+    Case {
+        name: "http1-alone",
+        wire: Wire::Http1,
+        connections: 1,
+        in_flight: 1,
+        variant: Variant::Plain,
+    },
+    Case {
+        name: "http1-64",
+        wire: Wire::Http1,
+        connections: 64,
+        in_flight: 1,
+        variant: Variant::Plain,
+    },
+    Case {
+        name: "grpc-32",
+        wire: Wire::Grpc,
+        connections: 1,
         in_flight: 32,
         variant: Variant::Plain,
     },
@@ -203,7 +238,7 @@ fn count(case: &Case, arguments: &Arguments, programs: &Programs) -> anyhow::Res
     let [_, a, b] = portions[..] else {
         bail!("three portions are measured")
     };
-    let calls = (arguments.calls / case.in_flight * case.in_flight) as f64;
+    let calls = case.calls(arguments.calls) as f64;
     let instructions = (a.instructions + b.instructions) as f64 / 2.0 / calls;
     let cost = Cost {
         instructions: instructions.round(),
@@ -242,11 +277,10 @@ fn load(case: &Case, calls: u64, running: &Running, logs: &Path) -> anyhow::Resu
         logs,
     };
     let mut words = measure::load_words("load", running, case.wire, PAYLOAD);
-    let calls = calls / case.in_flight * case.in_flight;
     for (name, number) in [
-        ("--connections", 1),
+        ("--connections", case.connections),
         ("--in-flight", case.in_flight),
-        ("--calls", calls),
+        ("--calls", case.calls(calls)),
         ("--patience", 60),
     ] {
         words.extend([name.to_owned(), number.to_string()]);
