@@ -8,7 +8,8 @@ use std::{fmt::Write as _, net::IpAddr};
 
 use crossdock_framework::{
     status::{Cause, Status},
-    stream::{Door, HttpPolicy},
+    stream::{Door, HttpPolicy, StripPort, Underscores},
+    xfcc,
 };
 use http::{HeaderName, HeaderValue, Method, Version, header, request};
 
@@ -19,7 +20,8 @@ use crate::{edits, view};
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What a proxy in front may say and a stranger may not: taken away at the edge (Envoy's HTTP header
 /// sanitising).
@@ -77,9 +79,8 @@ pub(crate) fn receive(
         path::check(head)?;
         path::normalise(head, policy)?;
     }
-    if policy.strip_port {
-        strip_port(head)?;
-    }
+    judge_underscores(head, policy)?;
+    strip_authority(head, door, policy)?;
     say_who(head, door, policy);
     if policy.request_id {
         give_id(head, door, policy);
@@ -175,16 +176,55 @@ fn is_authority(host: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(byte))
 }
 
-fn strip_port(head: &mut request::Parts) -> Result<(), Status> {
+/// Takes off `:authority` what rules are not to see.
+fn strip_authority(
+    head: &mut request::Parts,
+    door: &Door,
+    policy: &HttpPolicy,
+) -> Result<(), Status> {
+    if policy.strip_port == StripPort::Never && !policy.strip_dot {
+        return Ok(());
+    }
     let Some(authority) = view::authority(head) else {
         return Ok(());
     };
     let after_bracket = authority.rfind(']').unwrap_or(0);
-    let Some(colon) = authority.rfind(':').filter(|at| *at > after_bracket) else {
+    let colon = authority.rfind(':').filter(|at| *at > after_bracket);
+    let (mut host, mut port) = authority.split_at(colon.unwrap_or(authority.len()));
+    let own = port.get(1..).and_then(|port| port.parse().ok()) == Some(door.ends.local.port());
+    if policy.strip_port == StripPort::Any || (policy.strip_port == StripPort::Matching && own) {
+        port = "";
+    }
+    if policy.strip_dot {
+        host = host.strip_suffix('.').unwrap_or(host);
+    }
+    if host.len() + port.len() == authority.len() {
         return Ok(());
-    };
-    let bare = authority.get(..colon).unwrap_or_default().to_owned();
-    edits::set_authority(head, &bare).map_err(bad)
+    }
+    let stripped = format!("{host}{port}");
+    edits::set_authority(head, &stripped).map_err(bad)
+}
+
+/// Header names with underscores, which some hosts read as dashes.
+fn judge_underscores(head: &mut request::Parts, policy: &HttpPolicy) -> Result<(), Status> {
+    let has = |name: &HeaderName| name.as_str().contains('_');
+    if policy.underscores == Underscores::Allow || !head.headers.keys().any(has) {
+        return Ok(());
+    }
+    if policy.underscores == Underscores::Reject {
+        let text = "a header name has an underscore (headers_with_underscores_action)";
+        return Err(bad(text));
+    }
+    let names: Vec<HeaderName> = head
+        .headers
+        .keys()
+        .filter(|name| has(name))
+        .cloned()
+        .collect();
+    names.iter().for_each(|name| {
+        head.headers.remove(name);
+    });
+    Ok(())
 }
 
 /// What the gateway tells of its caller.
@@ -193,7 +233,16 @@ fn say_who(head: &mut request::Parts, door: &Door, policy: &HttpPolicy) {
         Some(_) => HeaderValue::from_static("https"),
         None => HeaderValue::from_static("http"),
     };
-    head.headers.remove(FORWARDED_CLIENT_CERT);
+    tell_certificate(head, door, policy);
+    if !policy.via.is_empty()
+        && let Ok(via) = HeaderValue::from_str(&policy.via)
+    {
+        head.headers.append(header::VIA, via);
+    }
+    if policy.forwarded_port {
+        let port = HeaderValue::from(door.ends.local.port());
+        head.headers.insert(FORWARDED_PORT, port);
+    }
     if !policy.edge {
         let headers = &mut head.headers;
         headers.entry(FORWARDED_PROTO).or_insert(scheme);
@@ -222,6 +271,21 @@ fn say_who(head: &mut request::Parts, door: &Door, policy: &HttpPolicy) {
     let _ = write!(chain, "{address}");
     if let Ok(value) = HeaderValue::try_from(chain) {
         head.headers.insert(FORWARDED_FOR, value);
+    }
+}
+
+/// What is told of the caller's certificate.
+fn tell_certificate(head: &mut request::Parts, door: &Door, policy: &HttpPolicy) {
+    let came = head.headers.remove(FORWARDED_CLIENT_CERT);
+    let came = came.as_ref().and_then(|came| came.to_str().ok());
+    let told = xfcc::forwarded(
+        policy.client_cert,
+        policy.client_cert_parts,
+        came,
+        door.tls.as_deref(),
+    );
+    if let Some(Ok(told)) = told.map(HeaderValue::try_from) {
+        head.headers.insert(FORWARDED_CLIENT_CERT, told);
     }
 }
 

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod codec;
+mod date;
 mod edits;
 mod grpc;
 mod h1;

@@ -1,6 +1,9 @@
 //! Heads on their way out: in the form of the version of HTTP that the next hop speaks.
 
-use crossdock_framework::status::{Cause, Status};
+use crossdock_framework::{
+    status::{Cause, Status},
+    stream::{HttpPolicy, ServerHeader},
+};
 use http::{
     HeaderMap, HeaderValue, Method, Uri, Version, header, request, response,
     uri::{PathAndQuery, Scheme},
@@ -82,12 +85,46 @@ fn cannot(error: &dyn std::fmt::Display) -> Status {
     Status::new(Cause::CannotEdit, text)
 }
 
-/// An answer as an HTTP/2 client reads it.
-pub(crate) fn for_h2_client(head: &mut response::Parts) {
-    head.version = Version::HTTP_2;
+/// What the gateway says of itself in every answer of a connection.
+#[derive(Debug)]
+pub(crate) struct Face {
+    server: Option<HeaderValue>,
+    keeps_server: bool,
+    via: Option<HeaderValue>,
+    tells_id: bool,
 }
 
-/// An answer as an HTTP/1 client reads it.
-pub(crate) fn for_h1_client(head: &mut response::Parts) {
-    head.version = Version::HTTP_11;
+impl Face {
+    pub(crate) fn new(policy: &HttpPolicy) -> Self {
+        let text = |text: &str| HeaderValue::from_str(text).ok();
+        Self {
+            server: text(&policy.server_name)
+                .filter(|_| policy.server != ServerHeader::PassThrough),
+            keeps_server: policy.server == ServerHeader::AppendIfAbsent,
+            via: text(&policy.via).filter(|via| !via.is_empty()),
+            tells_id: policy.respond_request_id,
+        }
+    }
+
+    /// The id of a request that its answer has to name.
+    pub(crate) fn id_to_tell(&self, head: &request::Parts) -> Option<HeaderValue> {
+        let id = head.headers.get(inbound::REQUEST_ID);
+        id.filter(|_| self.tells_id).cloned()
+    }
+
+    /// An answer as the caller reads it.
+    pub(crate) fn show(&self, head: &mut response::Parts, id: Option<HeaderValue>) {
+        let headers = &mut head.headers;
+        if let Some(server) = &self.server
+            && !(self.keeps_server && headers.contains_key(header::SERVER))
+        {
+            headers.insert(header::SERVER, server.clone());
+        }
+        if let Some(via) = &self.via {
+            headers.append(header::VIA, via.clone());
+        }
+        if let Some(id) = id {
+            headers.insert(inbound::REQUEST_ID, id);
+        }
+    }
 }

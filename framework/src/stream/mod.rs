@@ -16,4 +16,6 @@ pub use answer::Answer;
 pub use call::{Door, carry, refuse};
 pub use codec::{Attempt, Broken, Failure, StreamCodec};
 pub use flight::Upload;
-pub use settings::{HttpPolicy, HttpUpstream, Slashes, UpstreamVersion};
+pub use settings::{
+    HttpPolicy, HttpUpstream, ServerHeader, Slashes, StripPort, Underscores, UpstreamVersion,
+};

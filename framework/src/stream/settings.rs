@@ -1,9 +1,11 @@
 //! What configuration says of HTTP connections, downstream and upstream.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use crate::xfcc;
 
 /// What an HTTP connection manager says of its HTTP connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpPolicy {
     /// The largest header block of a request in bytes, names and values (Envoy's
     /// `max_request_headers_kb`). Default 60 KiB.
@@ -59,10 +61,27 @@ pub struct HttpPolicy {
     pub merge_slashes: bool,
     /// What becomes of `%2F` and `%5C` in paths (`path_with_escaped_slashes_action`).
     pub escaped_slashes: Slashes,
-    /// Take the port off `:authority` before any rule looks (`strip_any_host_port`).
-    pub strip_port: bool,
-    /// Pass `100-continue` on instead of answering it (`proxy_100_continue`). Default off.
-    pub pass_continue: bool,
+    /// Whether the port is taken off `:authority` before any rule looks (`strip_any_host_port`,
+    /// `strip_matching_host_port`).
+    pub strip_port: StripPort,
+    /// Take a dot off the end of `:authority` before any rule looks (`strip_trailing_host_dot`).
+    pub strip_dot: bool,
+    /// What becomes of header names with underscores (`headers_with_underscores_action`).
+    pub underscores: Underscores,
+    /// The longest life of a stream (`max_stream_duration`).
+    pub stream_duration: Option<Duration>,
+    /// What `server` of an answer says (`server_header_transformation`).
+    pub server: ServerHeader,
+    /// The text of `server` (`server_name`). Default `envoy`, which Istio's tools look for.
+    pub server_name: Arc<str>,
+    /// The pseudonym that is added to `via`, both ways; empty for none.
+    pub via: Arc<str>,
+    /// Say the listener's port in `x-forwarded-port` (`append_x_forwarded_port`).
+    pub forwarded_port: bool,
+    /// What is told of the caller's certificate.
+    pub client_cert: xfcc::Forward,
+    /// Which parts of it (`set_current_client_cert_details`).
+    pub client_cert_parts: xfcc::Details,
     /// Convert gRPC-Web to gRPC (the `envoy.filters.http.grpc_web` filter).
     pub grpc_web: bool,
 }
@@ -94,11 +113,52 @@ impl Default for HttpPolicy {
             normalize_path: true,
             merge_slashes: false,
             escaped_slashes: Slashes::Keep,
-            strip_port: false,
-            pass_continue: false,
+            strip_port: StripPort::Never,
+            strip_dot: false,
+            underscores: Underscores::Allow,
+            stream_duration: None,
+            server: ServerHeader::Overwrite,
+            server_name: "envoy".into(),
+            via: "".into(),
+            forwarded_port: false,
+            client_cert: xfcc::Forward::default(),
+            client_cert_parts: xfcc::Details::default(),
             grpc_web: false,
         }
     }
+}
+
+/// Whether the port is taken off `:authority`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StripPort {
+    /// It stays.
+    Never,
+    /// When it is the listener's own.
+    Matching,
+    /// Always.
+    Any,
+}
+
+/// What becomes of header names with underscores, which some hosts read as dashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Underscores {
+    /// They pass.
+    Allow,
+    /// The request is refused with 400.
+    Reject,
+    /// The headers are dropped.
+    Drop,
+}
+
+/// What `server` of an answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerHeader {
+    /// The gateway's name.
+    Overwrite,
+    /// The gateway's name, unless the host gave one.
+    AppendIfAbsent,
+    /// What the host gave.
+    PassThrough,
 }
 
 /// What becomes of escaped slashes in a path.

@@ -31,7 +31,7 @@ use super::client::Upgraded;
 use crate::{
     codec::Http,
     inbound::{self, Wish},
-    outbound,
+    outbound::Face,
     payload::Payload,
     wire::{Meter, Wire},
 };
@@ -59,6 +59,7 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
     let now = worker.now();
     let session = Rc::new(Session {
         meter: Meter::new(&worker),
+        face: Face::new(&policy.http),
         can_rest: matches!(connection.io, Io::Tcp(_)),
         door: Rc::new(Door {
             worker: worker.clone(),
@@ -86,6 +87,7 @@ struct Session {
     door: Rc<Door>,
     policy: Arc<Policy>,
     meter: Rc<Meter>,
+    face: Face,
     /// Whether its socket tells that there is something to read without a buffer to read into.
     can_rest: bool,
     born: Moment,
@@ -275,12 +277,13 @@ impl Session {
             true => Payload::Empty,
             false => Payload::One(body, None),
         };
+        let id = self.face.id_to_tell(&head);
         let request = Request::from_parts(head, payload);
         let response = match fit {
             Ok(wish) => {
                 let response = carry::<Http>(&self.door, request).await;
                 if wish != Wish::Answer {
-                    return Ok(self.switch(response));
+                    return Ok(self.switch(response, id));
                 }
                 response
             }
@@ -291,12 +294,16 @@ impl Session {
                 response
             }
         };
-        Ok(self.pass_back(response))
+        Ok(self.pass_back(response, id))
     }
 
-    fn pass_back(self: &Rc<Self>, response: Response<Answer<Http>>) -> Response<Out> {
+    fn pass_back(
+        self: &Rc<Self>,
+        response: Response<Answer<Http>>,
+        id: Option<HeaderValue>,
+    ) -> Response<Out> {
         let (mut head, answer) = response.into_parts();
-        outbound::for_h1_client(&mut head);
+        self.face.show(&mut head, id);
         let most = self.policy.http.requests_per_connection;
         if most.is_some_and(|most| self.served.get() >= most)
             || self
@@ -316,13 +323,17 @@ impl Session {
     }
 
     /// The host agreed to speak something else, or did not.
-    fn switch(self: &Rc<Self>, mut response: Response<Answer<Http>>) -> Response<Out> {
+    fn switch(
+        self: &Rc<Self>,
+        mut response: Response<Answer<Http>>,
+        id: Option<HeaderValue>,
+    ) -> Response<Out> {
         let upstream = match response.body_mut().body_mut() {
             Some(Payload::Upgraded(upstream)) => upstream.take(),
             _ => None,
         };
         let Some(upstream) = upstream else {
-            return self.pass_back(response);
+            return self.pass_back(response, id);
         };
         let (mut head, answer) = response.into_parts();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {

@@ -18,12 +18,15 @@ use crossdock_framework::{
     time::Moment,
     worker::{Drain, Worker, spawn},
 };
-use http::{Request, Response};
+use http::{Request, Response, Version, response};
+use http_body::Body as _;
 
 use super::pump::{self, Stopped, Watch};
 use crate::{
     codec::Http,
-    inbound, outbound,
+    date::Dates,
+    inbound,
+    outbound::Face,
     payload::{Inflow, Payload},
     wire::{Meter, Wire},
 };
@@ -59,7 +62,13 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
     let shaken = tokio::time::timeout(HANDSHAKE, builder(&policy).handshake(wire)).await;
     match shaken {
         Ok(Ok(served)) => {
-            let mut keeper = Keeper::new(&door, &policy, &meter);
+            let client = Client {
+                face: Face::new(&policy.http),
+                dates: Dates::of(&worker),
+                door: Rc::clone(&door),
+                policy: Arc::clone(&policy),
+            };
+            let mut keeper = Keeper::new(client, &meter);
             if let Err(metric) = keeper.run(served).await {
                 policy.stats.inc(shard, metric);
             }
@@ -94,26 +103,30 @@ fn builder(policy: &Policy) -> server::Builder {
     builder
 }
 
+/// What the streams of a connection share. Each open stream holds it.
+struct Client {
+    door: Rc<Door>,
+    policy: Arc<Policy>,
+    face: Face,
+    dates: Rc<Dates>,
+}
+
 /// Looks after one connection.
-struct Keeper<'k> {
-    door: &'k Rc<Door>,
-    policy: &'k Arc<Policy>,
-    meter: &'k Rc<Meter>,
+struct Keeper {
+    client: Rc<Client>,
+    meter: Rc<Meter>,
     born: Moment,
     streams: u32,
-    open: Rc<()>,
     leaving: bool,
 }
 
-impl<'k> Keeper<'k> {
-    fn new(door: &'k Rc<Door>, policy: &'k Arc<Policy>, meter: &'k Rc<Meter>) -> Self {
+impl Keeper {
+    fn new(client: Client, meter: &Rc<Meter>) -> Self {
         Self {
-            door,
-            policy,
-            meter,
-            born: door.worker.now(),
+            born: client.door.worker.now(),
+            client: Rc::new(client),
+            meter: Rc::clone(meter),
             streams: 0,
-            open: Rc::new(()),
             leaving: false,
         }
     }
@@ -132,20 +145,13 @@ impl<'k> Keeper<'k> {
                 Some(None) => return Ok(()),
                 Some(Some(Ok((request, respond)))) => {
                     self.streams += 1;
-                    let open = Rc::clone(&self.open);
-                    spawn(stream(
-                        Rc::clone(self.door),
-                        Arc::clone(self.policy),
-                        request,
-                        respond,
-                        open,
-                    ));
+                    spawn(Rc::clone(&self.client).stream(request, respond));
                     if self.is_worn_out() {
                         self.leave(&mut served);
                     }
                 }
                 Some(Some(Err(error))) => {
-                    tracing::debug!(peer = %self.door.ends.peer, "HTTP/2 connection ends: {error}");
+                    tracing::debug!(peer = %self.client.door.ends.peer, "HTTP/2 connection ends: {error}");
                     return match error.is_io() {
                         true => Ok(()),
                         false => Err(HttpMetric::CxProtocolError),
@@ -161,14 +167,19 @@ impl<'k> Keeper<'k> {
     }
 
     fn check_interval(&self) -> Duration {
-        match self.door.worker.drain_of(self.policy.limits.inbound) {
+        match self
+            .client
+            .door
+            .worker
+            .drain_of(self.client.policy.limits.inbound)
+        {
             Some(_) => Drain::QUIET,
             None => CHECK,
         }
     }
 
     fn is_worn_out(&self) -> bool {
-        let most = self.policy.http.requests_per_connection;
+        let most = self.client.policy.http.requests_per_connection;
         most.is_some_and(|most| self.streams >= most)
     }
 
@@ -180,23 +191,24 @@ impl<'k> Keeper<'k> {
     }
 
     fn check(&mut self, served: &mut server::Connection<Wire, Bytes>) -> Result<(), HttpMetric> {
-        let worker = &self.door.worker;
+        let client = Rc::clone(&self.client);
+        let worker = &client.door.worker;
         let now = worker.tick();
-        let (stats, shard) = (&self.policy.stats, worker.shard());
+        let (stats, shard) = (&client.policy.stats, worker.shard());
         let (read, written) = self.meter.take();
         stats.add(shard, HttpMetric::CxRx, read);
         stats.add(shard, HttpMetric::CxTx, written);
-        let limits = &self.policy.limits;
+        let limits = &client.policy.limits;
         let stalled = self.meter.stalled.get();
         if stalled.is_some_and(|since| now.since(since) > limits.stall_timeout) {
             return Err(HttpMetric::CxSlow);
         }
-        let quiet = Rc::strong_count(&self.open) == 1;
+        let quiet = Rc::strong_count(&client) == 2;
         if quiet && now.since(self.meter.moved.get()) > limits.idle_timeout {
             stats.inc(shard, HttpMetric::CxIdleTimeout);
             self.leave(served);
         }
-        let age = self.policy.http.connection_duration;
+        let age = client.policy.http.connection_duration;
         if age.is_some_and(|age| now.since(self.born) > age) {
             self.leave(served);
         }
@@ -213,47 +225,51 @@ impl<'k> Keeper<'k> {
     }
 }
 
-/// One stream from its head to its end.
-async fn stream(
-    door: Rc<Door>,
-    policy: Arc<Policy>,
-    request: Request<RecvStream>,
-    mut respond: server::SendResponse<Bytes>,
-    open: Rc<()>,
-) {
-    let (mut head, body) = request.into_parts();
-    let fit = inbound::receive(&mut head, &door, &policy.http);
-    let is_empty = body.is_end_stream();
-    let payload = match is_empty {
-        true => Payload::Empty,
-        false => Payload::Two(Inflow::new(body, None)),
-    };
-    let request = Request::from_parts(head, payload);
-    let response = match fit {
-        Ok(_) => {
-            let mut carried = pin!(carry::<Http>(&door, request));
-            let answered = poll_fn(|cx| {
-                if let Poll::Ready(response) = carried.as_mut().poll(cx) {
-                    return Poll::Ready(Some(response));
+impl Client {
+    /// One stream from its head to its end.
+    async fn stream(
+        self: Rc<Self>,
+        request: Request<RecvStream>,
+        mut respond: server::SendResponse<Bytes>,
+    ) {
+        let (mut head, body) = request.into_parts();
+        let fit = inbound::receive(&mut head, &self.door, &self.policy.http);
+        let payload = match body.is_end_stream() {
+            true => Payload::Empty,
+            false => Payload::Two(Inflow::new(body, None)),
+        };
+        let id = self.face.id_to_tell(&head);
+        let request = Request::from_parts(head, payload);
+        let response = match fit {
+            Ok(_) => {
+                let mut carried = pin!(carry::<Http>(&self.door, request));
+                let answered = poll_fn(|cx| {
+                    if let Poll::Ready(response) = carried.as_mut().poll(cx) {
+                        return Poll::Ready(Some(response));
+                    }
+                    // The client gave the call up: dropping it tells the host.
+                    respond.poll_reset(cx).map(|_| None)
+                });
+                match answered.await {
+                    Some(response) => response,
+                    None => return,
                 }
-                // The client gave the call up: dropping it tells the host.
-                respond.poll_reset(cx).map(|_| None)
-            });
-            match answered.await {
-                Some(response) => response,
-                None => return,
             }
-        }
-        Err(status) => refuse::<Http>(&door, request, &status),
-    };
-    pass_back(response, &mut respond).await;
-    drop(open);
+            Err(status) => refuse::<Http>(&self.door, request, &status),
+        };
+        let (mut head, answer) = response.into_parts();
+        head.version = Version::HTTP_2;
+        self.face.show(&mut head, id);
+        self.dates.stamp(&mut head.headers);
+        pass_back(head, answer, &mut respond).await;
+    }
 }
 
-async fn pass_back(response: Response<Answer<Http>>, respond: &mut server::SendResponse<Bytes>) {
-    use http_body::Body as _;
-    let (mut head, mut answer) = response.into_parts();
-    outbound::for_h2_client(&mut head);
+async fn pass_back(
+    head: response::Parts,
+    mut answer: Answer<Http>,
+    respond: &mut server::SendResponse<Bytes>,
+) {
     let over = answer.is_end_stream();
     let Ok(mut stream) = respond.send_response(Response::from_parts(head, ()), over) else {
         return;

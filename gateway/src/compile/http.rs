@@ -1,0 +1,287 @@
+//! What connection managers and clusters say of HTTP itself.
+
+use std::time::Duration;
+
+use crossdock_framework::{
+    snapshot::DownstreamLimits,
+    stream::{
+        HttpPolicy, HttpUpstream, ServerHeader, Slashes, StripPort, Underscores, UpstreamVersion,
+    },
+    xfcc::{Details, Forward},
+};
+use crossdock_xds::envoy_types::pb::{
+    envoy::{
+        config::{
+            cluster::v3::Cluster,
+            core::v3::{
+                Http2ProtocolOptions, HttpProtocolOptions as CommonOptions,
+                http_protocol_options::HeadersWithUnderscoresAction,
+            },
+        },
+        extensions::{
+            filters::network::http_connection_manager::v3::{
+                HttpConnectionManager,
+                http_connection_manager::{
+                    ForwardClientCertDetails, PathWithEscapedSlashesAction,
+                    ServerHeaderTransformation, StripPortMode,
+                },
+            },
+            upstreams::http::v3::{
+                HttpProtocolOptions,
+                http_protocol_options::{
+                    UpstreamProtocolOptions, explicit_http_config::ProtocolConfig,
+                },
+            },
+        },
+    },
+    google::protobuf::{BoolValue, Duration as ProtoDuration, UInt32Value},
+};
+use prost::Message as _;
+
+use super::{Problems, duration};
+
+/// The key of a cluster's HTTP options.
+const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+/// What an HTTP connection manager says of its connections.
+pub(super) fn policy(hcm: &HttpConnectionManager) -> HttpPolicy {
+    let mut policy = HttpPolicy::default();
+    if let Some(kilobytes) = &hcm.max_request_headers_kb {
+        policy.header_bytes = kilobytes.value.saturating_mul(1024);
+    }
+    times(hcm, &mut policy);
+    if let Some(common) = &hcm.common_http_protocol_options {
+        common_options(common, &mut policy);
+    }
+    if let Some(http1) = &hcm.http_protocol_options {
+        policy.http_10 = http1.accept_http_10;
+    }
+    if let Some(http2) = &hcm.http2_protocol_options {
+        set(&mut policy.streams, http2.max_concurrent_streams.as_ref());
+        set(
+            &mut policy.stream_window,
+            http2.initial_stream_window_size.as_ref(),
+        );
+        set(
+            &mut policy.connection_window,
+            http2.initial_connection_window_size.as_ref(),
+        );
+    }
+    let upgrades = |name: &str| {
+        hcm.upgrade_configs.iter().any(|upgrade| {
+            upgrade.upgrade_type.eq_ignore_ascii_case(name) && on(upgrade.enabled.as_ref(), true)
+        })
+    };
+    policy.websocket = upgrades("websocket");
+    policy.connect = upgrades("CONNECT");
+    policy.edge = on(hcm.use_remote_address.as_ref(), false);
+    policy.trusted_hops = hcm.xff_num_trusted_hops;
+    policy.skip_xff_append = hcm.skip_xff_append;
+    policy.request_id = on(hcm.generate_request_id.as_ref(), true);
+    policy.keep_request_id = hcm.preserve_external_request_id;
+    policy.respond_request_id = hcm.always_set_request_id_in_response;
+    policy.normalize_path = on(hcm.normalize_path.as_ref(), true);
+    policy.merge_slashes = hcm.merge_slashes;
+    policy.escaped_slashes = match hcm.path_with_escaped_slashes_action() {
+        PathWithEscapedSlashesAction::RejectRequest => Slashes::Reject,
+        PathWithEscapedSlashesAction::UnescapeAndRedirect => Slashes::Redirect,
+        PathWithEscapedSlashesAction::UnescapeAndForward => Slashes::Unescape,
+        _ => Slashes::Keep,
+    };
+    policy.strip_port = match (&hcm.strip_port_mode, hcm.strip_matching_host_port) {
+        (Some(StripPortMode::StripAnyHostPort(true)), _) => StripPort::Any,
+        (_, true) => StripPort::Matching,
+        _ => StripPort::Never,
+    };
+    policy.strip_dot = hcm.strip_trailing_host_dot;
+    names(hcm, &mut policy);
+    policy
+}
+
+/// Limits of what is neither of HTTP nor of RPC alone.
+pub(super) fn limits(hcm: &HttpConnectionManager) -> DownstreamLimits {
+    let mut limits = DownstreamLimits::default();
+    let options = hcm.common_http_protocol_options.as_ref();
+    if let Some(idle) = options.and_then(|options| time(options.idle_timeout.as_ref())) {
+        limits.idle_timeout = idle.unwrap_or(NEVER);
+    }
+    limits
+}
+
+/// As good as never.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+fn times(hcm: &HttpConnectionManager, policy: &mut HttpPolicy) {
+    if let Some(idle) = time(hcm.stream_idle_timeout.as_ref()) {
+        policy.stream_idle_timeout = idle.unwrap_or(Duration::ZERO);
+    }
+    if let Some(headers) = time(hcm.request_headers_timeout.as_ref()) {
+        policy.headers_timeout = headers.unwrap_or(NEVER);
+    }
+    policy.request_timeout = time(hcm.request_timeout.as_ref()).flatten();
+    if let Some(drain) = hcm.drain_timeout.as_ref().and_then(duration) {
+        policy.drain_timeout = drain;
+    }
+}
+
+fn common_options(common: &CommonOptions, policy: &mut HttpPolicy) {
+    set(&mut policy.headers, common.max_headers_count.as_ref());
+    policy.connection_duration = time(common.max_connection_duration.as_ref()).flatten();
+    policy.stream_duration = time(common.max_stream_duration.as_ref()).flatten();
+    policy.requests_per_connection = most(common.max_requests_per_connection.as_ref());
+    policy.underscores = match common.headers_with_underscores_action() {
+        HeadersWithUnderscoresAction::Allow => Underscores::Allow,
+        HeadersWithUnderscoresAction::RejectRequest => Underscores::Reject,
+        HeadersWithUnderscoresAction::DropHeader => Underscores::Drop,
+    };
+}
+
+/// What the gateway says of itself and of its callers.
+fn names(hcm: &HttpConnectionManager, policy: &mut HttpPolicy) {
+    if !hcm.server_name.is_empty() {
+        policy.server_name = hcm.server_name.as_str().into();
+    }
+    policy.server = match hcm.server_header_transformation() {
+        ServerHeaderTransformation::Overwrite => ServerHeader::Overwrite,
+        ServerHeaderTransformation::AppendIfAbsent => ServerHeader::AppendIfAbsent,
+        ServerHeaderTransformation::PassThrough => ServerHeader::PassThrough,
+    };
+    policy.via = hcm.via.as_str().into();
+    policy.forwarded_port = hcm.append_x_forwarded_port;
+    policy.client_cert = match hcm.forward_client_cert_details() {
+        ForwardClientCertDetails::Sanitize => Forward::Sanitize,
+        ForwardClientCertDetails::ForwardOnly => Forward::ForwardOnly,
+        ForwardClientCertDetails::AppendForward => Forward::AppendForward,
+        ForwardClientCertDetails::SanitizeSet => Forward::SanitizeSet,
+        ForwardClientCertDetails::AlwaysForwardOnly => Forward::AlwaysForwardOnly,
+    };
+    if let Some(parts) = &hcm.set_current_client_cert_details {
+        policy.client_cert_parts = Details {
+            cert: parts.cert,
+            subject: on(parts.subject.as_ref(), false),
+            uri: parts.uri,
+            dns: parts.dns,
+        };
+    }
+}
+
+/// What a cluster says of its HTTP connections.
+pub(super) fn upstream(cluster: &Cluster, path: &str, problems: &mut Problems<'_>) -> HttpUpstream {
+    let mut upstream = HttpUpstream::default();
+    if let Some(http2) = &cluster.http2_protocol_options {
+        upstream.version = UpstreamVersion::Http2;
+        http2_options(http2, &mut upstream);
+    }
+    if let Some(common) = &cluster.common_http_protocol_options {
+        upstream_common(common, &mut upstream);
+    }
+    let Some(any) = cluster.typed_extension_protocol_options.get(OPTIONS) else {
+        return upstream;
+    };
+    let path = format!("{path}.typed_extension_protocol_options['{OPTIONS}']");
+    let options = match HttpProtocolOptions::decode(any.value.as_slice()) {
+        Ok(options) => options,
+        Err(error) => {
+            problems.add(path, format!("not a message of its type: {error}"), "");
+            return upstream;
+        }
+    };
+    if let Some(common) = &options.common_http_protocol_options {
+        upstream_common(common, &mut upstream);
+    }
+    version(&options, &path, problems, &mut upstream);
+    upstream
+}
+
+/// How long connections to a cluster's hosts may be idle, if it says so.
+pub(super) fn upstream_idle(cluster: &Cluster) -> Option<Duration> {
+    let own = cluster.common_http_protocol_options.clone();
+    let any = cluster.typed_extension_protocol_options.get(OPTIONS);
+    let options = any.and_then(|any| HttpProtocolOptions::decode(any.value.as_slice()).ok());
+    let common = options.and_then(|options| options.common_http_protocol_options);
+    let idle = time(common.or(own)?.idle_timeout.as_ref())?;
+    Some(idle.unwrap_or(NEVER))
+}
+
+fn version(
+    options: &HttpProtocolOptions,
+    path: &str,
+    problems: &mut Problems<'_>,
+    upstream: &mut HttpUpstream,
+) {
+    let (version, http2) = match &options.upstream_protocol_options {
+        None => return,
+        Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)) => {
+            match &explicit.protocol_config {
+                Some(ProtocolConfig::Http2ProtocolOptions(http2)) => {
+                    (UpstreamVersion::Http2, Some(http2))
+                }
+                Some(ProtocolConfig::Http3ProtocolOptions(_)) => {
+                    problems.add(
+                        format!("{path}.explicit_http_config.http3_protocol_options"),
+                        "HTTP/3 is not in this version",
+                        "give http2_protocol_options",
+                    );
+                    return;
+                }
+                Some(ProtocolConfig::HttpProtocolOptions(_)) | None => {
+                    (UpstreamVersion::Http1, None)
+                }
+            }
+        }
+        Some(UpstreamProtocolOptions::UseDownstreamProtocolConfig(downstream)) => (
+            UpstreamVersion::Downstream,
+            downstream.http2_protocol_options.as_ref(),
+        ),
+        Some(UpstreamProtocolOptions::AutoConfig(auto)) => (
+            UpstreamVersion::Negotiated,
+            auto.http2_protocol_options.as_ref(),
+        ),
+    };
+    upstream.version = version;
+    if let Some(http2) = http2 {
+        http2_options(http2, upstream);
+    }
+}
+
+fn http2_options(http2: &Http2ProtocolOptions, upstream: &mut HttpUpstream) {
+    set(&mut upstream.streams, http2.max_concurrent_streams.as_ref());
+    set(
+        &mut upstream.stream_window,
+        http2.initial_stream_window_size.as_ref(),
+    );
+    set(
+        &mut upstream.connection_window,
+        http2.initial_connection_window_size.as_ref(),
+    );
+}
+
+fn upstream_common(common: &CommonOptions, upstream: &mut HttpUpstream) {
+    set(&mut upstream.headers, common.max_headers_count.as_ref());
+    if let Some(kilobytes) = &common.max_response_headers_kb {
+        upstream.header_bytes = kilobytes.value.saturating_mul(1024);
+    }
+    upstream.connection_duration = time(common.max_connection_duration.as_ref()).flatten();
+    upstream.requests_per_connection = most(common.max_requests_per_connection.as_ref());
+}
+
+/// A time that is given, where zero means none.
+fn time(given: Option<&ProtoDuration>) -> Option<Option<Duration>> {
+    let given = duration(given?)?;
+    Some(Some(given).filter(|time| !time.is_zero()))
+}
+
+/// A number that is given, where zero means no limit.
+fn most(given: Option<&UInt32Value>) -> Option<u32> {
+    given.map(|most| most.value).filter(|most| *most > 0)
+}
+
+fn set(field: &mut u32, given: Option<&UInt32Value>) {
+    if let Some(given) = given {
+        *field = given.value;
+    }
+}
+
+fn on(given: Option<&BoolValue>, default: bool) -> bool {
+    given.map_or(default, |given| given.value)
+}
