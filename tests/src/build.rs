@@ -82,9 +82,10 @@ fn sources() -> PathBuf {
 /// The folders that a kind is built from; its own comes last.
 fn parts(kind: Kind) -> Vec<&'static str> {
     match kind {
-        Kind::JavaDubbo | Kind::JavaDubbo27 | Kind::JavaSofa | Kind::JavaBolt => {
-            vec!["java-common", kind.name()]
+        Kind::JavaDubbo | Kind::JavaDubbo27 => {
+            vec!["java-common", "java-dubbo-common", kind.name()]
         }
+        Kind::JavaSofa | Kind::JavaBolt => vec!["java-common", kind.name()],
         // What speaks the line protocol of the one is the other's as well.
         Kind::NodeHttp => vec![Kind::Node.name(), kind.name()],
         Kind::Node | Kind::Python | Kind::Go | Kind::JavaGrpc | Kind::PythonGrpc | Kind::H2spec => {

@@ -35,15 +35,8 @@ pub(crate) fn command(
     settings: &[&str],
 ) -> Command {
     let mut command = match kind {
-        Kind::JavaDubbo => java(
+        Kind::JavaDubbo | Kind::JavaDubbo27 => java(
             "peer.dubbo",
-            role,
-            &["dubbo.application.logger=jdk"],
-            scratch,
-            settings,
-        ),
-        Kind::JavaDubbo27 => java(
-            "peer.dubbo27",
             role,
             &["dubbo.application.logger=jdk"],
             scratch,

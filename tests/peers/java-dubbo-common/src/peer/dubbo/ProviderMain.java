@@ -1,4 +1,4 @@
-package peer.dubbo27;
+package peer.dubbo;
 
 import java.io.PrintStream;
 import java.util.HashMap;
@@ -7,7 +7,6 @@ import org.apache.dubbo.config.ApplicationConfig;
 import org.apache.dubbo.config.ProtocolConfig;
 import org.apache.dubbo.config.RegistryConfig;
 import org.apache.dubbo.config.ServiceConfig;
-import org.apache.dubbo.rpc.RpcContext;
 import peer.api.Echo;
 import peer.api.EchoService;
 import peer.line.Call;
@@ -15,8 +14,9 @@ import peer.line.Commands;
 import peer.line.Provider;
 
 /**
- * A Dubbo 2.7 provider of {@link Echo}. Options: {@code --label}, {@code --port}, {@code --group}, {@code --version},
- * {@code --path}, {@code --heartbeat} ms, {@code --payload} octets, {@code --threads}, {@code --queues}.
+ * A Dubbo provider of {@link Echo}, and of what the release has beside it. Options: {@code --label}, {@code --port},
+ * {@code --protocol} dubbo or what else the release has, {@code --group}, {@code --version}, {@code --path}, {@code --heartbeat} ms,
+ * {@code --payload} octets, {@code --threads}, {@code --queues}.
  */
 public final class ProviderMain {
     private ProviderMain() {
@@ -31,21 +31,30 @@ public final class ProviderMain {
     }
 
     private static void export(ApplicationConfig application, Map<String, Object> options, int port) {
-        ServiceConfig<Echo> service = new ServiceConfig<>();
-        service.setApplication(application);
-        service.setRegistry(new RegistryConfig(RegistryConfig.NO_AVAILABLE));
-        service.setRegister(false);
-        service.setProtocol(protocol(options, port));
+        ProtocolConfig protocol = protocol(options, port);
+        Release.configureProvider(application, protocol);
+        ServiceConfig<Echo> service = service(application, options, protocol);
         service.setInterface(Echo.class);
-        service.setGroup((String) options.get("group"));
-        service.setVersion((String) options.get("version"));
         service.setPath((String) options.get("path"));
         service.setRef(new Service(Call.text(options, "label", "v1")));
         service.export();
+        Release.exportMore(application, options, protocol);
+    }
+
+    static <T> ServiceConfig<T> service(
+            ApplicationConfig application, Map<String, Object> options, ProtocolConfig protocol) {
+        ServiceConfig<T> service = new ServiceConfig<>();
+        service.setApplication(application);
+        service.setRegistry(new RegistryConfig(RegistryConfig.NO_AVAILABLE));
+        service.setRegister(false);
+        service.setProtocol(protocol);
+        service.setGroup((String) options.get("group"));
+        service.setVersion((String) options.get("version"));
+        return service;
     }
 
     private static ProtocolConfig protocol(Map<String, Object> options, int port) {
-        ProtocolConfig protocol = new ProtocolConfig("dubbo", port);
+        ProtocolConfig protocol = new ProtocolConfig(Call.text(options, "protocol", "dubbo"), port);
         protocol.setHost("127.0.0.1");
         // The default pool has no queue: a burst of a thousand calls would be refused by the provider itself.
         protocol.setThreads(Call.number(options, "threads", 64));
@@ -71,14 +80,13 @@ public final class ProviderMain {
         @Override
         protected Map<String, String> received() {
             Map<String, String> received = new HashMap<>();
-            RpcContext.getContext().getObjectAttachments()
-                    .forEach((key, value) -> received.put(key, String.valueOf(value)));
+            Release.received().forEach((key, value) -> received.put(key, String.valueOf(value)));
             return received;
         }
 
         @Override
         protected void reply(String key, String value) {
-            RpcContext.getServerContext().setAttachment(key, value);
+            Release.reply(key, value);
         }
     }
 }

@@ -1,9 +1,9 @@
-package peer.dubbo27;
+package peer.dubbo;
 
 import org.apache.dubbo.config.ApplicationConfig;
 import peer.line.Commands;
 
-/** A Dubbo 2.7 consumer that carries out commands; see {@link DubboCaller} for the keys it knows. */
+/** A Dubbo consumer that carries out commands; see {@link DubboCaller} for the keys it knows. */
 public final class ConsumerMain {
     private ConsumerMain() {
     }
@@ -12,6 +12,6 @@ public final class ConsumerMain {
         java.io.PrintStream answers = Commands.answers();
         Loopback.insist();
         ApplicationConfig application = Settings.application("peer-consumer");
-        Commands.run(new DubboCaller(application), answers);
+        Commands.run(Release.caller(application), answers);
     }
 }

@@ -4,8 +4,6 @@ import java.util.logging.Level;
 import java.util.logging.Logger;
 import org.apache.dubbo.config.ApplicationConfig;
 import org.apache.dubbo.config.RegistryConfig;
-import org.apache.dubbo.config.context.ConfigManager;
-import org.apache.dubbo.rpc.model.ApplicationModel;
 
 /** What provider and consumer have in common: no registry, no QoS port, no files outside of the working directory. */
 final class Settings {
@@ -17,11 +15,8 @@ final class Settings {
         ApplicationConfig application = new ApplicationConfig(name);
         application.setQosEnable(false);
         application.setDumpDirectory(System.getProperty("java.io.tmpdir"));
-        // Without this 3.3 refuses classes that the interface does not name, even java.io.IOException.
-        application.setSerializeCheckStatus("DISABLE");
         application.setRegistry(new RegistryConfig(RegistryConfig.NO_AVAILABLE));
-        ConfigManager manager = ApplicationModel.defaultModel().getApplicationConfigManager();
-        manager.setApplication(application);
+        Release.configure(application);
         return application;
     }
 }

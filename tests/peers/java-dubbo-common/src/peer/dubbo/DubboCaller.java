@@ -1,4 +1,4 @@
-package peer.dubbo27;
+package peer.dubbo;
 
 import java.lang.reflect.Method;
 import java.util.HashMap;
@@ -10,7 +10,6 @@ import org.apache.dubbo.config.ApplicationConfig;
 import org.apache.dubbo.config.MethodConfig;
 import org.apache.dubbo.config.ReferenceConfig;
 import org.apache.dubbo.config.RegistryConfig;
-import org.apache.dubbo.rpc.RpcContext;
 import org.apache.dubbo.rpc.RpcException;
 import org.apache.dubbo.rpc.service.EchoService;
 import org.apache.dubbo.rpc.service.GenericService;
@@ -20,11 +19,11 @@ import peer.line.Call;
 import peer.line.Caller;
 
 /**
- * Calls through Dubbo 2.7 references with direct URLs. Keys of {@code refer}: {@code address}, {@code interface},
- * {@code group}, {@code version}, {@code path}, {@code serialization}, {@code timeout}, {@code retries},
- * {@code heartbeat} ms, {@code connections}, {@code payload} octets.
+ * Calls through Dubbo references with direct URLs. Keys of {@code refer}: {@code address}, {@code protocol} dubbo
+ * or what else the release has, {@code interface}, {@code group}, {@code version}, {@code path}, {@code serialization}, {@code timeout},
+ * {@code retries}, {@code heartbeat} ms, {@code connections}, {@code payload} octets.
  */
-final class DubboCaller implements Caller {
+class DubboCaller implements Caller {
     private final ApplicationConfig application;
     private final Map<String, ReferenceConfig<?>> references = new ConcurrentHashMap<>();
     private final ThreadLocal<Map<String, String>> replied = ThreadLocal.withInitial(Map::of);
@@ -35,7 +34,7 @@ final class DubboCaller implements Caller {
 
     @Override
     public void refer(String name, Map<String, Object> command) {
-        ReferenceConfig<Echo> typed = reference(command);
+        ReferenceConfig<Echo> typed = reference(command, interfaceOf(command));
         typed.setInterface(Echo.class);
         MethodConfig fire = new MethodConfig();
         fire.setName("fire");
@@ -44,8 +43,8 @@ final class DubboCaller implements Caller {
         typed.get();
         references.put(name, typed);
 
-        ReferenceConfig<GenericService> generic = reference(command);
-        generic.setInterface(Call.text(command, "interface", Echo.class.getName()));
+        ReferenceConfig<GenericService> generic = reference(command, interfaceOf(command));
+        generic.setInterface(interfaceOf(command));
         generic.setGeneric("true");
         generic.get();
         references.put(name + "/generic", generic);
@@ -53,22 +52,22 @@ final class DubboCaller implements Caller {
 
     @Override
     public void close(String name) {
-        references.remove(name).destroy();
-        references.remove(name + "/generic").destroy();
+        for (String kept : List.of(name, name + "/generic")) {
+            references.remove(kept).destroy();
+        }
     }
 
     @Override
     public Object call(Call call) throws Throwable {
-        RpcContext.removeServerContext();
+        Release.forgetReply();
         prepare(call);
         try {
             return invoke(call);
         } finally {
             Map<String, String> seen = new HashMap<>();
-            RpcContext.getServerContext().getObjectAttachments()
-                    .forEach((key, value) -> seen.put(key, String.valueOf(value)));
+            Release.replied().forEach((key, value) -> seen.put(key, String.valueOf(value)));
             replied.set(seen);
-            RpcContext.getContext().removeAttachment("timeout");
+            Release.send("timeout", null);
         }
     }
 
@@ -76,7 +75,7 @@ final class DubboCaller implements Caller {
     public CompletableFuture<Object> begin(Call call) {
         replied.set(Map.of());
         prepare(call);
-        return RpcContext.getContext().asyncCall(() -> {
+        return Release.begin(() -> {
             try {
                 return invoke(call);
             } catch (Exception | Error e) {
@@ -97,7 +96,8 @@ final class DubboCaller implements Caller {
         return failure instanceof RpcException rpc ? rpc.getCode() : -1;
     }
 
-    private Object invoke(Call call) throws Throwable {
+    /** Makes the call that was prepared. */
+    protected Object invoke(Call call) throws Throwable {
         if (call.mode.equals("generic")) {
             Object[] args = Arguments.generic(call.args);
             GenericService service = (GenericService) reference(call.ref + "/generic").get();
@@ -124,17 +124,18 @@ final class DubboCaller implements Caller {
     }
 
     private static void prepare(Call call) {
-        call.attachments.forEach(RpcContext.getContext()::setAttachment);
+        call.attachments.forEach(Release::send);
         if (call.timeout != null) {
-            RpcContext.getContext().setObjectAttachment("timeout", call.timeout);
+            Release.send("timeout", call.timeout);
         }
     }
 
-    private <T> ReferenceConfig<T> reference(Map<String, Object> command) {
+    /** A reference to that service as the command describes it. */
+    protected final <T> ReferenceConfig<T> reference(Map<String, Object> command, String service) {
         ReferenceConfig<T> reference = new ReferenceConfig<>();
         reference.setApplication(application);
         reference.setRegistry(new RegistryConfig(RegistryConfig.NO_AVAILABLE));
-        reference.setUrl(url(command));
+        reference.setUrl(url(command, service));
         reference.setCheck(false);
         reference.setGroup((String) command.get("group"));
         reference.setVersion((String) command.get("version"));
@@ -144,9 +145,13 @@ final class DubboCaller implements Caller {
         return reference;
     }
 
-    private static String url(Map<String, Object> command) {
-        StringBuilder url = new StringBuilder("dubbo://").append(command.get("address")).append('/');
-        url.append(Call.text(command, "path", Call.text(command, "interface", Echo.class.getName())));
+    private static String interfaceOf(Map<String, Object> command) {
+        return Call.text(command, "interface", Echo.class.getName());
+    }
+
+    private static String url(Map<String, Object> command, String service) {
+        StringBuilder url = new StringBuilder(Call.text(command, "protocol", "dubbo")).append("://");
+        url.append(command.get("address")).append('/').append(Call.text(command, "path", service));
         String between = "?";
         for (String key : List.of("serialization", "heartbeat", "payload")) {
             if (command.containsKey(key)) {
