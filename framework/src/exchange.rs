@@ -89,7 +89,7 @@ pub fn decide(
             Decision::Reply(status)
         }
         Action::Redirect(redirect) => {
-            let mut status = redirected(redirect, request, facts);
+            let mut status = redirected(redirect, route, request, facts);
             edit_reply(route, (request, &progress.edits), facts, &mut status);
             Decision::Reply(status)
         }
@@ -346,13 +346,24 @@ impl Asked<'_> {
     }
 }
 
-fn redirected(redirect: &Redirect, request: &dyn RoutingView, facts: &Facts) -> Status {
+fn redirected(
+    redirect: &Redirect,
+    route: &Route,
+    request: &dyn RoutingView,
+    facts: &Facts,
+) -> Status {
+    let scene = Scene {
+        message: request,
+        request,
+        facts,
+        route,
+        cluster: None,
+        host: None,
+    };
+    let location = redirect.location.of(&scene).into();
     let mut status = Status::new(Cause::DirectResponse, "");
     status.http = redirect.status;
-    let location = redirect.location.of(request, facts);
-    status
-        .headers
-        .push(Edit::Set("location".into(), location.into()));
+    status.headers.push(Edit::Set("location".into(), location));
     status
 }
 

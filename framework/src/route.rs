@@ -176,7 +176,7 @@ pub struct Redirect {
 /// Where a redirect sends the caller.
 pub trait Location: fmt::Debug + Send + Sync {
     /// The value of the `location` header for this request.
-    fn of(&self, request: &dyn RoutingView, facts: &Facts) -> String;
+    fn of(&self, scene: &Scene<'_>) -> String;
 }
 
 /// One source of the hash that a hashing balancer uses. Several are combined as Envoy does.

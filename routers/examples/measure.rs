@@ -7,6 +7,8 @@ use std::{borrow::Cow, hint::black_box, net::SocketAddr, time::Instant};
 use crossdock_framework::{
     cluster::{Balancer, Host, HostIx, HostSet, HostState, Pick},
     route::{Facts, Router},
+    snapshot::Ends,
+    time::Moment,
     view::{Key, RoutingView},
 };
 use crossdock_routers::{BalancerConfig, HashFunction, LoadBalancer, Policy, RouteTable};
@@ -251,7 +253,11 @@ fn routes() {
     ];
     let facts = Facts {
         source: None,
-        port: 0,
+        ends: Ends {
+            peer: ([127, 0, 0, 1], 40123).into(),
+            local: ([127, 0, 0, 1], 12200).into(),
+        },
+        began: Moment(0),
         tls: None,
         random: 0,
     };

@@ -4,20 +4,21 @@
 //! headers are overwritten, then added. The next level sees what the one before did.
 
 mod compile;
+mod operator;
 mod value;
 
 use std::sync::Arc;
 
 use crossdock_framework::{
     edits::{Edit, Edits},
-    route::{Facts, Template, Unchanged},
-    view::RoutingView,
+    route::{Scene, Template, Unchanged},
 };
 use smallvec::SmallVec;
 
-use value::{Scene, Value};
+use crate::rewrite::Rewrite;
 
 pub(crate) use compile::{Levels, level, levels};
+pub(crate) use value::{Missing, Sight, Value};
 
 /// Which message is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,16 +60,29 @@ enum Action {
 struct Changes {
     side: Side,
     levels: Box<[Arc<Level>]>,
+    rewrite: Rewrite,
 }
 
 /// The template of `levels`; empty ones cost nothing.
 pub(crate) fn template(side: Side, levels: &[Option<&Arc<Level>>]) -> Box<dyn Template> {
+    rewriting(side, levels, Rewrite::default())
+}
+
+/// The template of `levels`, and of a rewrite after them.
+pub(crate) fn rewriting(
+    side: Side,
+    levels: &[Option<&Arc<Level>>],
+    rewrite: Rewrite,
+) -> Box<dyn Template> {
     let levels: Box<[_]> = levels.iter().filter_map(|level| level.cloned()).collect();
-    if levels.is_empty() {
-        Box::new(Unchanged)
-    } else {
-        Box::new(Changes { side, levels })
+    if levels.is_empty() && rewrite.is_empty() {
+        return Box::new(Unchanged);
     }
+    Box::new(Changes {
+        side,
+        levels,
+        rewrite,
+    })
 }
 
 impl Template for Changes {
@@ -76,40 +90,33 @@ impl Template for Changes {
         false
     }
 
-    fn apply(
-        &self,
-        message: &dyn RoutingView,
-        request: &dyn RoutingView,
-        facts: &Facts,
-        edits: &mut Edits,
-    ) {
+    fn apply(&self, scene: &Scene<'_>, edits: &mut Edits) {
         for level in &self.levels {
             for name in &level.remove {
                 edits.push(Edit::Remove(name.clone()));
             }
-            let scene = Scene {
+            let sight = Sight {
                 side: self.side,
-                message,
-                request,
-                facts,
+                scene,
                 edits,
             };
             let values: SmallVec<[_; 4]> = level
                 .change
                 .iter()
-                .filter_map(|change| Some((change, change.evaluate(&scene)?)))
+                .filter_map(|change| Some((change, change.evaluate(&sight)?)))
                 .collect();
             for (change, value) in values {
                 edits.push(change.action.edit(change.name.clone(), value));
             }
         }
+        self.rewrite.apply(scene, edits);
     }
 }
 
 impl Change {
     /// The value, or `None` if the header stays as it is.
-    fn evaluate(&self, scene: &Scene<'_>) -> Option<Box<str>> {
-        let value = self.value.evaluate(scene);
+    fn evaluate(&self, sight: &Sight<'_>) -> Option<Box<str>> {
+        let value = self.value.evaluate(sight);
         (self.keep_empty || !value.is_empty()).then_some(value)
     }
 }

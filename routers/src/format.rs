@@ -5,6 +5,10 @@
 
 use std::fmt;
 
+mod time;
+
+pub use time::TimeFormat;
+
 /// A piece of a format string.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Token {

@@ -4,9 +4,12 @@ use super::*;
 use crate::testing::{Call, facts};
 
 fn header_policy(name: &str, terminal: bool) -> HashPolicy {
-    HashPolicy::Header {
-        name: name.into(),
+    HashPolicy {
         terminal,
+        source: Box::new(Header {
+            name: name.into(),
+            rewrite: None,
+        }),
     }
 }
 
@@ -19,7 +22,7 @@ const USER_0: u64 = 0x7c1b_2034_a068_4560;
 const USER_2: u64 = 0x7395_dd99_43ab_55e9;
 
 fn of(policies: &[HashPolicy], call: &Call) -> Option<u64> {
-    hash(policies, call, &facts(0))
+    hash(policies, call, &facts(0), &mut Edits::none())
 }
 
 #[test]
@@ -72,18 +75,21 @@ fn a_terminal_policy_ends_the_list_once_there_is_a_hash() {
 
 #[test]
 fn the_source_is_hashed_as_text_without_its_port() {
-    let policies = [HashPolicy::SourceIp { terminal: false }];
+    let policies = [HashPolicy {
+        terminal: false,
+        source: Box::new(SourceIp),
+    }];
     assert_eq!(of(&policies, &call()), Some(xxh64(b"10.1.2.3", 0)));
     let longest = Ipv6Addr::from([0xfd01_u16; 8]);
     let mut facts = facts(0);
     facts.source = Some((longest, 40123).into());
     let text = longest.to_string();
     assert_eq!(
-        hash(&policies, &call(), &facts),
+        hash(&policies, &call(), &facts, &mut Edits::none()),
         Some(xxh64(text.as_bytes(), 0))
     );
     facts.source = None;
-    assert_eq!(hash(&policies, &call(), &facts), None);
+    assert_eq!(hash(&policies, &call(), &facts, &mut Edits::none()), None);
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod changes;
 pub mod format;
 mod hash;
 mod problem;
+mod redirect;
+mod rewrite;
 mod rules;
 mod table;
 #[cfg(test)]
@@ -19,4 +21,4 @@ mod values;
 pub use balance::{BalancerConfig, HashFunction, LoadBalancer, Policy};
 pub use hash::hash;
 pub use problem::Problem;
-pub use table::{Origin, RouteTable};
+pub use table::{Options, Origin, RouteTable};

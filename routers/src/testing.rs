@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 
 use crossdock_framework::{
-    route::Facts,
+    edits::Edits,
+    route::{Action, Direct, Facts, Route, Scene, Template, Unchanged},
+    snapshot::Ends,
+    time::Moment,
     view::{Key, RoutingView},
 };
 
@@ -12,6 +15,8 @@ use crossdock_framework::{
 pub(crate) struct Call {
     pub(crate) authority: Option<String>,
     pub(crate) path: Option<String>,
+    /// `POST` unless it is said.
+    pub(crate) method: Option<&'static str>,
     pub(crate) headers: Vec<(String, String)>,
 }
 
@@ -26,6 +31,7 @@ impl Call {
         Self {
             authority: Some(authority.into()),
             path: Some(path.into()),
+            method: None,
             headers: Vec::new(),
         }
     }
@@ -42,7 +48,7 @@ impl RoutingView for Call {
         match key {
             Key::Authority => self.authority.as_deref().map(Cow::Borrowed),
             Key::Path => self.path.as_deref().map(Cow::Borrowed),
-            Key::HttpMethod => Some("POST".into()),
+            Key::HttpMethod => Some(self.method.unwrap_or("POST").into()),
             Key::Scheme => Some("http".into()),
             Key::Header(name) => {
                 let values = self.headers.iter().filter(|(other, _)| other == name);
@@ -67,8 +73,45 @@ impl RoutingView for Call {
 pub(crate) fn facts(random: u64) -> Facts {
     Facts {
         source: Some(([10, 1, 2, 3], 40123).into()),
-        port: 12200,
+        ends: Ends {
+            peer: ([10, 1, 2, 3], 40123).into(),
+            local: ([10, 9, 8, 7], 12200).into(),
+        },
+        began: Moment(0),
         tls: None,
         random,
     }
+}
+
+/// A route that does nothing.
+pub(crate) fn idle_route() -> Route {
+    Route {
+        name: "route".into(),
+        virtual_host: "host".into(),
+        action: Action::Direct(Direct {
+            status: 200,
+            body: "".into(),
+        }),
+        request_edits: Box::new(Unchanged),
+        response_edits: Box::new(Unchanged),
+    }
+}
+
+/// Evaluates a template.
+pub(crate) fn applied(
+    template: &dyn Template,
+    message: &dyn RoutingView,
+    request: &dyn RoutingView,
+    edits: &mut Edits,
+) {
+    let (facts, route) = (facts(0), idle_route());
+    let scene = Scene {
+        message,
+        request,
+        facts: &facts,
+        route: &route,
+        cluster: Some("outbound"),
+        host: Some(([10, 0, 0, 2], 8080).into()),
+    };
+    template.apply(&scene, edits);
 }

@@ -6,7 +6,7 @@ use envoy_types::pb::envoy::config::core::v3::{
     HeaderValue, HeaderValueOption, header_value_option::HeaderAppendAction,
 };
 
-use super::{Action, Change, Level, value::Value};
+use super::{Action, Change, Level, Missing, Side, Value};
 use crate::problem::{Place, Problems};
 
 /// The changes of one level for both directions; `None` where it changes nothing.
@@ -22,6 +22,7 @@ macro_rules! levels {
     ($message:expr, $place:expr, $problems:expr) => {{
         let (message, place) = (&$message, $place);
         let request = $crate::changes::level(
+            $crate::changes::Side::Request,
             (&message.request_headers_to_add, "request_headers_to_add"),
             (
                 &message.request_headers_to_remove,
@@ -31,6 +32,7 @@ macro_rules! levels {
             $problems,
         );
         let response = $crate::changes::level(
+            $crate::changes::Side::Response,
             (&message.response_headers_to_add, "response_headers_to_add"),
             (
                 &message.response_headers_to_remove,
@@ -46,6 +48,7 @@ pub(crate) use levels;
 
 /// Compiles one direction: what is added and what is removed, and the names of the two fields.
 pub(crate) fn level(
+    side: Side,
     (add, add_field): (&[HeaderValueOption], &'static str),
     (remove, remove_field): (&[String], &'static str),
     place: &Place<'_>,
@@ -57,7 +60,9 @@ pub(crate) fn level(
     let mut change: Vec<_> = add
         .iter()
         .enumerate()
-        .filter_map(|(at, option)| Change::compile(option, &place.item(add_field, at), problems))
+        .filter_map(|(at, option)| {
+            Change::compile(side, option, &place.item(add_field, at), problems)
+        })
         .collect();
     change.sort_by_key(|change| change.action.is_added());
     let remove = remove.iter().enumerate();
@@ -112,6 +117,7 @@ impl Action {
 
 impl Change {
     fn compile(
+        side: Side,
         option: &HeaderValueOption,
         place: &Place<'_>,
         problems: &mut Problems,
@@ -128,7 +134,13 @@ impl Change {
         let place = place.field("header");
         let name = changeable(&header.key, &place.field("key"), problems);
         let text = text(header, &place, problems)?;
-        let value = Value::compile(text, &place.field("value"), problems)?;
+        let value = Value::compile(
+            side,
+            text,
+            Missing::Nothing,
+            &place.field("value"),
+            problems,
+        )?;
         Some(Self {
             name,
             action: action?,

@@ -9,7 +9,7 @@ use envoy_types::pb::{
 use super::*;
 use crate::{
     problem::{Place, Problems},
-    testing::{Call, facts},
+    testing::{Call, applied},
 };
 
 fn add(name: &str, value: &str, action: Append) -> HeaderValueOption {
@@ -28,6 +28,7 @@ fn compiled(add: &[HeaderValueOption], remove: &[&str]) -> Arc<Level> {
     let mut problems = Problems::default();
     let remove: Vec<_> = remove.iter().map(|name| (*name).to_owned()).collect();
     let level = level(
+        Side::Request,
         (add, "add"),
         (&remove, "remove"),
         &Place::ROOT,
@@ -40,7 +41,7 @@ fn compiled(add: &[HeaderValueOption], remove: &[&str]) -> Arc<Level> {
 fn request_edits(levels: &[&Arc<Level>], call: &Call) -> Edits {
     let levels: Vec<_> = levels.iter().map(|level| Some(*level)).collect();
     let mut edits = Edits::none();
-    template(Side::Request, &levels).apply(call, call, &facts(0), &mut edits);
+    applied(&*template(Side::Request, &levels), call, call, &mut edits);
     edits
 }
 
@@ -160,7 +161,7 @@ fn responses_see_both_messages() {
     );
     let mut edits = Edits::none();
     let template = template(Side::Response, &[None, Some(&level)]);
-    template.apply(&response, &request, &facts(0), &mut edits);
+    applied(&*template, &response, &request, &mut edits);
     assert_eq!(edits.effect("a", None), Effect::Become("qs".into()));
 }
 
@@ -171,6 +172,7 @@ fn raw_values_are_text() {
         option.header.as_mut().expect("`add` sets it").raw_value = bytes.to_vec();
         let mut problems = Problems::default();
         let level = level(
+            Side::Request,
             (&[option], "add"),
             (&[], "remove"),
             &Place::ROOT,

@@ -1,67 +1,62 @@
-//! Values of header changes: plain text, or a format string that knows the call.
+//! Values of header changes and rewrites: plain text, or a format string that knows the call.
 
-use std::fmt::Write as _;
+use std::borrow::Cow;
 
 use crossdock_framework::{
-    edits::{Edits, Effect},
-    route::Facts,
-    view::{Key, RoutingView},
+    edits::{Edit, Edits},
+    route::Scene,
+    view::Key,
 };
 
-use super::Side;
+use super::{Side, operator::Piece};
 use crate::{
-    format::{self, Operator, Token},
+    format::{self, Token},
     problem::{Place, Problems},
 };
 
-/// The value of a header change.
+/// A text that may depend on the call.
 #[derive(Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
+    /// The same for every call.
     Plain(Box<str>),
-    Formatted(Box<[Piece]>),
+    /// Made of pieces.
+    Formatted(Box<[Piece]>, Missing),
 }
 
-/// A piece of a formatted value.
-#[derive(Debug)]
-pub(super) enum Piece {
-    Text(Box<str>),
-    /// A header of the request or the response; nothing if it has none.
-    Header {
-        side: Side,
-        name: Box<str>,
-        otherwise: Option<Box<str>>,
-        max_len: Option<usize>,
-    },
-    RemoteAddress,
-    RemoteIp,
-    LocalPort,
-    Protocol,
+/// What stands for something that a call does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Nothing, as in header changes.
+    Nothing,
+    /// `-`, as in logs.
+    Dash,
 }
 
 /// What a value is evaluated in.
-pub(super) struct Scene<'s> {
+#[derive(Clone, Copy)]
+pub(crate) struct Sight<'s> {
     /// Which message is changed.
-    pub(super) side: Side,
-    /// The message as it came.
-    pub(super) message: &'s dyn RoutingView,
-    /// What the caller sent.
-    pub(super) request: &'s dyn RoutingView,
-    pub(super) facts: &'s Facts,
-    /// What has been changed of `message` so far.
-    pub(super) edits: &'s Edits,
+    pub(crate) side: Side,
+    /// The call.
+    pub(crate) scene: &'s Scene<'s>,
+    /// What has been changed of the message so far.
+    pub(crate) edits: &'s Edits,
 }
 
-const KNOWN: &str = "use REQ, RESP, PROTOCOL, DOWNSTREAM_REMOTE_ADDRESS, \
-                     DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT or DOWNSTREAM_LOCAL_PORT, or %% for \
-                     the character itself";
-
 impl Value {
-    /// The value of a format string.
-    pub(super) fn compile(text: &str, place: &Place<'_>, problems: &mut Problems) -> Option<Self> {
+    /// The value of a format string that is evaluated while the message of `side` is changed.
+    pub(crate) fn compile(
+        side: Side,
+        text: &str,
+        missing: Missing,
+        place: &Place<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let tokens = match format::parse(text) {
             Ok(tokens) => tokens,
             Err(error) => {
-                problems.add(place, error.to_string(), KNOWN);
+                let cure = "write %% for the character itself, or %OPERATOR%";
+                problems.add(place, error.to_string(), cure);
                 return None;
             }
         };
@@ -69,7 +64,7 @@ impl Value {
         for token in tokens {
             match token {
                 Token::Literal(text) => pieces.push(Piece::Text(text)),
-                Token::Operator(operator) => match Piece::compile(&operator) {
+                Token::Operator(operator) => match Piece::compile(side, &operator) {
                     Ok(piece) => pieces.push(piece),
                     Err((reason, cure)) => problems.add(place, reason, cure),
                 },
@@ -78,106 +73,60 @@ impl Value {
         Some(match &mut pieces[..] {
             [] => Self::Plain("".into()),
             [Piece::Text(text)] => Self::Plain(std::mem::take(text)),
-            _ => Self::Formatted(pieces.into()),
+            _ => Self::Formatted(pieces.into(), missing),
         })
     }
 
     /// The value for the call at hand.
-    pub(super) fn evaluate(&self, scene: &Scene<'_>) -> Box<str> {
+    pub(crate) fn evaluate(&self, sight: &Sight<'_>) -> Box<str> {
         match self {
             Self::Plain(text) => text.clone(),
-            Self::Formatted(pieces) => {
+            Self::Formatted(pieces, missing) => {
                 let mut out = String::new();
-                pieces.iter().for_each(|piece| piece.write(scene, &mut out));
+                for piece in pieces {
+                    let before = out.len();
+                    piece.write(sight, &mut out);
+                    if out.len() == before && *missing == Missing::Dash {
+                        out.push('-');
+                    }
+                }
                 out.into()
             }
         }
     }
 }
 
-impl Piece {
-    fn compile(operator: &Operator) -> Result<Self, (String, &'static str)> {
-        let name = &*operator.name;
-        let side = match name {
-            "REQ" => Side::Request,
-            "RESP" => Side::Response,
-            "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT"
-            | "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT" => return Ok(Self::RemoteIp),
-            "DOWNSTREAM_LOCAL_PORT" => return Ok(Self::LocalPort),
-            "PROTOCOL" => return Ok(Self::Protocol),
-            "DOWNSTREAM_REMOTE_ADDRESS" | "DOWNSTREAM_DIRECT_REMOTE_ADDRESS" => {
-                return Ok(Self::RemoteAddress);
-            }
-            _ => {
-                return Err((
-                    format!("the operator {name} is not known to header changes"),
-                    KNOWN,
-                ));
-            }
-        };
-        let names = operator.args.as_deref().and_then(format::header_names);
-        let (header, otherwise) = names.ok_or_else(|| {
-            let reason = format!("{name} does not name a header");
-            (reason, "write %REQ(NAME)% or %REQ(NAME?ALTERNATIVE)%")
-        })?;
-        Ok(Self::Header {
-            side,
-            name: header,
-            otherwise,
-            max_len: operator.max_len,
-        })
-    }
-
-    fn write(&self, scene: &Scene<'_>, out: &mut String) {
-        match self {
-            Self::Text(text) => out.push_str(text),
-            Self::Header {
-                side,
-                name,
-                otherwise,
-                max_len,
-            } => {
-                let otherwise = || {
-                    otherwise
-                        .as_deref()
-                        .and_then(|name| scene.header(*side, name))
-                };
-                let value = scene.header(*side, name).or_else(otherwise);
-                out.push_str(format::cut(value.as_deref().unwrap_or_default(), *max_len));
-            }
-            Self::RemoteAddress => {
-                if let Some(source) = scene.facts.source {
-                    let _ = write!(out, "{source}");
-                }
-            }
-            Self::RemoteIp => {
-                if let Some(source) = scene.facts.source {
-                    let _ = write!(out, "{}", source.ip());
-                }
-            }
-            Self::LocalPort => {
-                let _ = write!(out, "{}", scene.facts.port);
-            }
-            Self::Protocol => out.push_str(scene.request.protocol()),
+impl<'s> Sight<'s> {
+    /// The first value of a header of one message with the changes so far. Pseudo headers go by
+    /// their names with a colon.
+    pub(crate) fn first(&self, side: Side, name: &str) -> Option<Cow<'s, str>> {
+        let key = Key::from_header_name(name);
+        if side == self.side {
+            return first(self.edits, name, self.scene.message.first(key));
+        }
+        match side {
+            Side::Request => self.scene.request.first(key),
+            Side::Response => None,
         }
     }
 }
 
-impl Scene<'_> {
-    /// The value of a header with the changes so far.
-    fn header(&self, side: Side, name: &str) -> Option<String> {
-        let key = Key::from_header_name(name);
-        if side != self.side {
-            return match side {
-                Side::Request => self.request.get(key).map(Into::into),
-                Side::Response => None,
-            };
-        }
-        let current = self.message.get(key);
-        match self.edits.effect(name, current.as_deref()) {
-            Effect::Keep => current.map(Into::into),
-            Effect::Remove => None,
-            Effect::Become(value) => Some(value),
+/// The first value of a header after `edits`, given the one before.
+fn first<'e>(
+    edits: &'e Edits,
+    name: &str,
+    mut value: Option<Cow<'e, str>>,
+) -> Option<Cow<'e, str>> {
+    for edit in edits.iter().filter(|edit| edit.name() == name) {
+        match edit {
+            Edit::Set(_, new) => value = Some(Cow::Borrowed(new)),
+            Edit::Append(_, new) | Edit::AddIfAbsent(_, new) if value.is_none() => {
+                value = Some(Cow::Borrowed(new));
+            }
+            Edit::OverwriteIfExists(_, new) if value.is_some() => value = Some(Cow::Borrowed(new)),
+            Edit::Append(..) | Edit::AddIfAbsent(..) | Edit::OverwriteIfExists(..) => {}
+            Edit::Remove(_) => value = None,
         }
     }
+    value
 }

@@ -1,5 +1,6 @@
 //! The rules of a route, each compiled from its message and asked about one request.
 
+pub(crate) mod cookie;
 pub(crate) mod header;
 pub(crate) mod path;
 pub(crate) mod query;

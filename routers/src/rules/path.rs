@@ -19,6 +19,8 @@ pub(crate) enum PathRule {
     Separated(Box<str>),
     /// An expression for the whole path, and the text that it can only start with.
     Regex(Regex, Box<str>),
+    /// Any path or none, of CONNECT requests.
+    Connect,
 }
 
 impl PathRule {
@@ -58,14 +60,7 @@ impl PathRule {
                 let literal = regex::literal_prefix(&matcher.regex);
                 Some(Self::Regex(regex, literal.into()))
             }
-            Some(PathSpecifier::ConnectMatcher(_)) => {
-                problems.add(
-                    &place.field("connect_matcher"),
-                    "CONNECT is not in this version",
-                    "match a path",
-                );
-                None
-            }
+            Some(PathSpecifier::ConnectMatcher(_)) => Some(Self::Connect),
             Some(PathSpecifier::PathMatchPolicy(_)) => {
                 problems.add(
                     &place.field("path_match_policy"),
@@ -87,7 +82,11 @@ impl PathRule {
 
     /// Whether it asks for nothing that a request of any protocol could lack.
     pub(crate) fn asks_nothing(&self) -> bool {
-        matches!(self, Self::Prefix(prefix) if matches!(&**prefix, "" | "/"))
+        match self {
+            Self::Prefix(prefix) => matches!(&**prefix, "" | "/"),
+            Self::Connect => true,
+            Self::Exact(_) | Self::Separated(_) | Self::Regex(..) => false,
+        }
     }
 }
 

@@ -53,15 +53,22 @@ impl QueryRule {
 
     /// Whether `path`, with its query, is as the rule says.
     pub(crate) fn matches(&self, path: &str) -> bool {
-        let query = path.split_once('?').map_or("", |(_, query)| query);
-        let pairs = query.split('&').filter(|pair| !pair.is_empty());
-        let mut pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        let found = pairs.find(|(name, _)| *name == &*self.name);
+        let found = first(path, &self.name);
         match &self.test {
             Test::Present(wanted) => found.is_some() == *wanted,
-            Test::Text(text) => found.is_some_and(|(_, value)| text.matches(value)),
+            Test::Text(text) => found.is_some_and(|value| text.matches(value)),
         }
     }
+}
+
+/// The first value of a query parameter in a path, as it is written; empty if it stands there
+/// without a value.
+pub(crate) fn first<'p>(path: &'p str, name: &str) -> Option<&'p str> {
+    let (_, query) = path.split_once('?')?;
+    let query = query.split('#').next().unwrap_or_default();
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let mut pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.find(|(own, _)| *own == name).map(|(_, value)| value)
 }
 
 #[cfg(test)]

@@ -21,7 +21,24 @@ pub(crate) fn compile(
     place: &Place<'_>,
     problems: &mut Problems,
 ) -> Option<Regex> {
-    let built = RegexBuilder::new(&format!(r"\A(?:{})\z", agreed(&matcher.regex)))
+    build(
+        &format!(r"\A(?:{})\z", agreed(&matcher.regex)),
+        place,
+        problems,
+    )
+}
+
+/// Compiles an expression that is looked for anywhere in the value.
+pub(crate) fn search(
+    matcher: &RegexMatcher,
+    place: &Place<'_>,
+    problems: &mut Problems,
+) -> Option<Regex> {
+    build(&agreed(&matcher.regex), place, problems)
+}
+
+fn build(pattern: &str, place: &Place<'_>, problems: &mut Problems) -> Option<Regex> {
+    let built = RegexBuilder::new(pattern)
         .size_limit(SIZE_LIMIT)
         .dfa_size_limit(CACHE_LIMIT)
         .build();

@@ -2,25 +2,31 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crossdock_framework::route::{ClusterSlot, Route};
-use envoy_types::pb::envoy::{
-    config::{
-        core::v3::RuntimeFractionalPercent,
-        route::v3::{
-            Route as RouteMessage, RouteConfiguration, RouteMatch, VirtualHost as HostMessage,
-            virtual_host::TlsRequirementType,
+use crossdock_framework::route::{ClusterSlot, Route, RouteId};
+use envoy_types::pb::{
+    envoy::{
+        config::{
+            core::v3::RuntimeFractionalPercent,
+            route::v3::{
+                Route as RouteMessage, RouteConfiguration, RouteMatch, VirtualHost as HostMessage,
+                virtual_host::TlsRequirementType,
+            },
         },
+        r#type::v3::fractional_percent::DenominatorType,
     },
-    r#type::v3::fractional_percent::DenominatorType,
+    google::protobuf::BoolValue,
 };
 
 use super::{
-    Fraction, Origin, RouteTable, Rule, VirtualHost, action, domains::Domains, index::PathIndex,
+    Fraction, Options, Origin, RouteTable, Rule, VirtualHost, action, domains::Domains,
+    index::PathIndex,
 };
 use crate::{
     changes::{self, Levels, Side, levels},
     problem::{Place, Problem, Problems},
+    redirect::{self, RequireTls},
     rules::{
+        cookie::CookieRule,
         header::HeaderRule,
         path::{self, PathRule},
         query::QueryRule,
@@ -31,13 +37,17 @@ use crate::{
 const BODY_LIMIT: usize = 4096;
 
 /// Compiles the whole table.
-pub(super) fn table(config: &RouteConfiguration) -> Result<RouteTable, Vec<Problem>> {
+pub(super) fn table(
+    config: &RouteConfiguration,
+    options: Options,
+) -> Result<RouteTable, Vec<Problem>> {
     let mut problems = Problems::default();
     let place = Place::ROOT;
     refuse_table(config, &place, &mut problems);
     let levels = levels!(config, &place, &mut problems);
     let body_limit = config.max_direct_response_body_size_bytes.as_ref();
     let mut build = Build {
+        options,
         levels,
         specific_last: config.most_specific_header_mutations_wins,
         body_limit: body_limit.map_or(BODY_LIMIT, |limit| limit.value as usize),
@@ -113,6 +123,7 @@ impl Clusters {
 
 /// A table that is being compiled.
 struct Build {
+    options: Options,
     levels: Levels,
     specific_last: bool,
     body_limit: usize,
@@ -148,11 +159,20 @@ impl Build {
             index: PathIndex::default(),
             rules: Vec::with_capacity(message.routes.len()),
             first: self.routes.len() as u32,
+            tls: None,
         };
         for (n, message) in message.routes.iter().enumerate() {
             self.route(message, n, &host, &mut compiled, &place.item("routes", n));
         }
         compiled.index.finish();
+        if let Some(require) = require_tls(message, place, &mut self.problems) {
+            compiled.tls = Some((require, RouteId(self.routes.len() as u32)));
+            self.routes.push(redirect::tls_route(host.name.clone()));
+            self.origins.push(Origin {
+                virtual_host: at,
+                route: message.routes.len(),
+            });
+        }
         self.hosts.push(compiled);
     }
 
@@ -175,9 +195,12 @@ impl Build {
         let mut scope = action::Scope {
             clusters: &mut self.clusters,
             body_limit: self.body_limit,
+            quiet: self.options.suppress_envoy_headers,
             problems: &mut self.problems,
         };
-        let (Some(action), Some(rule)) = (scope.action(message, place), rule) else {
+        let path = rule.as_ref().map(|rule| &rule.path);
+        let action = scope.action(message, path, place);
+        let (Some((action, rewrite)), Some(rule)) = (action, rule) else {
             return;
         };
         let number = compiled.rules.len() as u32;
@@ -198,7 +221,7 @@ impl Build {
             },
             virtual_host: host.name.clone(),
             action,
-            request_edits: changes::template(Side::Request, &request),
+            request_edits: changes::rewriting(Side::Request, &request, rewrite),
             response_edits: changes::template(Side::Response, &response),
         });
         self.origins.push(Origin {
@@ -223,25 +246,36 @@ fn refuse_host(host: &HostMessage, place: &Place<'_>, problems: &mut Problems) {
             "list the routes in routes",
         );
     }
-    if host.require_tls != TlsRequirementType::None as i32 {
-        problems.add(
-            &place.field("require_tls"),
-            "a call without TLS cannot be redirected in this version, and is not let through",
-            "remove it, and serve the virtual host on a listener with TLS only",
-        );
-    }
     if !host.route_specifiers.is_empty() {
         refuse_specifiers(place, problems);
+    }
+}
+
+fn require_tls(
+    host: &HostMessage,
+    place: &Place<'_>,
+    problems: &mut Problems,
+) -> Option<RequireTls> {
+    match TlsRequirementType::try_from(host.require_tls) {
+        Ok(TlsRequirementType::None) => None,
+        Ok(TlsRequirementType::All) => Some(RequireTls::All),
+        Ok(TlsRequirementType::ExternalOnly) => Some(RequireTls::External),
+        Err(unknown) => {
+            problems.add(
+                &place.field("require_tls"),
+                format!("the value {unknown} is not known"),
+                "use NONE, ALL or EXTERNAL_ONLY",
+            );
+            None
+        }
     }
 }
 
 /// The conditions of a route.
 fn rule(matcher: &RouteMatch, place: &Place<'_>, problems: &mut Problems) -> Option<Rule> {
     for (field, used) in [
-        ("tls_context", matcher.tls_context.is_some()),
         ("dynamic_metadata", !matcher.dynamic_metadata.is_empty()),
         ("filter_state", !matcher.filter_state.is_empty()),
-        ("cookies", !matcher.cookies.is_empty()),
     ] {
         if used {
             problems.add(
@@ -256,6 +290,10 @@ fn rule(matcher: &RouteMatch, place: &Place<'_>, problems: &mut Problems) -> Opt
     let headers = headers
         .filter_map(|(at, it)| HeaderRule::compile(it, &place.item("headers", at), problems))
         .collect();
+    let cookies = matcher.cookies.iter().enumerate();
+    let cookies = cookies
+        .filter_map(|(at, it)| CookieRule::compile(it, &place.item("cookies", at), problems))
+        .collect();
     let query = matcher.query_parameters.iter().enumerate();
     let query = query
         .filter_map(|(at, it)| {
@@ -269,9 +307,28 @@ fn rule(matcher: &RouteMatch, place: &Place<'_>, problems: &mut Problems) -> Opt
         path: path?,
         fraction,
         grpc: matcher.grpc.is_some(),
+        certificate: certificate(matcher, place, problems),
         headers,
+        cookies,
         query,
     })
+}
+
+/// What `tls_context` asks of the caller's certificate. One that was not validated is none here.
+fn certificate(matcher: &RouteMatch, place: &Place<'_>, problems: &mut Problems) -> Option<bool> {
+    let tls = matcher.tls_context.as_ref()?;
+    let wanted = |flag: &Option<BoolValue>| flag.as_ref().map(|flag| flag.value);
+    match (wanted(&tls.presented), wanted(&tls.validated)) {
+        (Some(presented), Some(validated)) if presented != validated => {
+            problems.add(
+                &place.field("tls_context"),
+                "a certificate that is presented is validated here, or the handshake fails",
+                "ask for both or for neither",
+            );
+            None
+        }
+        (presented, validated) => presented.or(validated),
+    }
 }
 
 fn fraction_of(

@@ -62,6 +62,7 @@ impl PathIndex {
                 shelf.insert_prefix(&format!("{prefix}/"), number);
             }
             PathRule::Regex(_, literal) => shelf.insert_prefix(literal, number),
+            PathRule::Connect => shelf.insert_prefix("", number),
         }
     }
 

@@ -3,14 +3,18 @@
 mod action;
 mod bytes;
 mod compile;
+mod direct;
 mod domains;
 mod index;
 mod tails;
+mod times;
+mod weights;
 
 use std::sync::Arc;
 
 use crossdock_framework::{
-    route::{Action, Facts, Route, RouteId, Router},
+    edits::Edits,
+    route::{Action, Facts, Route, RouteId, Router, is_grpc},
     view::{Key, RoutingView},
 };
 use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
@@ -18,7 +22,9 @@ use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
 use crate::{
     hash,
     problem::Problem,
+    redirect::RequireTls,
     rules::{
+        cookie::CookieRule,
         header::HeaderRule,
         path::{self, PathRule},
         query::QueryRule,
@@ -33,7 +39,8 @@ use index::PathIndex;
 /// (`index.rs`); the first of them in configured order whose other conditions hold is the route.
 /// What a request lacks is read like this: without an authority only the virtual host `*` is
 /// left, and without a path only routes with `prefix: "/"` or `""`, and of those only such whose
-/// header rules find their header.
+/// header rules find their header. A CONNECT request without a path only takes routes with
+/// `connect_matcher`.
 #[derive(Debug)]
 pub struct RouteTable {
     domains: Domains,
@@ -44,12 +51,21 @@ pub struct RouteTable {
     ignore_path_parameters: bool,
 }
 
+/// What the route table is told besides its own configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Tell hosts nothing of paths and authorities before a rewrite: no `x-envoy-original-path` and
+    /// no `x-envoy-original-host` (the router filter's `suppress_envoy_headers`).
+    pub suppress_envoy_headers: bool,
+}
+
 /// Where in its configuration a route stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The index in `virtual_hosts`.
     pub virtual_host: usize,
-    /// The index in the `routes` of that virtual host.
+    /// The index in the `routes` of that virtual host; their number for the redirect that its
+    /// `require_tls` makes.
     pub route: usize,
 }
 
@@ -59,6 +75,8 @@ struct VirtualHost {
     rules: Vec<Rule>,
     /// The number of its first rule's route.
     first: u32,
+    /// Whether it requires TLS, and the route that redirects there.
+    tls: Option<(RequireTls, RouteId)>,
 }
 
 /// When a route is taken.
@@ -67,7 +85,10 @@ struct Rule {
     path: PathRule,
     fraction: Option<Fraction>,
     grpc: bool,
+    /// What of the caller's certificate, if anything: whether there is one.
+    certificate: Option<bool>,
     headers: Box<[HeaderRule]>,
+    cookies: Box<[CookieRule]>,
     query: Box<[QueryRule]>,
 }
 
@@ -95,7 +116,18 @@ impl RouteTable {
     /// Everything that is wrong with it, or that Crossdock cannot do and that would change what a
     /// route means. Fields that change nothing for the calls that Crossdock carries are ignored.
     pub fn compile(config: &RouteConfiguration) -> Result<Self, Vec<Problem>> {
-        compile::table(config)
+        Self::compile_with(config, Options::default())
+    }
+
+    /// Compiles a route configuration as `options` say.
+    ///
+    /// # Errors
+    /// As [`RouteTable::compile`].
+    pub fn compile_with(
+        config: &RouteConfiguration,
+        options: Options,
+    ) -> Result<Self, Vec<Problem>> {
+        compile::table(config, options)
     }
 
     /// Where in the configuration a route stands.
@@ -113,6 +145,11 @@ impl RouteTable {
         let authority = request.get(Key::Authority);
         let host = self.domains.find(authority.as_deref())?;
         let host = self.hosts.get(host as usize)?;
+        if let Some((require, redirect)) = host.tls
+            && require.refuses(request, facts)
+        {
+            return Some(redirect);
+        }
         let path = request.get(Key::Path);
         let asked = Asked {
             request,
@@ -147,10 +184,16 @@ impl Router for RouteTable {
         &self.routes[id.0 as usize]
     }
 
-    fn hash(&self, id: RouteId, request: &dyn RoutingView, facts: &Facts) -> Option<u64> {
+    fn hash(
+        &self,
+        id: RouteId,
+        request: &dyn RoutingView,
+        facts: &Facts,
+        response: &mut Edits,
+    ) -> Option<u64> {
         match &self.get(id).action {
-            Action::Forward(forward) => hash::hash(&forward.hash, request, facts),
-            Action::Direct(_) => None,
+            Action::Forward(forward) => hash::hash(&forward.hash, request, facts, response),
+            Action::Direct(_) | Action::Redirect(_) => None,
         }
     }
 
@@ -163,21 +206,41 @@ impl Rule {
     /// Whether all conditions hold; the index has found the path fitting already, but for
     /// expressions.
     fn matches(&self, asked: &Asked<'_>) -> bool {
-        let readable = asked.path.is_some();
         let path = match (&self.path, asked.bare) {
             (PathRule::Regex(regex, _), Some(bare)) => regex.is_match(bare),
+            (PathRule::Connect, _) => asked.connects(),
+            // A path that is missing was not read; that of a CONNECT request does not exist.
+            (_, None) => !asked.connects(),
             _ => true,
         };
-        let query = |rule: &QueryRule| asked.path.is_some_and(|path| rule.matches(path));
+        let readable = asked.path.is_some() || matches!(self.path, PathRule::Connect);
+        let certificate = |wanted| {
+            let tls = asked.facts.tls.as_ref();
+            tls.is_some_and(|tls| tls.peer.is_some()) == wanted
+        };
         path && self
             .fraction
             .is_none_or(|fraction| fraction.takes(asked.facts.random))
             && (!self.grpc || is_grpc(asked.request))
+            && self.certificate.is_none_or(certificate)
             && self
                 .headers
                 .iter()
                 .all(|rule| rule.matches(asked.request, readable))
-            && self.query.iter().all(query)
+            && self
+                .cookies
+                .iter()
+                .all(|rule| readable && rule.matches(asked.request))
+            && self
+                .query
+                .iter()
+                .all(|rule| asked.path.is_some_and(|path| rule.matches(path)))
+    }
+}
+
+impl Asked<'_> {
+    fn connects(&self) -> bool {
+        self.request.get(Key::HttpMethod).as_deref() == Some("CONNECT")
     }
 }
 
@@ -185,15 +248,6 @@ impl Fraction {
     fn takes(self, random: u64) -> bool {
         random % self.denominator < self.numerator
     }
-}
-
-/// Whether the content type is `application/grpc`, alone or with a `+` behind it.
-fn is_grpc(request: &dyn RoutingView) -> bool {
-    let content_type = request.get(Key::Header("content-type"));
-    let rest = content_type
-        .as_deref()
-        .and_then(|it| it.strip_prefix("application/grpc"));
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('+'))
 }
 
 #[cfg(test)]

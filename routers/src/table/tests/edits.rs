@@ -11,6 +11,7 @@ use envoy_types::pb::{
 };
 
 use super::*;
+use crate::testing::applied;
 
 fn add(name: &str, value: &str) -> HeaderValueOption {
     HeaderValueOption {
@@ -39,9 +40,7 @@ fn layered(specific_last: bool) -> RouteTable {
 fn request_edits(route: &Route) -> Vec<Edit> {
     let mut edits = Edits::none();
     let call = Call::default();
-    route
-        .request_edits
-        .apply(&call, &call, &facts(0), &mut edits);
+    applied(&*route.request_edits, &call, &call, &mut edits);
     edits.iter().cloned().collect()
 }
 
@@ -66,7 +65,7 @@ fn responses_have_changes_of_their_own() {
     let mut edits = Edits::none();
     let call = Call::default();
     let template = &table.get(RouteId(0)).response_edits;
-    template.apply(&call, &call, &facts(0), &mut edits);
+    applied(&**template, &call, &call, &mut edits);
     assert_eq!(
         edits.iter().collect::<Vec<_>>(),
         [&Edit::Remove("server".into())]
@@ -104,9 +103,7 @@ fn weighted_clusters_have_changes_of_their_own() {
     let entry = &weighted.entries()[0];
     let mut edits = Edits::none();
     let call = Call::default();
-    entry
-        .request_edits
-        .apply(&call, &call, &facts(0), &mut edits);
+    applied(&*entry.request_edits, &call, &call, &mut edits);
     assert_eq!(
         edits.iter().collect::<Vec<_>>(),
         [&Edit::Append("v".into(), "2".into())]

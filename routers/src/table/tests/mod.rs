@@ -1,4 +1,4 @@
-use crossdock_framework::route::{Action, Forward, HashPolicy, RouteId, Router, Target};
+use crossdock_framework::route::{Action, Forward, RouteId, Router, Target};
 use envoy_types::pb::{
     envoy::config::route::v3::{
         Route as RouteMessage, RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
@@ -82,6 +82,6 @@ fn taken(table: &RouteTable, call: &Call) -> String {
 fn action(table: &RouteTable, id: u32) -> &Forward {
     match &table.get(RouteId(id)).action {
         Action::Forward(forward) => forward,
-        Action::Direct(_) => panic!("route {id} answers by itself"),
+        Action::Direct(_) | Action::Redirect(_) => panic!("route {id} answers by itself"),
     }
 }

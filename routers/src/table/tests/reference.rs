@@ -189,6 +189,7 @@ fn some_call() -> impl Strategy<Value = Call> {
         .prop_map(|(authority, path, headers)| Call {
             authority: authority.map(Into::into),
             path,
+            method: None,
             headers,
         })
 }

@@ -10,11 +10,11 @@ use envoy_types::pb::{
             CookieMatcher, DirectResponseAction, FilterAction, InternalRedirectPolicy,
             NonForwardingAction, RedirectAction, Vhds, WeightedCluster,
             route_action::{
-                HashPolicy as HashMessage, HostRewriteSpecifier,
+                HashPolicy as HashMessage, HostRewriteSpecifier, MaxStreamDuration, UpgradeConfig,
                 hash_policy::{Cookie, FilterState, Header, PolicySpecifier, QueryParameter},
             },
-            route_match::{ConnectMatcher, TlsContextMatchOptions},
-            weighted_cluster::{ClusterWeight, RandomValueSpecifier},
+            route_match::TlsContextMatchOptions,
+            weighted_cluster::ClusterWeight,
         },
     },
     google::protobuf::{Duration, UInt32Value},
@@ -63,11 +63,15 @@ fn of_match(change: impl FnOnce(&mut RouteMatch)) -> Vec<String> {
 
 #[test]
 fn all_problems_are_told_at_once_and_in_full() {
-    let mut bad_match = route(PathSpecifier::ConnectMatcher(ConnectMatcher {}), "c");
-    bad_match.action = Some(ActionMessage::Redirect(RedirectAction::default()));
+    let mut bad_match = route(
+        PathSpecifier::PathMatchPolicy(TypedExtensionConfig::default()),
+        "c",
+    );
+    bad_match.action = Some(ActionMessage::FilterAction(FilterAction::default()));
     let mut rewriting = route(prefix("/a"), "c");
     rewriting.action = Some(ActionMessage::Route(RouteAction {
         prefix_rewrite: "/b".into(),
+        path_rewrite: "/c".into(),
         ..forward("")
     }));
     let problems = refused(&config(vec![
@@ -78,14 +82,14 @@ fn all_problems_are_told_at_once_and_in_full() {
     assert_eq!(
         texts,
         [
-            "virtual_hosts[0].routes[1].match.connect_matcher: CONNECT is not in this version; \
-         match a path",
-            "virtual_hosts[0].routes[1].redirect: redirects are not in this version; \
-         set route to forward calls, or direct_response to answer them",
+            "virtual_hosts[0].routes[1].match.path_match_policy: extensions of path matching are \
+         not supported; use safe_regex",
+            "virtual_hosts[0].routes[1].filter_action: actions of filters are not supported; \
+         set route to forward calls, or direct_response or redirect to answer them",
             "virtual_hosts[1].domains[1]: the domain `A` belongs to an earlier entry already; \
          let each domain, upper and lower case being equal, stand once in the whole table",
-            "virtual_hosts[1].routes[0].route.prefix_rewrite: for an RPC call it would rename the \
-         method; it is not in this version; remove it; calls keep their path",
+            "virtual_hosts[1].routes[0].route.path_rewrite: prefix_rewrite is set too, and a path \
+         is rewritten once; leave only one of them",
             "virtual_hosts[1].routes[0].route.cluster: no name; name a cluster",
         ]
     );
@@ -98,7 +102,7 @@ fn parts_of_tables_and_virtual_hosts() {
     host.domains.clear();
     host.name = "h".into();
     host.matcher = Some(Default::default());
-    host.require_tls = 2;
+    host.require_tls = 7;
     host.route_specifiers = extension();
     let problems = refused(&RouteConfiguration {
         vhds: Some(Vhds::default()),
@@ -114,8 +118,8 @@ fn parts_of_tables_and_virtual_hosts() {
             "route_specifiers",
             "virtual_hosts[0].domains",
             "virtual_hosts[0].matcher",
-            "virtual_hosts[0].require_tls",
             "virtual_hosts[0].route_specifiers",
+            "virtual_hosts[0].require_tls",
         ]
     );
 }
@@ -124,16 +128,20 @@ fn parts_of_tables_and_virtual_hosts() {
 fn parts_of_a_match() {
     assert_eq!(
         of_match(|matcher| {
-            matcher.tls_context = Some(TlsContextMatchOptions::default());
+            matcher.tls_context = Some(TlsContextMatchOptions {
+                presented: Some(BoolValue { value: true }),
+                validated: Some(BoolValue { value: false }),
+            });
             matcher.dynamic_metadata = vec![Default::default()];
             matcher.filter_state = vec![Default::default()];
             matcher.cookies = vec![CookieMatcher::default()];
         }),
         [
-            "match.tls_context",
             "match.dynamic_metadata",
             "match.filter_state",
-            "match.cookies"
+            "match.cookies[0].name",
+            "match.cookies[0].string_match",
+            "match.tls_context",
         ]
     );
     assert_eq!(of_match(|matcher| matcher.path_specifier = None), ["match"]);
@@ -155,45 +163,94 @@ fn parts_of_a_match() {
 
 #[test]
 fn rewrites_and_redirects() {
-    let regex = || Some(Default::default());
     assert_eq!(
         of_action(RouteAction {
-            prefix_rewrite: "/x".into(),
-            regex_rewrite: regex(),
-            path_rewrite: "/x".into(),
-            path_rewrite_policy: Some(TypedExtensionConfig::default()),
-            host_rewrite_specifier: Some(HostRewriteSpecifier::HostRewriteLiteral("x".into())),
+            path_rewrite: "%REQ%".into(),
             internal_redirect_policy: Some(InternalRedirectPolicy::default()),
             ..forward("c")
         }),
+        ["route.path_rewrite", "route.internal_redirect_policy"]
+    );
+    assert_eq!(
+        of_action(RouteAction {
+            path_rewrite_policy: Some(TypedExtensionConfig::default()),
+            host_rewrite_specifier: Some(HostRewriteSpecifier::HostRewritePathRegex(
+                Default::default()
+            )),
+            ..forward("c")
+        }),
         [
-            "route.prefix_rewrite",
-            "route.regex_rewrite",
-            "route.path_rewrite",
-            "route.path_rewrite_policy",
-            "route.host_rewrite_literal",
-            "route.internal_redirect_policy",
+            "route.host_rewrite_path_regex.pattern",
+            "route.path_rewrite_policy"
         ]
     );
-    let harmless = RouteAction {
-        prefix_rewrite: "/".into(),
-        host_rewrite_specifier: Some(HostRewriteSpecifier::AutoHostRewrite(BoolValue {
-            value: false,
-        })),
+    let mut message = route(prefix("/"), "c");
+    message.action = Some(ActionMessage::Redirect(RedirectAction {
+        response_code: 9,
+        ..RedirectAction::default()
+    }));
+    assert_eq!(of_route(message), ["redirect.response_code"]);
+}
+
+#[test]
+fn times_and_upgrades() {
+    let wrong = || {
+        Some(Duration {
+            seconds: -1,
+            nanos: 0,
+        })
+    };
+    #[allow(deprecated, reason = "configurations in use still have it")]
+    let action = RouteAction {
+        idle_timeout: wrong(),
+        max_grpc_timeout: wrong(),
+        max_stream_duration: Some(MaxStreamDuration {
+            max_stream_duration: wrong(),
+            grpc_timeout_header_max: wrong(),
+            grpc_timeout_header_offset: wrong(),
+        }),
+        cluster_not_found_response_code: 9,
         ..forward("c")
     };
-    let mut message = route(prefix("/"), "c");
-    message.action = Some(ActionMessage::Route(harmless));
-    compile(vec![host(&["*"], vec![message])]);
+    assert_eq!(
+        of_action(action),
+        [
+            "route.idle_timeout",
+            "route.max_grpc_timeout",
+            "route.max_stream_duration.max_stream_duration",
+            "route.max_stream_duration.grpc_timeout_header_max",
+            "route.max_stream_duration.grpc_timeout_header_offset",
+        ]
+    );
+    let upgrade = |kind: &str, connect_config| UpgradeConfig {
+        upgrade_type: kind.into(),
+        enabled: None,
+        connect_config,
+    };
+    let action = RouteAction {
+        upgrade_configs: vec![
+            upgrade("websocket", None),
+            upgrade("WebSocket", None),
+            upgrade("", None),
+            upgrade("CONNECT", Some(Default::default())),
+        ],
+        cluster_not_found_response_code: 9,
+        ..forward("c")
+    };
+    assert_eq!(
+        of_action(action),
+        [
+            "route.cluster_not_found_response_code",
+            "route.upgrade_configs[1].upgrade_type",
+            "route.upgrade_configs[2].upgrade_type",
+            "route.upgrade_configs[3].connect_config",
+        ]
+    );
 }
 
 #[test]
 fn actions_other_than_forwarding_and_answering() {
     for (action, path) in [
-        (
-            Some(ActionMessage::Redirect(RedirectAction::default())),
-            "redirect",
-        ),
         (
             Some(ActionMessage::FilterAction(FilterAction::default())),
             "filter_action",
@@ -261,10 +318,9 @@ fn weights() {
         weight: weight.map(|value| UInt32Value { value }),
         ..ClusterWeight::default()
     };
-    let of = |clusters, random_value_specifier| {
+    let of = |clusters| {
         let weights = WeightedCluster {
             clusters,
-            random_value_specifier,
             ..WeightedCluster::default()
         };
         let paths = of_action(RouteAction {
@@ -275,28 +331,23 @@ fn weights() {
         let rest = |path: String| path.strip_prefix(start).expect("of the weights").to_owned();
         paths.into_iter().map(rest).collect::<Vec<_>>()
     };
-    assert_eq!(of(vec![cluster("a", Some(0))], None), [".clusters"]);
-    assert_eq!(of(vec![], None), [".clusters"]);
+    assert_eq!(of(vec![cluster("a", Some(0))]), [".clusters"]);
+    assert_eq!(of(vec![]), [".clusters"]);
     let heavy = || cluster("a", Some(u32::MAX));
+    assert_eq!(of(vec![heavy(), cluster("b", Some(1))]), [".clusters"]);
     assert_eq!(
-        of(vec![heavy(), cluster("b", Some(1))], None),
-        [".clusters"]
-    );
-    assert_eq!(
-        of(vec![cluster("", Some(1)), heavy()], None),
+        of(vec![cluster("", Some(1)), heavy()]),
         [".clusters[0].name"]
     );
     assert_eq!(
-        of(vec![heavy(), cluster("b", None)], None),
+        of(vec![heavy(), cluster("b", None)]),
         [".clusters[1].weight"]
     );
-    let by_header = ClusterWeight {
+    let both = ClusterWeight {
         cluster_header: "x".into(),
-        ..cluster("", Some(1))
+        ..cluster("a", Some(1))
     };
-    assert_eq!(of(vec![by_header], None), [".clusters[0].cluster_header"]);
-    let hashed = RandomValueSpecifier::HeaderName("x".into());
-    assert_eq!(of(vec![heavy()], Some(hashed)), [""]);
+    assert_eq!(of(vec![both]), [".clusters[0].cluster_header"]);
 }
 
 #[test]
@@ -323,7 +374,7 @@ fn hash_policies() {
             ..forward("c")
         }),
         [
-            "route.hash_policy[0].header.regex_rewrite",
+            "route.hash_policy[0].header.regex_rewrite.pattern",
             "route.hash_policy[1].header",
             "route.hash_policy[2].cookie",
             "route.hash_policy[3].query_parameter",
@@ -356,8 +407,12 @@ fn direct_responses() {
         ["direct_response.body.inline_bytes"]
     );
     assert_eq!(
-        of(200, Source::Filename("x".into())),
+        of(200, Source::Filename("/no/such/file".into())),
         ["direct_response.body.filename"]
+    );
+    assert_eq!(
+        of(200, Source::EnvironmentVariable("NO_SUCH_VARIABLE".into())),
+        ["direct_response.body.environment_variable"]
     );
 }
 
@@ -417,20 +472,26 @@ fn header_changes() {
 #[test]
 fn unknown_operators_are_named_with_what_can_be_used() {
     let mut message = route(prefix("/"), "c");
-    message.request_headers_to_add = vec![HeaderValueOption {
+    let add = |value: &str| HeaderValueOption {
         header: Some(HeaderValue {
             key: "a".into(),
-            value: "%UPSTREAM_HOST%".into(),
+            value: value.into(),
             raw_value: Vec::new(),
         }),
         ..HeaderValueOption::default()
-    }];
+    };
+    message.request_headers_to_add = vec![add("%UPSTREAM_HOST%")];
+    message.response_headers_to_add = vec![add("%UPSTREAM_HOST%"), add("%WHAT%")];
     let problems = refused(&config(vec![host(&["*"], vec![message])]));
     assert_eq!(
         problems[0].to_string(),
-        "virtual_hosts[0].routes[0].request_headers_to_add[0].header.value: the operator \
-         UPSTREAM_HOST is not known to header changes; use REQ, RESP, PROTOCOL, \
-         DOWNSTREAM_REMOTE_ADDRESS, DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT or \
-         DOWNSTREAM_LOCAL_PORT, or %% for the character itself"
+        "virtual_hosts[0].routes[0].request_headers_to_add[0].header.value: UPSTREAM_HOST is not \
+         known yet when requests are changed; use it in response_headers_to_add"
     );
+    assert!(
+        problems[1]
+            .to_string()
+            .contains("the operator WHAT is not known")
+    );
+    assert_eq!(problems.len(), 2);
 }

@@ -1,5 +1,9 @@
 use std::time::Duration;
 
+use crossdock_framework::{
+    edits::Edits,
+    route::{ClusterSlot, Named},
+};
 use envoy_types::pb::{
     envoy::config::{
         core::v3::{DataSource, RoutingPriority, data_source::Specifier as Source},
@@ -39,7 +43,7 @@ fn times_and_priorities_have_envoys_defaults() {
     let forwards = [0, 1, 2].map(|id| action(&table, id));
     let seconds = Duration::from_secs_f64;
     assert_eq!(
-        forwards.map(|forward| forward.timeout),
+        forwards.map(|forward| forward.times.timeout),
         [Some(seconds(15.0)), None, Some(seconds(1.5))]
     );
     assert_eq!(forwards.map(|forward| forward.priority), [0, 1, 1]);
@@ -69,9 +73,10 @@ fn weights_share_the_calls() {
     };
     let entries = weighted.entries().iter();
     let entries: Vec<_> = entries
-        .map(|entry| (entry.cluster.0, entry.weight))
+        .map(|entry| (entry.cluster.clone(), entry.weight))
         .collect();
-    assert_eq!(entries, [(0, 90), (1, 0), (2, 10)]);
+    let slot = |at| Named::Slot(ClusterSlot(at));
+    assert_eq!(entries, [(slot(0), 90), (slot(1), 0), (slot(2), 10)]);
 }
 
 #[test]
@@ -113,16 +118,11 @@ fn hash_policies_keep_their_order() {
             ..forward("c")
         })],
     )]);
-    let name = "x-user".into();
-    let header = HashPolicy::Header {
-        name,
-        terminal: true,
-    };
-    let source = HashPolicy::SourceIp { terminal: false };
-    assert_eq!(action(&table, 0).hash, [header, source]);
+    let terminal = action(&table, 0).hash.iter().map(|policy| policy.terminal);
+    assert_eq!(terminal.collect::<Vec<_>>(), [true, false]);
     let call = Call::http("x", "/").with("x-user", "user-0");
     assert_eq!(
-        table.hash(RouteId(0), &call, &facts(0)),
+        table.hash(RouteId(0), &call, &facts(0), &mut Edits::none()),
         Some(0x7c1b_2034_a068_4560)
     );
 }
@@ -154,7 +154,7 @@ fn a_route_may_answer_by_itself() {
     )]);
     let answers = [0, 1, 2].map(|id| match &table.get(RouteId(id)).action {
         Action::Direct(direct) => (direct.status, direct.body.to_string()),
-        Action::Forward(_) => panic!("route {id} forwards"),
+        Action::Forward(_) | Action::Redirect(_) => panic!("route {id} does not answer"),
     });
     assert_eq!(
         answers,
@@ -164,7 +164,10 @@ fn a_route_may_answer_by_itself() {
             (404, "bytes".into())
         ]
     );
-    assert_eq!(table.hash(RouteId(0), &Call::default(), &facts(0)), None);
+    assert_eq!(
+        table.hash(RouteId(0), &Call::default(), &facts(0), &mut Edits::none()),
+        None
+    );
 }
 
 #[test]
