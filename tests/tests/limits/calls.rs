@@ -1,0 +1,64 @@
+//! Limits of calls: how many, how long.
+
+use crossdock_tests::fake::{Client, Host, Wire};
+use serde_json::json;
+
+use crate::{QUIET, TIMEOUT, gateway, refused, until};
+
+#[test]
+fn calls_per_connection() {
+    let host = Host::start(|mut link| {
+        let mut kept = Vec::new();
+        while let Some(frame) = link.take_within(QUIET * 2) {
+            kept.push(frame);
+        }
+        assert_eq!(kept.len(), 4, "no more than four calls at once");
+        for frame in kept {
+            link.answer(&frame);
+        }
+        while link.serve() {}
+    });
+    let gateway = gateway(&[&host], &[("calls_per_connection", json!(4))]);
+    let mut client = Client::connect(gateway.address(), Wire::Bolt2);
+    for id in 0..20 {
+        client.write(&Wire::Bolt2.request(id, &format!("<<{id}>>")));
+    }
+    for id in 0..20 {
+        let answer = client.recv();
+        assert_eq!(
+            (answer.id, answer.token()),
+            (id, Some(id.to_string().as_str()))
+        );
+    }
+    assert!(gateway.stat("http.rpc.downstream_flow_control_paused_reading_total") >= 1);
+}
+
+#[test]
+fn call_timeout_ms() {
+    let host = Host::mute();
+    let gateway = gateway(&[&host], &[("call_timeout_ms", json!(150))]);
+    for wire in Wire::ALL {
+        let mut client = Client::connect(gateway.address(), wire);
+        client.write(&wire.request(1, "<<never>>"));
+        let answer = client.recv();
+        refused(&answer, 1, "no answer from", TIMEOUT);
+        assert!(wire != Wire::Dubbo || answer.status == 31);
+    }
+    assert_eq!(gateway.stat("http.rpc.downstream_rq_timeout"), 4);
+    until(&gateway, "http.rpc.downstream_rq_active", |active| {
+        active == 0
+    });
+}
+
+#[test]
+fn body_deadline() {
+    let host = Host::mute();
+    let gateway = gateway(&[&host], &[("body_deadline", json!(true))]);
+    let mut client = Client::connect(gateway.address(), Wire::Dubbo);
+    client.write(&Wire::Dubbo.hurried(1, "<<hurried>>", 100));
+    refused(&client.recv(), 1, "no answer from", TIMEOUT);
+    // Bolt's stands in the header and counts always.
+    let mut client = Client::connect(gateway.address(), Wire::Bolt2Crc);
+    client.write(&Wire::Bolt2Crc.hurried(1, "<<hurried>>", 100));
+    refused(&client.recv(), 1, "", TIMEOUT);
+}

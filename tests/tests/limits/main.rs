@@ -1,0 +1,80 @@
+//! Every limit of `docs/limits.md`, at the edge of the process: what happens there, which metric tells,
+//! and that everybody else goes on.
+
+mod calls;
+mod connections;
+mod frames;
+mod memory;
+mod upstream;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crossdock_tests::fake::{Frame, Host, Kind, Wire};
+use crossdock_tests::{Bootstrap, Gateway, eventually};
+use serde_json::Value;
+
+const ONE_WORKER: &[&str] = &["--concurrency", "1"];
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Long enough to see that nothing happens.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// A gateway before these hosts with these settings.
+fn gateway(hosts: &[&Host], settings: &[(&str, Value)]) -> Gateway {
+    let addresses: Vec<SocketAddr> = hosts.iter().map(|host| host.address()).collect();
+    with_settings(Bootstrap::to(&addresses), settings)
+}
+
+fn with_settings(mut bootstrap: Bootstrap, settings: &[(&str, Value)]) -> Gateway {
+    for (name, value) in settings {
+        bootstrap = bootstrap.setting(&format!("crossdock.{name}"), value.clone());
+    }
+    Gateway::start(&bootstrap, ONE_WORKER)
+}
+
+#[track_caller]
+fn until(gateway: &Gateway, metric: &str, holds: impl Fn(u64) -> bool) {
+    let reached = eventually(PATIENCE, || holds(gateway.stat(metric)).then_some(()));
+    assert!(reached.is_some(), "{metric} is {}", gateway.stat(metric));
+}
+
+/// Asserts that a local answer says why, as its protocol says it: a text in Dubbo, a status in Bolt.
+#[track_caller]
+fn refused(answer: &Frame, id: u64, text: &str, status: u16) {
+    assert_eq!((answer.kind, answer.id), (Kind::Response, id), "{answer:?}");
+    match answer.wire {
+        Wire::Dubbo => assert!(!answer.is_good() && answer.says(text), "{answer:?}"),
+        _ => assert_eq!(answer.status, status, "{answer:?}"),
+    }
+}
+
+const OVERLOAD: u16 = 4;
+const TIMEOUT: u16 = 7;
+const TOO_LARGE: u16 = 18;
+
+fn text_of(size: usize) -> String {
+    format!("<<large>>{}", "x".repeat(size))
+}
+
+#[test]
+fn every_setting_of_the_docs_is_tested_here() {
+    let docs = include_str!("../../../docs/limits.md");
+    let tests = [
+        include_str!("calls.rs"),
+        include_str!("connections.rs"),
+        include_str!("frames.rs"),
+        include_str!("memory.rs"),
+        include_str!("upstream.rs"),
+    ];
+    let settings = docs.lines().filter_map(|line| {
+        let rest = line.strip_prefix("| `crossdock.")?;
+        rest.split('`').next()
+    });
+    let mut count = 0;
+    for setting in settings {
+        let name = format!("\"{setting}\"");
+        assert!(tests.iter().any(|file| file.contains(&name)), "{setting}");
+        count += 1;
+    }
+    assert!(count >= 20, "{count} settings");
+}
