@@ -4,6 +4,7 @@
 //! whole configuration has compiled: a wrong file never starts half.
 
 mod clusters;
+mod http;
 mod listeners;
 mod tcp;
 

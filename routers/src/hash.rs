@@ -43,6 +43,11 @@ pub fn hash(
     hash
 }
 
+/// The hash of the caller's address, as the policy `source_ip` gives it.
+pub fn hash_of_source(facts: &Facts) -> Option<u64> {
+    facts.source.map(|peer| source(peer.ip()))
+}
+
 /// The value of a header or attachment, its name in lower case.
 #[derive(Debug)]
 struct Header {
@@ -92,7 +97,7 @@ impl HashSource for Header {
 
 impl HashSource for SourceIp {
     fn hash(&self, _: &dyn RoutingView, facts: &Facts, _: &mut Edits) -> Option<u64> {
-        facts.source.map(|peer| source(peer.ip()))
+        hash_of_source(facts)
     }
 }
 

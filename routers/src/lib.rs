@@ -19,6 +19,6 @@ mod testing;
 mod values;
 
 pub use balance::{BalancerConfig, HashFunction, LoadBalancer, Policy};
-pub use hash::hash;
+pub use hash::{hash, hash_of_source};
 pub use problem::Problem;
 pub use table::{Options, Origin, RouteTable};

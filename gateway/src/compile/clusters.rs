@@ -17,7 +17,7 @@ use crossdock_xds::envoy_types::pb::envoy::config::{
     endpoint::v3::{LbEndpoint, lb_endpoint::HostIdentifier},
 };
 
-use super::{Problems, duration, name, own_settings, port};
+use super::{Problems, duration, http, name, own_settings, port};
 use crate::settings::Settings;
 
 /// Circuit breakers of a cluster that configures none: Envoy's 1024 connections and waiting
@@ -41,6 +41,7 @@ pub(crate) struct ClusterPlan {
     connect_timeout: Duration,
     breakers: Arc<[Breakers; 2]>,
     settings: ClusterSettings,
+    http: HttpUpstream,
     stats: Arc<Group>,
 }
 
@@ -97,7 +98,7 @@ impl ClusterPlan {
             secure: None,
             breakers: Arc::clone(&self.breakers),
             settings: self.settings,
-            http: HttpUpstream::default(),
+            http: self.http,
             stats: Arc::clone(&self.stats),
         })
     }
@@ -157,7 +158,10 @@ fn compile_one(
     let by_name = discovery(cluster, path, problems)?;
     let mut wrong = Vec::new();
     let own = own_settings(cluster.metadata.as_ref());
-    let settings = settings.for_cluster(own, path, &mut wrong).upstream();
+    let mut settings = settings.for_cluster(own, path, &mut wrong).upstream();
+    if let Some(idle) = http::upstream_idle(cluster) {
+        settings.idle_timeout = idle;
+    }
     problems.settings(wrong);
     let balancer = match BalancerConfig::from_cluster(cluster) {
         Ok(balancer) => Some(balancer),
@@ -180,6 +184,7 @@ fn compile_one(
         connect_timeout: connect_timeout(cluster, path, problems),
         breakers: breakers(cluster),
         settings,
+        http: http::upstream(cluster, path, problems),
         stats: registry.group::<ClusterMetric>("cluster", &cluster.name, true),
     })
 }

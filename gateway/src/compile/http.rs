@@ -166,6 +166,7 @@ fn names(hcm: &HttpConnectionManager, policy: &mut HttpPolicy) {
 }
 
 /// What a cluster says of its HTTP connections.
+#[expect(deprecated, reason = "Envoy's users still set it there")]
 pub(super) fn upstream(cluster: &Cluster, path: &str, problems: &mut Problems<'_>) -> HttpUpstream {
     let mut upstream = HttpUpstream::default();
     if let Some(http2) = &cluster.http2_protocol_options {
@@ -194,6 +195,7 @@ pub(super) fn upstream(cluster: &Cluster, path: &str, problems: &mut Problems<'_
 }
 
 /// How long connections to a cluster's hosts may be idle, if it says so.
+#[expect(deprecated, reason = "Envoy's users still set it there")]
 pub(super) fn upstream_idle(cluster: &Cluster) -> Option<Duration> {
     let own = cluster.common_http_protocol_options.clone();
     let any = cluster.typed_extension_protocol_options.get(OPTIONS);

@@ -11,7 +11,6 @@ use crossdock_framework::{
     route::Router,
     snapshot::{DownstreamLimits, HttpMetric, Policy, PolicyIx, Snapshot},
     stats::Registry,
-    stream::HttpPolicy,
 };
 use crossdock_http::{Http1, Http2};
 use crossdock_routers::RouteTable;
@@ -32,7 +31,7 @@ use crossdock_xds::envoy_types::pb::{
     google::protobuf::Any,
 };
 
-use super::{Problems, duration, name, own_settings, socket_address, tcp::TcpPlan};
+use super::{Problems, duration, http, name, own_settings, socket_address, tcp::TcpPlan};
 use crate::{
     access_log::{self, Files, Log},
     settings::Settings,
@@ -281,7 +280,7 @@ impl Compiler<'_, '_> {
         let fallback = self.fallback(settings, &hcm.stat_prefix, inbound);
         let limits = DownstreamLimits {
             inbound,
-            ..settings.downstream(limits(hcm))
+            ..settings.downstream(http::limits(hcm))
         };
         let (router, logs, protocols) = (router?, logs?, protocols?);
         let policy = Policy {
@@ -294,7 +293,7 @@ impl Compiler<'_, '_> {
                 .registry
                 .group::<HttpMetric>("http", &hcm.stat_prefix, true),
             limits,
-            http: HttpPolicy::default(),
+            http: http::policy(hcm),
         };
         self.snapshot.policies.push(Arc::new(policy));
         let given = listener
@@ -398,20 +397,6 @@ impl Compiler<'_, '_> {
                 .collect(),
         )
     }
-}
-
-/// What the HTTP connection manager itself says about its connections.
-fn limits(hcm: &HttpConnectionManager) -> DownstreamLimits {
-    let mut limits = DownstreamLimits::default();
-    let options = hcm.common_http_protocol_options.as_ref();
-    let idle = options.and_then(|options| options.idle_timeout.as_ref());
-    if let Some(idle) = idle.and_then(duration) {
-        limits.idle_timeout = match idle {
-            Duration::ZERO => Duration::from_secs(365 * 24 * 3600),
-            time => time,
-        };
-    }
-    limits
 }
 
 /// The paths of all that name a cluster.

@@ -5,11 +5,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use crossdock_framework::{
     cluster::{Cluster, ClusterMetric, Host, HostIx, HostState, Pick},
     protocol::Io,
-    route::HashPolicy,
     stats::Group,
     tcp::{self, Ended, Side, TcpMetric},
     transport::{self, CannotOpen},
-    view::Opaque,
     worker::Worker,
 };
 use tokio::io::Interest;
@@ -132,6 +130,7 @@ impl Session<'_> {
                     stats.inc(shard, ClusterMetric::CxNoneHealthy);
                     return outcome.refuse(Flag::NoHealthyUpstream, NO_HOST);
                 }
+                stats.inc(shard, ClusterMetric::CxAttemptsExceeded);
                 return outcome.refuse(Flag::UpstreamRetryLimitExceeded, FAILED);
             };
             let Some(host) = cluster.hosts.get(ix) else {
@@ -201,10 +200,11 @@ impl Session<'_> {
 
     /// How long to wait before the next attempt.
     fn pause(&self, tried: &[HostIx], cluster: &Cluster, attempts: u32) -> Option<Duration> {
+        let again = tried.len() >= cluster.hosts.len();
         match self.plan.backoff {
             Some(backoff) => Some(backoff.draw(attempts, self.worker.random())),
             // Hosts that have not been tried need no rest.
-            None => (tried.len() >= cluster.hosts.len()).then_some(AGAIN),
+            None => (again && self.plan.attempts.is_some()).then_some(AGAIN),
         }
     }
 
@@ -213,8 +213,7 @@ impl Session<'_> {
         if !self.plan.hashes_source || !cluster.balancer.hashes() {
             return None;
         }
-        let policies = [HashPolicy::SourceIp { terminal: false }];
-        crossdock_routers::hash(&policies, &Opaque { protocol: "tcp" }, &self.facts)
+        crossdock_routers::hash_of_source(&self.facts)
     }
 }
 
