@@ -87,7 +87,8 @@ impl StreamCodec for Http {
         body: Upload<Payload>,
     ) -> Result<Response<Payload>, Failure> {
         let version = match attempt.cluster.http.version {
-            UpstreamVersion::Downstream => head.version,
+            UpstreamVersion::Usual if !grpc::is_grpc(&head.headers) => Version::HTTP_11,
+            UpstreamVersion::Usual | UpstreamVersion::Downstream => head.version,
             UpstreamVersion::Http1 => Version::HTTP_11,
             UpstreamVersion::Http2 => Version::HTTP_2,
             UpstreamVersion::Negotiated => pools.negotiated(attempt).await?,

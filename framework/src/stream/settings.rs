@@ -177,9 +177,11 @@ pub enum Slashes {
 /// Which version of HTTP a cluster's hosts are spoken to in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UpstreamVersion {
-    /// The caller's own (`use_downstream_protocol_config`), which is the default: upstream speaks
-    /// what downstream speaks.
+    /// HTTP/1.1, which is Envoy's default, but HTTP/2 for gRPC, which no host understands
+    /// otherwise.
     #[default]
+    Usual,
+    /// The caller's own (`use_downstream_protocol_config`).
     Downstream,
     /// HTTP/1.1 always.
     Http1,

@@ -21,7 +21,7 @@ use crossdock_framework::{
     time::Moment,
     worker::{Drain, Worker},
 };
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -303,6 +303,7 @@ impl Session {
         id: Option<HeaderValue>,
     ) -> Response<Out> {
         let (mut head, answer) = response.into_parts();
+        head.version = Version::HTTP_11;
         self.face.show(&mut head, id);
         let most = self.policy.http.requests_per_connection;
         if most.is_some_and(|most| self.served.get() >= most)
