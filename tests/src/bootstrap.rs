@@ -17,6 +17,7 @@ pub struct Bootstrap {
     virtual_hosts: Vec<Value>,
     clusters: Vec<Value>,
     manager: Map<String, Value>,
+    transport: Option<Value>,
     runtime: Map<String, Value>,
     validate_clusters: bool,
 }
@@ -37,6 +38,7 @@ impl Bootstrap {
             virtual_hosts: vec![host],
             clusters: Vec::new(),
             manager: Map::new(),
+            transport: None,
             runtime: Map::new(),
             validate_clusters: true,
         }
@@ -69,17 +71,17 @@ impl Bootstrap {
         self
     }
 
-    /// Adds a cluster whose hosts speak HTTP/2, as all of gRPC do.
+    /// Adds a cluster whose hosts speak HTTP/2, as all of gRPC do; `more` as for [`Self::cluster`].
     #[must_use]
-    pub fn http2_cluster(self, name: &str, addresses: &[SocketAddr]) -> Self {
+    pub fn http2_cluster(self, name: &str, addresses: &[SocketAddr], more: Value) -> Self {
         let options =
             json!({"@type": PROTOCOLS, "explicit_http_config": {"http2_protocol_options": {}}});
         let extensions = json!({PROTOCOL_OPTIONS: options});
-        self.cluster(
-            name,
-            addresses,
-            json!({"typed_extension_protocol_options": extensions}),
-        )
+        let mut fields = json!({"typed_extension_protocol_options": extensions});
+        if let (Value::Object(all), Value::Object(more)) = (&mut fields, more) {
+            all.extend(more);
+        }
+        self.cluster(name, addresses, fields)
     }
 
     /// Whether a route to a cluster that does not exist makes the file wrong.
@@ -95,6 +97,13 @@ impl Bootstrap {
         if let Value::Object(more) = more {
             self.manager.extend(more);
         }
+        self
+    }
+
+    /// Sets the `transport_socket` of the listener's filter chain.
+    #[must_use]
+    pub fn transport(mut self, socket: Value) -> Self {
+        self.transport = Some(socket);
         self
     }
 
@@ -123,6 +132,10 @@ impl Bootstrap {
             all.extend(self.manager.clone());
         }
         let filter = json!({"name": "envoy.filters.network.http_connection_manager", "typed_config": manager});
+        let mut chain = json!({"filters": [filter]});
+        if let Some(transport) = &self.transport {
+            chain["transport_socket"] = transport.clone();
+        }
         let file = json!({
             "admin": {"address": any},
             "layered_runtime": {"layers": [{"name": "crossdock", "static_layer": self.runtime}]},
@@ -130,7 +143,7 @@ impl Bootstrap {
                 "listeners": [{
                     "name": "rpc",
                     "address": any,
-                    "filter_chains": [{"filters": [filter]}],
+                    "filter_chains": [chain],
                 }],
                 "clusters": self.clusters,
             },

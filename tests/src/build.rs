@@ -97,7 +97,7 @@ fn parts(kind: Kind) -> Vec<&'static str> {
 fn tools(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::JavaDubbo | Kind::JavaDubbo27 | Kind::JavaSofa | Kind::JavaBolt | Kind::JavaGrpc => {
-            &["java", "javac", "mvn"]
+            &["java", "javac", "jar", "mvn"]
         }
         Kind::Node | Kind::NodeHttp => &["node", "npm"],
         Kind::Python | Kind::PythonGrpc => &["python3"],
@@ -109,12 +109,10 @@ fn tools(kind: Kind) -> &'static [&'static str] {
 fn commands(kind: Kind) -> Vec<Vec<&'static [&'static str]>> {
     match kind {
         // What was fetched before needs no network.
-        Kind::JavaDubbo | Kind::JavaDubbo27 | Kind::JavaSofa | Kind::JavaBolt | Kind::JavaGrpc => {
-            vec![
-                vec![&["mvn", "-q", "-B", "-o", "compile"]],
-                vec![&["mvn", "-q", "-B", "compile"]],
-            ]
+        Kind::JavaDubbo | Kind::JavaDubbo27 | Kind::JavaSofa | Kind::JavaBolt => {
+            vec![vec![MAVEN_OFFLINE], vec![MAVEN]]
         }
+        Kind::JavaGrpc => vec![vec![MAVEN_OFFLINE, CERTIFICATES], vec![MAVEN, CERTIFICATES]],
         Kind::Go => vec![vec![&[
             "go",
             "build",
@@ -145,6 +143,10 @@ fn commands(kind: Kind) -> Vec<Vec<&'static [&'static str]>> {
     }
 }
 
+const MAVEN_OFFLINE: &[&str] = &["mvn", "-q", "-B", "-o", "compile"];
+const MAVEN: &[&str] = &["mvn", "-q", "-B", "compile"];
+/// Those that the interoperability programs of every language trust.
+const CERTIFICATES: &[&str] = &["jar", "xf", "target/lib/grpc-testing-1.79.0.jar", "certs"];
 const NEW_VENV: &[&str] = &["python3", "-m", "venv", "--clear", "venv"];
 const REQUIREMENTS: &[&str] = &[
     "venv/bin/python",
@@ -211,6 +213,7 @@ fn run(words: &[&str], folder: &Path) -> Result<(), String> {
 
 fn stamp(kind: Kind) -> String {
     let mut hasher = DefaultHasher::new();
+    commands(kind).hash(&mut hasher);
     for part in parts(kind) {
         for file in files(&sources().join(part)) {
             file.hash(&mut hasher);

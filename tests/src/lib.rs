@@ -29,7 +29,7 @@ pub use answer::{Answer, Tally};
 pub use bootstrap::Bootstrap;
 pub use deadline::{Deadline, eventually};
 pub use gateway::Gateway;
-pub use peers::{CASES, Consumer, InteropServer, Peers, Provider, Report, Tool};
+pub use peers::{CASES, Certificates, Consumer, InteropServer, Peers, Provider, Report, Tool};
 pub use process::{End, Process};
 pub use tap::Tap;
 pub use turn::Turn;

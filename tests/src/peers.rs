@@ -1,5 +1,6 @@
 //! Real peers as values.
 
+mod certificates;
 mod h2spec;
 mod interop;
 mod tool;
@@ -16,6 +17,7 @@ use crate::build::{self, target};
 use crate::launch::{Role, command};
 use crate::{Answer, End, Kind, Process};
 
+pub use certificates::Certificates;
 pub use h2spec::Report;
 pub use interop::{CASES, InteropServer};
 pub use tool::Tool;

@@ -51,7 +51,7 @@ impl Family {
             .fold(bootstrap, |bootstrap, (version, provider)| {
                 let (name, addresses) = (self.cluster(version), [provider.address()]);
                 if self.http2 {
-                    bootstrap.http2_cluster(&name, &addresses)
+                    bootstrap.http2_cluster(&name, &addresses, json!({}))
                 } else {
                     bootstrap.cluster(&name, &addresses, json!({}))
                 }

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use crossdock_tests::{Bootstrap, CASES, Gateway, InteropServer, Kind, Peers, Turn};
+use crossdock_tests::{Bootstrap, CASES, Certificates, Gateway, InteropServer, Kind, Peers, Turn};
 use serde_json::{Value, json};
 
 const KINDS: [Kind; 3] = [Kind::Go, Kind::JavaGrpc, Kind::PythonGrpc];
@@ -18,12 +18,13 @@ fn all_peers() -> Option<Vec<Peers>> {
     KINDS.into_iter().map(Peers::prepare).collect()
 }
 
-fn serve(peers: &[Peers]) -> Vec<Served> {
+fn serve(peers: &[Peers], tls: Option<&Certificates>) -> Vec<Served> {
     let started = KINDS.into_iter().zip(peers);
     started
-        .map(|(kind, peers)| Served {
-            kind,
-            server: InteropServer::start(peers),
+        .map(|(kind, peers)| {
+            let options = tls.map_or_else(Vec::new, |tls| tls.server(kind));
+            let server = InteropServer::start(peers, &options);
+            Served { kind, server }
         })
         .collect()
 }
@@ -33,7 +34,7 @@ fn to(kind: Kind) -> String {
     format!("--additional_metadata=x-server:{}", kind.name())
 }
 
-fn gateway(servers: &[Served]) -> Gateway {
+fn gateway(servers: &[Served], tls: Option<&Certificates>) -> Gateway {
     let routes: Vec<Value> = servers
         .iter()
         .map(|served| {
@@ -45,10 +46,18 @@ fn gateway(servers: &[Served]) -> Gateway {
         })
         .chain([orca_out_of_band()])
         .collect();
-    let bootstrap = servers.iter().fold(
-        Bootstrap::at(&["*"], Value::from(routes)),
-        |bootstrap, served| bootstrap.http2_cluster(served.kind.name(), &[served.server.address()]),
+    let more = tls.map_or_else(
+        || json!({}),
+        |tls| json!({"transport_socket": tls.upstream()}),
     );
+    let mut bootstrap = Bootstrap::at(&["*"], Value::from(routes));
+    for served in servers {
+        let addresses = [served.server.address()];
+        bootstrap = bootstrap.http2_cluster(served.kind.name(), &addresses, more.clone());
+    }
+    if let Some(tls) = tls {
+        bootstrap = bootstrap.transport(tls.downstream());
+    }
     Gateway::start(&bootstrap, &[])
 }
 
@@ -64,15 +73,18 @@ fn orca_out_of_band() -> Value {
 fn failures(
     peers: &[Peers],
     servers: &[Served],
+    tls: Option<&Certificates>,
     address: impl Fn(&Served) -> SocketAddr,
 ) -> Vec<String> {
     let mut failures = Vec::new();
     let mut rows = 0;
     for (client, peers) in KINDS.into_iter().zip(peers) {
         for served in servers {
+            let mut options = tls.map_or_else(Vec::new, |tls| tls.client(client));
+            options.push(to(served.kind));
             for case in CASES {
                 rows += 1;
-                if let Err(said) = peers.case(case, address(served), &[&to(served.kind)]) {
+                if let Err(said) = peers.case(case, address(served), &options) {
                     let row = format!("{} -> {} {case}", client.name(), served.kind.name());
                     eprintln!("{row}: {said}");
                     failures.push(row);
@@ -88,8 +100,8 @@ fn failures(
 fn every_client_with_every_server() {
     let _turn = Turn::take();
     let Some(peers) = all_peers() else { return };
-    let servers = serve(&peers);
-    let failures = failures(&peers, &servers, |served| served.server.address());
+    let servers = serve(&peers, None);
+    let failures = failures(&peers, &servers, None, |served| served.server.address());
     assert!(failures.is_empty(), "{failures:#?}");
 }
 
@@ -97,10 +109,25 @@ fn every_client_with_every_server() {
 fn every_client_with_every_server_through_one_port() {
     let _turn = Turn::take();
     let Some(peers) = all_peers() else { return };
-    let servers = serve(&peers);
-    let gateway = gateway(&servers);
+    let servers = serve(&peers, None);
+    let gateway = gateway(&servers, None);
     let address = gateway.address();
-    let failures = failures(&peers, &servers, |_| address);
+    let failures = failures(&peers, &servers, None, |_| address);
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn every_client_with_every_server_through_one_port_with_tls_on_both_sides() {
+    let _turn = Turn::take();
+    let Some(peers) = all_peers() else { return };
+    let [_, java, _] = &*peers else {
+        panic!("one of each kind")
+    };
+    let tls = Certificates::of(java);
+    let servers = serve(&peers, Some(&tls));
+    let gateway = gateway(&servers, Some(&tls));
+    let address = gateway.address();
+    let failures = failures(&peers, &servers, Some(&tls), |_| address);
     assert!(failures.is_empty(), "{failures:#?}");
 }
 
@@ -145,17 +172,16 @@ const FURTHER: &[Row] = &[
 fn soaks_reports_and_compression_through_one_port() {
     let _turn = Turn::take();
     let Some(peers) = all_peers() else { return };
-    let servers = serve(&peers);
-    let gateway = gateway(&servers);
+    let servers = serve(&peers, None);
+    let gateway = gateway(&servers, None);
     let mut failures = Vec::new();
     for (client, server, case, options) in FURTHER {
         let client_peers = KINDS.iter().position(|kind| kind == client);
         let client_peers = client_peers
             .and_then(|at| peers.get(at))
             .expect("one of the kinds");
-        let route = to(*server);
-        let mut options = options.to_vec();
-        options.push(&route);
+        let mut options: Vec<String> = options.iter().map(ToString::to_string).collect();
+        options.push(to(*server));
         if let Err(said) = client_peers.case(case, gateway.address(), &options) {
             let row = format!("{} -> {} {case}", client.name(), server.name());
             eprintln!("{row}: {said}");

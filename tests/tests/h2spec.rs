@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use crossdock_tests::{Bootstrap, Gateway, Kind, Peers, Provider, Report, Turn};
+use crossdock_tests::{Bootstrap, Certificates, Gateway, Kind, Peers, Provider, Report, Turn};
 use serde_json::{Value, json};
 
 /// With the strict ones.
@@ -72,7 +72,22 @@ fn answers_of_a_host_over_http2() {
         return;
     };
     let provider = Provider::start(&node, "v1", &["--wire", "h2"]);
-    let bootstrap = Bootstrap::at(&["*"], routed()).http2_cluster("pages", &[provider.address()]);
+    let bootstrap =
+        Bootstrap::at(&["*"], routed()).http2_cluster("pages", &[provider.address()], json!({}));
     let gateway = Gateway::start(&bootstrap, &[]);
     plain(&peers, gateway.address());
+}
+
+/// Over TLS the client has said that it speaks HTTP/2: whatever else it sends is an error of that protocol.
+#[test]
+fn answers_over_tls() {
+    let _turn = Turn::take();
+    let (Some(peers), Some(java)) = (Peers::prepare(Kind::H2spec), Peers::prepare(Kind::JavaGrpc))
+    else {
+        return;
+    };
+    let bootstrap = direct().transport(Certificates::of(&java).downstream());
+    let gateway = Gateway::start(&bootstrap, &[]);
+    let report = peers.h2spec(gateway.address(), &[PAGE, "--tls", "--insecure"]);
+    assert_all_but(&report, &[]);
 }

@@ -36,7 +36,7 @@ impl Scene {
         ]);
         let bootstrap = Bootstrap::at(&["*"], routes)
             .cluster("one", &[one.address()], with_trailers())
-            .http2_cluster("two", &[two.address()])
+            .http2_cluster("two", &[two.address()], json!({}))
             .manager(json!({
                 "upgrade_configs": [{"upgrade_type": "websocket"}],
                 "http_protocol_options": {"enable_trailers": true},

@@ -33,7 +33,7 @@ pub const CASES: &[&str] = &[
     "unimplemented_service",
 ];
 
-/// A running server of the cases, without TLS.
+/// A running server of the cases.
 #[derive(Debug)]
 pub struct InteropServer {
     /// Its process.
@@ -43,13 +43,14 @@ pub struct InteropServer {
 
 impl InteropServer {
     /// Starts the server of a kind that has one: [`Kind::Go`], [`Kind::JavaGrpc`], [`Kind::PythonGrpc`].
+    /// Without further options it serves without TLS.
     ///
     /// # Panics
     /// When it does not start.
     #[must_use]
-    pub fn start(peers: &Peers) -> Self {
+    pub fn start(peers: &Peers, more: &[String]) -> Self {
         for _ in 0..ATTEMPTS {
-            if let Some(server) = Self::try_start(peers, free_port()) {
+            if let Some(server) = Self::try_start(peers, free_port(), more) {
                 return server;
             }
         }
@@ -57,9 +58,9 @@ impl InteropServer {
     }
 
     /// None of these programs says when it is ready in the same way, but all of them take connections then.
-    fn try_start(peers: &Peers, port: u16) -> Option<Self> {
+    fn try_start(peers: &Peers, port: u16, more: &[String]) -> Option<Self> {
         let mut command = peers.interop("server");
-        command.arg(format!("--port={port}"));
+        command.arg(format!("--port={port}")).args(more);
         let mut process = peers.run("server", &mut command);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let served = eventually(START, || {
@@ -82,7 +83,7 @@ impl Peers {
     ///
     /// # Errors
     /// The end of what the client said when the case does not hold or does not end.
-    pub fn case(&self, case: &str, address: SocketAddr, more: &[&str]) -> Result<(), String> {
+    pub fn case(&self, case: &str, address: SocketAddr, more: &[String]) -> Result<(), String> {
         let mut command = self.interop("client");
         command
             .arg(format!("--server_host={}", address.ip()))
