@@ -28,11 +28,11 @@ pub struct HttpPolicy {
     pub drain_timeout: Duration,
     /// Streams that a client may have open (`max_concurrent_streams`). Default 1024, as Envoy.
     pub streams: u32,
-    /// The HTTP/2 window of one stream. Default 256 KiB: with [`HttpPolicy::connection_window`] it
-    /// bounds what is buffered for a reader that is slow.
+    /// The HTTP/2 window of one stream: it bounds what is buffered for a reader that is slow.
+    /// Default 64 KiB.
     pub stream_window: u32,
-    /// The HTTP/2 window of a connection. Default 1 MiB.
-    pub connection_window: u32,
+    /// The HTTP/2 window of a connection; `None` for [`HttpPolicy::connection_window`].
+    pub own_connection_window: Option<u32>,
     /// Streams that a client may reset before their answer, beyond which it is told to calm down.
     /// Default 250, where Envoy acts too.
     pub resets: u32,
@@ -98,8 +98,8 @@ impl Default for HttpPolicy {
             requests_per_connection: None,
             drain_timeout: Duration::from_secs(5),
             streams: 1024,
-            stream_window: 256 * 1024,
-            connection_window: 1024 * 1024,
+            stream_window: 64 * 1024,
+            own_connection_window: None,
             resets: 250,
             http_10: false,
             websocket: false,
@@ -126,6 +126,30 @@ impl Default for HttpPolicy {
             grpc_web: false,
         }
     }
+}
+
+impl HttpPolicy {
+    /// The HTTP/2 window of a connection: where none is configured, as much as all of its streams
+    /// may use, so that streams whose readers are slow never hold up the others.
+    pub fn connection_window(&self) -> u32 {
+        window(self.own_connection_window, self.streams, self.stream_window)
+    }
+}
+
+impl HttpUpstream {
+    /// The HTTP/2 window of a connection: where none is configured, as much as all of its streams
+    /// may use, so that streams whose readers are slow never hold up the others.
+    pub fn connection_window(&self) -> u32 {
+        window(self.own_connection_window, self.streams, self.stream_window)
+    }
+}
+
+/// The largest window (RFC 9113 section 6.9.1).
+const LARGEST_WINDOW: u32 = (1 << 31) - 1;
+
+fn window(own: Option<u32>, streams: u32, stream_window: u32) -> u32 {
+    own.unwrap_or_else(|| streams.saturating_mul(stream_window))
+        .clamp(65_535, LARGEST_WINDOW)
 }
 
 /// Whether the port is taken off `:authority`.
@@ -203,10 +227,10 @@ pub struct HttpUpstream {
     /// Streams of one HTTP/2 connection (`max_concurrent_streams`); the host may allow fewer.
     /// Default 1024.
     pub streams: u32,
-    /// The HTTP/2 window of one stream. Default 256 KiB.
+    /// The HTTP/2 window of one stream. Default 64 KiB.
     pub stream_window: u32,
-    /// The HTTP/2 window of a connection. Default 1 MiB.
-    pub connection_window: u32,
+    /// The HTTP/2 window of a connection; `None` for [`HttpUpstream::connection_window`].
+    pub own_connection_window: Option<u32>,
     /// The largest header block of a response in bytes. Default 60 KiB.
     pub header_bytes: u32,
     /// The most header fields of a response. Default 100.
@@ -220,8 +244,8 @@ impl Default for HttpUpstream {
             requests_per_connection: None,
             connection_duration: None,
             streams: 1024,
-            stream_window: 256 * 1024,
-            connection_window: 1024 * 1024,
+            stream_window: 64 * 1024,
+            own_connection_window: None,
             header_bytes: 60 * 1024,
             headers: 100,
         }

@@ -62,10 +62,7 @@ pub(super) fn policy(hcm: &HttpConnectionManager) -> HttpPolicy {
             &mut policy.stream_window,
             http2.initial_stream_window_size.as_ref(),
         );
-        set(
-            &mut policy.connection_window,
-            http2.initial_connection_window_size.as_ref(),
-        );
+        policy.own_connection_window = number(http2.initial_connection_window_size.as_ref());
     }
     let upgrades = |name: &str| {
         hcm.upgrade_configs.iter().any(|upgrade| {
@@ -252,10 +249,7 @@ fn http2_options(http2: &Http2ProtocolOptions, upstream: &mut HttpUpstream) {
         &mut upstream.stream_window,
         http2.initial_stream_window_size.as_ref(),
     );
-    set(
-        &mut upstream.connection_window,
-        http2.initial_connection_window_size.as_ref(),
-    );
+    upstream.own_connection_window = number(http2.initial_connection_window_size.as_ref());
 }
 
 fn upstream_common(common: &CommonOptions, upstream: &mut HttpUpstream) {
@@ -276,6 +270,10 @@ fn time(given: Option<&ProtoDuration>) -> Option<Option<Duration>> {
 /// A number that is given, where zero means no limit.
 fn most(given: Option<&UInt32Value>) -> Option<u32> {
     given.map(|most| most.value).filter(|most| *most > 0)
+}
+
+fn number(given: Option<&UInt32Value>) -> Option<u32> {
+    given.map(|given| given.value)
 }
 
 fn set(field: &mut u32, given: Option<&UInt32Value>) {

@@ -173,9 +173,9 @@ impl Pool {
     }
 
     async fn open(self: &Rc<Self>, cluster: &Arc<Cluster>, host: &Host) -> Result<Ready, Failure> {
-        let place = Place(Arc::clone(cluster));
+        let mut place = Place(Some(Arc::clone(cluster)));
         let opened = pools::open(&self.worker, cluster, host, &[b"http/1.1"]).await?;
-        std::mem::forget(place);
+        place.0 = None;
         self.begin(opened, cluster, host).await
     }
 
@@ -215,12 +215,14 @@ impl Pool {
     }
 }
 
-/// A place in the circuit breaker, given back unless it is kept.
-struct Place(Arc<Cluster>);
+/// A place in the circuit breaker, given back unless the connection takes it over.
+struct Place(Option<Arc<Cluster>>);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.breakers[0].end_connection();
+        if let Some(cluster) = &self.0 {
+            cluster.breakers[0].end_connection();
+        }
     }
 }
 

@@ -108,31 +108,23 @@ impl Pool {
         spawn(async move { up.serve(opened).await });
     }
 
-    /// A connection for one more stream; opens the next one in time.
-    fn offer(self: &Rc<Self>, cluster: &Arc<Cluster>, host: &Host, fresh: bool) -> Option<Rc<Up>> {
+    /// A connection for one more stream: the first that has room, so that few are in use. The next
+    /// one is opened before it is needed.
+    fn offer(self: &Rc<Self>, cluster: &Arc<Cluster>, host: &Host) -> Option<Rc<Up>> {
         let ups = self.ups.borrow();
-        let usable = |up: &&Rc<Up>| up.takes_streams() && !(fresh && up.served.get() > 0);
-        let roomy = ups.iter().filter(usable).find(|up| up.has_room());
-        let taken = roomy.cloned();
-        let crowded = ups
-            .iter()
-            .filter(|up| up.takes_streams())
-            .all(|up| up.is_crowded());
-        let most = cluster.settings.connections_per_host as usize;
-        let open = ups.iter().filter(|up| up.takes_streams()).count();
-        let opening = ups.iter().any(|up| up.opening.get());
+        let usable = || ups.iter().filter(|up| up.takes_streams());
+        let roomy = usable().find(|up| up.has_room()).cloned();
+        let (open, crowded) = (usable().count(), usable().all(|up| up.is_crowded()));
         drop(ups);
-        let another = taken.is_none() || (crowded && !opening);
-        if another && open < most {
-            return taken
-                .or_else(|| self.open(cluster, host, open == 0))
-                .inspect(|_| {
-                    if crowded && !opening && open > 0 {
-                        drop(self.open(cluster, host, false));
-                    }
-                });
+        let may_open = open < cluster.settings.connections_per_host as usize;
+        match roomy {
+            None if may_open => self.open(cluster, host, open == 0),
+            Some(up) if may_open && crowded => {
+                drop(self.open(cluster, host, false));
+                Some(up)
+            }
+            roomy => roomy,
         }
-        taken
     }
 
     /// Begins to open a connection. The `only` one of its host is opened whatever the circuit
@@ -236,7 +228,7 @@ impl Up {
         let http = &self.cluster.http;
         let shaken = client::Builder::new()
             .initial_window_size(http.stream_window)
-            .initial_connection_window_size(http.connection_window)
+            .initial_connection_window_size(http.connection_window())
             .max_header_list_size(http.header_bytes)
             .max_send_buffer_size(SEND_BUFFER)
             .enable_push(false)
@@ -395,7 +387,7 @@ async fn stream_on(
 ) -> Result<(Hold, SendRequest<Bytes>), Failure> {
     let mut waiting = None;
     loop {
-        let Some(up) = pool.offer(attempt.cluster, host, attempt.fresh) else {
+        let Some(up) = pool.offer(attempt.cluster, host) else {
             if waiting.is_none() {
                 waiting = Some(pools::Waiting::begin(attempt, &pool.worker)?);
             }

@@ -90,7 +90,7 @@ fn builder(policy: &Policy) -> server::Builder {
     let mut builder = server::Builder::new();
     builder
         .initial_window_size(http.stream_window)
-        .initial_connection_window_size(http.connection_window)
+        .initial_connection_window_size(http.connection_window())
         .max_concurrent_streams(http.streams)
         .max_header_list_size(http.header_bytes)
         .max_send_buffer_size(SEND_BUFFER)
