@@ -1,6 +1,7 @@
 //! The life of the process: bind, serve, drain, end.
 
 use std::{
+    io,
     net::SocketAddr,
     pin::Pin,
     process::ExitCode,
@@ -14,7 +15,7 @@ use crossdock_framework::{
 use crossdock_xds::bootstrap::Loaded;
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
 };
 
@@ -127,11 +128,39 @@ impl Gateway {
 
     /// Serves until told to end, and then drains.
     pub(crate) async fn serve(mut self) -> ExitCode {
+        // Before the first look-up: a name that does not resolve takes seconds.
+        let mut signals = match Signals::listen() {
+            Ok(signals) => signals,
+            Err(error) => {
+                tracing::error!("cannot listen for signals: {error}");
+                return ExitCode::FAILURE;
+            }
+        };
         let admin = self
             .admin
             .take()
             .map(|listener| tokio::spawn(admin::serve(listener, Arc::clone(&self.server))));
-        dns::start(std::mem::take(&mut self.clusters), &self.server.live).await;
+        let clusters = std::mem::take(&mut self.clusters);
+        let looked_up = tokio::select! {
+            () = dns::start(clusters, &self.server.live) => true,
+            _ = signals.next() => false,
+        };
+        let code = match looked_up {
+            true => self.accept(&mut signals).await,
+            false => {
+                tracing::info!("told to end before serving");
+                ExitCode::SUCCESS
+            }
+        };
+        if let Some(admin) = admin {
+            admin.abort();
+        }
+        self.files.close(LOGS_CLOSE);
+        code
+    }
+
+    /// Takes connections until told to end, and then drains.
+    async fn accept(&mut self, signals: &mut Signals) -> ExitCode {
         let (drain, draining) = watch::channel(None);
         let accepting: Vec<_> = std::mem::take(&mut self.listeners)
             .into_iter()
@@ -141,38 +170,30 @@ impl Gateway {
             .collect();
         self.server.set_state(State::Live);
         tracing::info!("serving");
-        let code = self.obey(&drain).await;
+        let code = self.obey(&drain, signals).await;
         for task in accepting {
             // Dropping the sender would end them too; this way their sockets are closed by now.
             task.abort();
         }
-        if let Some(admin) = admin {
-            admin.abort();
-        }
-        self.files.close(LOGS_CLOSE);
         code
     }
 
     /// Follows orders and signals to the end of the process.
-    async fn obey(&mut self, drain: &watch::Sender<Option<DrainScope>>) -> ExitCode {
-        let (Ok(mut term), Ok(mut int)) = (
-            signal(SignalKind::terminate()),
-            signal(SignalKind::interrupt()),
-        ) else {
-            tracing::error!("cannot listen for signals");
-            return ExitCode::FAILURE;
-        };
+    async fn obey(
+        &mut self,
+        drain: &watch::Sender<Option<DrainScope>>,
+        signals: &mut Signals,
+    ) -> ExitCode {
         // Whether the process ends when it has drained.
         let mut leaving = false;
         let mut drained: Drained = Box::pin(std::future::pending());
         loop {
             let order = tokio::select! {
                 order = self.orders.recv() => order.unwrap_or(Order::Quit),
-                _ = term.recv() => LEAVE,
-                _ = int.recv() => match leaving {
+                told = signals.next() => match told {
                     // A second interrupt is impatience.
-                    true => Order::Quit,
-                    false => LEAVE,
+                    Told::Interrupt if leaving => Order::Quit,
+                    _ => LEAVE,
                 },
                 () = &mut drained => {
                     self.report_drained(drain);
@@ -269,6 +290,36 @@ fn covers(begun: DrainScope, asked: DrainScope) -> bool {
     begun == DrainScope::All || begun == asked
 }
 
+/// The signals that end the process.
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+/// Which of them came.
+enum Told {
+    Terminate,
+    Interrupt,
+}
+
+impl Signals {
+    /// From here on they do not end the process by themselves.
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the next of them; loses none when dropped before.
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.term.recv() => Told::Terminate,
+            _ = self.int.recv() => Told::Interrupt,
+        }
+    }
+}
+
 /// Ends when every connection is closed, or the time for that is up.
 type Drained = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -301,7 +352,7 @@ fn bind(
 }
 
 /// Lets connections come in everywhere, now that nothing else can go wrong.
-fn listen((admin, listeners): Addresses) -> std::io::Result<(Option<TcpListener>, Vec<Listening>)> {
+fn listen((admin, listeners): Addresses) -> io::Result<(Option<TcpListener>, Vec<Listening>)> {
     let listeners: Result<_, _> = listeners.into_iter().map(Bound::listen).collect();
     Ok((admin.map(Reserved::listen).transpose()?, listeners?))
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use crossdock_tests::fake::{Client, Wire};
-use crossdock_tests::{End, Gateway};
+use crossdock_tests::{End, Gateway, Process, eventually, get};
 use serde_json::{Value, json};
 
 use crate::call::Call;
@@ -175,4 +175,48 @@ fn names_of_strict_dns_clusters_are_looked_up() {
         client.write(&Call::new(Wire::Dubbo, id).octets());
         assert_eq!(client.recv().token(), Some("v1"));
     }
+}
+
+/// Asks it to end while it looks names up for the first time; it has not served yet, and has nothing to drain.
+#[test]
+fn a_process_that_has_not_served_yet_ends_when_told_to() {
+    // Names that resolve without any server; so many that they take a while.
+    const NAMES: u16 = 12_000;
+    let endpoint = |port: u16| {
+        let address = json!({"address": "localhost", "port_value": port});
+        json!({"endpoint": {"address": {"socket_address": address}}})
+    };
+    let text = File::new()
+        .rpc(
+            "rpc",
+            json!({"route_config": everything_to("echo")}),
+            json!({}),
+        )
+        .cluster_of(
+            "echo",
+            (1..=NAMES).map(endpoint).collect(),
+            json!({"type": "STRICT_DNS"}),
+        )
+        .text();
+    let name = format!("looking-up-{}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    fs::create_dir_all(&folder).expect("the folder of temporary files can be written");
+    let (config, admin) = (folder.join("bootstrap.json"), folder.join("admin"));
+    fs::write(&config, text).expect("the folder can be written");
+    let mut command = Command::new(Gateway::program());
+    command.arg("-c").arg(&config);
+    command.arg("--admin-address-path").arg(&admin);
+    let mut process = Process::start("looking-up", &mut command, &folder).expect("it starts");
+    let address = eventually(PATIENCE, || {
+        fs::read_to_string(&admin).ok()?.trim().parse().ok()
+    });
+    let address = address.expect("the admin address is written before the look-up");
+    let (status, state) = get(address, "GET", "/ready").expect("it answers meanwhile");
+    assert_eq!((status, state.trim()), (503, "INITIALIZING"));
+    process.terminate();
+    assert_eq!(process.wait(PATIENCE), End::Code(0));
+    let log = process.log_tail();
+    assert!(log.contains("told to end before serving"), "{log}");
+    drop(process);
+    let _ = fs::remove_dir_all(&folder);
 }
