@@ -1,7 +1,7 @@
 //! Route configurations: virtual hosts, matches, actions, edits of headers.
 
 use super::{
-    HTTP, Message, REMOVE, RETRIES, RUNTIME, STATISTICS,
+    DEFAULT, Message, REMOVE, RETRIES, RUNTIME, STATISTICS,
     Support::{Acts, Harmless, Ignored, Judged, Refused},
     TRACING,
 };
@@ -16,6 +16,8 @@ const MIRRORS: &str = "mirroring is not in this version";
 const RATE_LIMITS: &str = "rate limits are not in this version";
 const METADATA: &str = "endpoints are not chosen by metadata in this version";
 const BUFFERS: &str = "a call is kept whole within the limit of its frame";
+const CORS: &str = "CORS is not in this version";
+const UNREACHED: &str = "redirects of upstreams are handed to the caller";
 const NOT_READ: &str = "nothing reads this metadata in this version";
 
 pub(super) const MESSAGES: &[Message] = &[
@@ -48,18 +50,21 @@ pub(super) const MESSAGES: &[Message] = &[
             ),
             (Harmless(NOT_READ), &["metadata"]),
             (Ignored(MIRRORS), &["request_mirror_policies"]),
-            (Ignored(HTTP), &["internal_only_headers"]),
+            (
+                Ignored("headers of callers are not taken away"),
+                &["internal_only_headers"],
+            ),
         ],
     },
     Message {
         name: "envoy.config.route.v3.VirtualHost",
         fields: &[
-            (
-                Judged,
-                &["matcher", "route_specifiers", "require_tls", "domains"],
-            ),
+            (Judged, &["matcher", "route_specifiers", "domains"]),
             (Acts, EDITS),
-            (Acts, &["name", "routes", "typed_per_filter_config"]),
+            (
+                Acts,
+                &["name", "routes", "require_tls", "typed_per_filter_config"],
+            ),
             (Harmless(STATISTICS), &["virtual_clusters"]),
             (Harmless(NOT_READ), &["metadata"]),
             (Ignored(RATE_LIMITS), &["rate_limits"]),
@@ -71,7 +76,7 @@ pub(super) const MESSAGES: &[Message] = &[
                     "request_body_buffer_limit",
                 ],
             ),
-            (Ignored(HTTP), &["cors"]),
+            (Ignored(CORS), &["cors"]),
             (
                 Ignored(RETRIES),
                 &[
@@ -90,12 +95,7 @@ pub(super) const MESSAGES: &[Message] = &[
         fields: &[
             (
                 Judged,
-                &[
-                    "redirect",
-                    "filter_action",
-                    "non_forwarding_action",
-                    "route_specifiers",
-                ],
+                &["filter_action", "non_forwarding_action", "route_specifiers"],
             ),
             (Acts, EDITS),
             (
@@ -104,6 +104,7 @@ pub(super) const MESSAGES: &[Message] = &[
                     "name",
                     "match",
                     "route",
+                    "redirect",
                     "direct_response",
                     "typed_per_filter_config",
                 ],
@@ -125,16 +126,18 @@ pub(super) const MESSAGES: &[Message] = &[
         fields: &[
             (
                 Judged,
+                &["dynamic_metadata", "filter_state", "path_match_policy"],
+            ),
+            (
+                Acts,
                 &[
-                    "tls_context",
-                    "dynamic_metadata",
-                    "filter_state",
+                    "query_parameters",
+                    "grpc",
                     "cookies",
+                    "tls_context",
                     "connect_matcher",
-                    "path_match_policy",
                 ],
             ),
-            (Acts, &["query_parameters", "grpc"]),
             (
                 Acts,
                 &[
@@ -152,6 +155,18 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions",
         fields: &[],
+    },
+    Message {
+        name: "envoy.config.route.v3.RouteMatch.ConnectMatcher",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.config.route.v3.RouteMatch.TlsContextMatchOptions",
+        fields: &[(Acts, &["presented", "validated"])],
+    },
+    Message {
+        name: "envoy.config.route.v3.CookieMatcher",
+        fields: &[(Acts, &["name", "string_match", "invert_match"])],
     },
     Message {
         name: "envoy.config.route.v3.QueryParameterMatcher",
@@ -182,27 +197,35 @@ pub(super) const MESSAGES: &[Message] = &[
             (
                 Judged,
                 &[
-                    "prefix_rewrite",
-                    "regex_rewrite",
-                    "path_rewrite",
                     "path_rewrite_policy",
-                    "host_rewrite",
-                    "host_rewrite_literal",
-                    "host_rewrite_header",
-                    "host_rewrite_path_regex",
-                    "auto_host_rewrite",
                     "internal_redirect_action",
                     "internal_redirect_policy",
                     "cluster_specifier_plugin",
                     "inline_cluster_specifier_plugin",
                 ],
             ),
-            (Acts, &["priority"]),
             (
-                Ignored(
-                    "a call to a cluster that does not exist is answered like one without endpoints",
-                ),
-                &["cluster_not_found_response_code"],
+                Acts,
+                &[
+                    "prefix_rewrite",
+                    "regex_rewrite",
+                    "path_rewrite",
+                    "host_rewrite",
+                    "host_rewrite_literal",
+                    "host_rewrite_header",
+                    "host_rewrite_path_regex",
+                    "append_x_forwarded_host",
+                ],
+            ),
+            (Acts, &["priority", "cluster_not_found_response_code"]),
+            (
+                Acts,
+                &[
+                    "max_grpc_timeout",
+                    "grpc_timeout_offset",
+                    "max_stream_duration",
+                    "idle_timeout",
+                ],
             ),
             (
                 Acts,
@@ -225,37 +248,93 @@ pub(super) const MESSAGES: &[Message] = &[
             ),
             (Ignored(MIRRORS), &["request_mirror_policies"]),
             (
-                Ignored("only `timeout` limits the time of a call"),
-                &[
-                    "max_grpc_timeout",
-                    "grpc_timeout_offset",
-                    "max_stream_duration",
-                    "idle_timeout",
-                    "flush_timeout",
-                ],
+                Ignored("what waits to be written has the idle time of its stream"),
+                &["flush_timeout"],
+            ),
+            (Harmless(DEFAULT), &["auto_host_rewrite=false"]),
+            (
+                Ignored("hosts get the authority that the caller named"),
+                &["auto_host_rewrite"],
             ),
             (
-                Ignored(HTTP),
-                &[
-                    "cors",
-                    "upgrade_configs",
-                    "max_internal_redirects",
-                    "append_x_forwarded_host",
-                    "early_data_policy",
-                ],
+                Ignored("the connection manager says which upgrades are passed on"),
+                &["upgrade_configs"],
+            ),
+            (Ignored(CORS), &["cors"]),
+            (Ignored(UNREACHED), &["max_internal_redirects"]),
+            (
+                Ignored("there is no TLS early data here"),
+                &["early_data_policy"],
             ),
         ],
     },
     Message {
         name: "envoy.config.route.v3.RouteAction.HashPolicy",
         fields: &[
-            (Judged, &["cookie", "query_parameter", "filter_state"]),
-            (Acts, &["header", "connection_properties", "terminal"]),
+            (Judged, &["filter_state"]),
+            (
+                Acts,
+                &[
+                    "header",
+                    "cookie",
+                    "query_parameter",
+                    "connection_properties",
+                    "terminal",
+                ],
+            ),
         ],
     },
     Message {
         name: "envoy.config.route.v3.RouteAction.HashPolicy.Header",
-        fields: &[(Judged, &["regex_rewrite"]), (Acts, &["header_name"])],
+        fields: &[(Acts, &["header_name", "regex_rewrite"])],
+    },
+    Message {
+        name: "envoy.config.route.v3.RouteAction.HashPolicy.Cookie",
+        fields: &[(Acts, &["name", "ttl", "path", "attributes"])],
+    },
+    Message {
+        name: "envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute",
+        fields: &[(Acts, &["name", "value"])],
+    },
+    Message {
+        name: "envoy.config.route.v3.RouteAction.HashPolicy.QueryParameter",
+        fields: &[(Acts, &["name"])],
+    },
+    Message {
+        name: "envoy.config.route.v3.RouteAction.MaxStreamDuration",
+        fields: &[(
+            Acts,
+            &[
+                "max_stream_duration",
+                "grpc_timeout_header_max",
+                "grpc_timeout_header_offset",
+            ],
+        )],
+    },
+    Message {
+        name: "envoy.config.route.v3.RouteAction.UpgradeConfig",
+        fields: &[
+            (Acts, &["upgrade_type", "enabled"]),
+            (Judged, &["connect_config"]),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RedirectAction",
+        fields: &[(
+            Acts,
+            &[
+                "https_redirect",
+                "scheme_redirect",
+                "host_redirect",
+                "port_redirect",
+                "path_redirect",
+                "prefix_rewrite",
+                "regex_rewrite",
+                "path_rewrite",
+                "response_code",
+                "strip_query",
+            ],
+        )],
     },
     Message {
         name: "envoy.config.route.v3.RouteAction.HashPolicy.ConnectionProperties",
@@ -264,8 +343,7 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.config.route.v3.WeightedCluster",
         fields: &[
-            (Judged, &["header_name", "use_hash_policy"]),
-            (Acts, &["clusters"]),
+            (Acts, &["clusters", "header_name", "use_hash_policy"]),
             (
                 Ignored("the sum of the weights is computed"),
                 &["total_weight"],
@@ -276,9 +354,17 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.config.route.v3.WeightedCluster.ClusterWeight",
         fields: &[
-            (Judged, &["cluster_header", "host_rewrite_literal"]),
             (Acts, EDITS),
-            (Acts, &["name", "weight", "typed_per_filter_config"]),
+            (
+                Acts,
+                &[
+                    "name",
+                    "cluster_header",
+                    "host_rewrite_literal",
+                    "weight",
+                    "typed_per_filter_config",
+                ],
+            ),
             (Refused(METADATA, REMOVE), &["metadata_match"]),
         ],
     },
@@ -327,6 +413,10 @@ pub(super) const MESSAGES: &[Message] = &[
                 &["google_re2"],
             ),
         ],
+    },
+    Message {
+        name: "envoy.type.matcher.v3.RegexMatchAndSubstitute",
+        fields: &[(Acts, &["pattern", "substitution"])],
     },
     Message {
         name: "envoy.type.v3.Int64Range",
