@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossdock_tests::fake::{Client, Host, Wire};
 use serde_json::json;
 
-use crate::{TOO_LARGE, gateway, refused, text_of};
+use crate::{ANSWER_TOO_LARGE, TOO_LARGE, gateway, refused, text_of};
 
 #[test]
 fn frame_bytes() {
@@ -47,7 +47,7 @@ fn answers_over_frame_bytes() {
     for wire in Wire::ALL {
         let mut client = Client::connect(gateway.address(), wire);
         client.write(&wire.request(1, "<<large>>"));
-        refused(&client.recv(), 1, "crossdock.frame_bytes", 17);
+        refused(&client.recv(), 1, "crossdock.frame_bytes", ANSWER_TOO_LARGE);
         client.call(2, "after");
     }
     assert!(host.accepted() <= 4, "no connection broke");

@@ -48,10 +48,15 @@ fn refused(answer: &Frame, id: u64, text: &str, status: u16) {
     }
 }
 
+/// Bolt's statuses.
 const OVERLOAD: u16 = 4;
 const TIMEOUT: u16 = 7;
+const CONNECT_FAILED: u16 = 8;
+const CONNECTION_CLOSED: u16 = 16;
+const ANSWER_TOO_LARGE: u16 = 17;
 const TOO_LARGE: u16 = 18;
 
+/// A text for a body of about that size.
 fn text_of(size: usize) -> String {
     format!("<<large>>{}", "x".repeat(size))
 }

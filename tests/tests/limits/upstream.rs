@@ -2,12 +2,16 @@
 
 use std::net::SocketAddr;
 use std::thread;
+use std::time::Duration;
 
 use crossdock_tests::fake::{Client, Host, Wire};
 use crossdock_tests::{Bootstrap, UnusedPort, eventually};
 use serde_json::{Value, json};
 
-use crate::{OVERLOAD, PATIENCE, QUIET, gateway, refused, text_of, until, with_settings};
+use crate::{
+    CONNECT_FAILED, CONNECTION_CLOSED, OVERLOAD, PATIENCE, QUIET, gateway, refused, text_of, until,
+    with_settings,
+};
 
 #[test]
 fn connections_per_host_and_fill_calls() {
@@ -85,7 +89,7 @@ fn heartbeat_interval_ms() {
     let gateway_of_mute = gateway(&[&mute], &[("heartbeat_interval_ms", json!(100))]);
     let mut client = Client::connect(gateway_of_mute.address(), Wire::Bolt1);
     client.write(&Wire::Bolt1.request(1, "<<never>>"));
-    refused(&client.recv(), 1, "", 16);
+    refused(&client.recv(), 1, "", CONNECTION_CLOSED);
     assert_eq!(
         gateway_of_mute.stat("cluster.echo.upstream_cx_heartbeat_fail"),
         1
@@ -95,6 +99,32 @@ fn heartbeat_interval_ms() {
     Client::connect(never.address(), Wire::Dubbo).call(1, "known");
     thread::sleep(QUIET * 3);
     assert_eq!(never.stat("codec.dubbo.heartbeat_sent"), 0);
+}
+
+/// It sends an octet now and then, so that it is not silent either.
+#[test]
+fn a_frame_that_a_host_does_not_finish() {
+    /// Longer than the 30 s that a frame may take.
+    const LONG: Duration = Duration::from_secs(60);
+    let host = Host::start(|mut link| {
+        while let Some(frame) = link.take() {
+            for octet in frame.wire.response(frame.id, &text_of(2000)) {
+                if !link.send(&[octet]) {
+                    return;
+                }
+                thread::sleep(QUIET);
+            }
+        }
+    });
+    let gateway = gateway(&[&host], &[]);
+    let mut client = Client::connect(gateway.address(), Wire::Bolt1);
+    client.write(&Wire::Bolt1.request(1, "<<unfinished>>"));
+    let answer = client.next(LONG).expect("in time").expect("an answer");
+    refused(&answer, 1, "", CONNECTION_CLOSED);
+    until(&gateway, "cluster.echo.upstream_cx_destroy", |gone| {
+        gone == 1
+    });
+    assert_eq!(gateway.stat("cluster.echo.upstream_cx_heartbeat_fail"), 0);
 }
 
 #[test]
@@ -169,6 +199,6 @@ fn hosts_tried_by_one_call() {
     let gateway = with_settings(Bootstrap::to(&closed), &[]);
     let mut client = Client::connect(gateway.address(), Wire::Bolt1);
     client.write(&Wire::Bolt1.request(1, "<<nobody listens>>"));
-    refused(&client.recv(), 1, "", 8);
+    refused(&client.recv(), 1, "", CONNECT_FAILED);
     assert_eq!(gateway.stat("cluster.echo.upstream_cx_connect_fail"), 3);
 }
