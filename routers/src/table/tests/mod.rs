@@ -1,4 +1,7 @@
-use crossdock_framework::route::{Action, Forward, RouteId, Router, Target};
+use crossdock_framework::{
+    route::{Action, Forward, RouteId, Router, Target},
+    view::{Key, RoutingView},
+};
 use envoy_types::pb::{
     envoy::config::route::v3::{
         Route as RouteMessage, RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
@@ -13,8 +16,10 @@ use crate::testing::{Call, facts};
 mod cost;
 mod edits;
 mod matching;
+mod redirects;
 mod reference;
 mod refusals;
+mod rewrites;
 mod targets;
 
 /// A table of virtual hosts.
