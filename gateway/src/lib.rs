@@ -19,7 +19,7 @@ mod settings;
 mod tcp;
 mod validate;
 
-use std::{fs::OpenOptions, path::Path, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser as _;
 use crossdock_xds::{
@@ -43,6 +43,9 @@ pub fn main() -> ExitCode {
         Some(Command::Quickstart {
             print_config: true, ..
         }) => quickstart::print_config(),
+        Some(Command::Quickstart {
+            print_proto: true, ..
+        }) => quickstart::print_proto(),
         Some(Command::Quickstart { once, .. }) => show_quickstart(once),
         None if cli.serve.mode != Mode::Serve => validate::validate(&cli.serve.config),
         None => serve_file(&cli.serve),
@@ -80,9 +83,13 @@ fn serve_file(args: &Serve) -> ExitCode {
         log_level,
     };
     if let Some(path) = &args.admin_address_path
-        && let Err(reason) = can_write(path)
+        && let Err(error) = access_log::can_write(path)
     {
-        return refuse(&[reason]);
+        let path = path.display();
+        return refuse(&[format!(
+            "cannot write {path}: {error}; give --admin-address-path a file that this process may \
+             write"
+        )]);
     }
     on_runtime(async {
         let gateway = match Gateway::start(loaded, settings).await {
@@ -133,18 +140,6 @@ fn on_runtime(program: impl Future<Output = ExitCode>) -> ExitCode {
         }
         Err(error) => refuse(&[format!("cannot start: {error}")]),
     }
-}
-
-/// Whether a file can be written, before anything is bound.
-fn can_write(path: &Path) -> Result<(), String> {
-    let opened = OpenOptions::new().append(true).create(true).open(path);
-    opened.map(drop).map_err(|error| {
-        let path = path.display();
-        format!(
-            "cannot write {path}: {error}; give --admin-address-path a file that this process may \
-             write"
-        )
-    })
 }
 
 fn options(config: &Config) -> Options {

@@ -86,18 +86,11 @@ impl Target {
         }
     }
 
-    /// Whether lines could be written, without a trace: a file that there is not is created and
-    /// removed again.
+    /// Whether lines could be written.
     fn check(&self) -> io::Result<()> {
-        let Self::Path(path) = self else {
-            return Ok(());
-        };
-        match OpenOptions::new().append(true).create_new(true).open(path) {
-            Ok(_) => fs::remove_file(path),
-            // A pipe waits for its reader to open it.
-            Err(_) if fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => append(path).map(drop),
-            Err(error) => Err(error),
+        match self {
+            Self::Stdout | Self::Stderr => Ok(()),
+            Self::Path(path) => can_write(path),
         }
     }
 
@@ -107,6 +100,22 @@ impl Target {
             Self::Stderr => Box::new(io::stderr()),
             Self::Path(path) => Box::new(append(path)?),
         })
+    }
+}
+
+/// Whether a file can be written. Leaves no trace: one that there is not is created and removed
+/// again.
+///
+/// # Errors
+///
+/// When it cannot.
+pub(crate) fn can_write(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().append(true).create_new(true).open(path) {
+        Ok(_) => fs::remove_file(path),
+        // A pipe waits for its reader to open it.
+        Err(_) if fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => append(path).map(drop),
+        Err(error) => Err(error),
     }
 }
 

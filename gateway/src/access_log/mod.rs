@@ -37,7 +37,7 @@ use prost::{Message, Name};
 
 pub(crate) use self::{
     connection::Connection,
-    file::{Files, Flush},
+    file::{Files, Flush, can_write},
     time::TimeFormat,
 };
 use self::{

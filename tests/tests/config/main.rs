@@ -87,6 +87,19 @@ fn every_broken_file_gives_its_messages_and_starts_nothing() {
     }
 }
 
+#[test]
+fn an_admin_address_that_cannot_be_written_starts_nothing() {
+    let port = Port::reserve();
+    let text = bootstrap("$ADMIN", &[listener("one", &port.number())]);
+    let admin = Port::reserve();
+    let folder = Folder::with("a.yaml", &text.replace("$ADMIN", &admin.number()));
+    let args = ["-c", "a.yaml", "--admin-address-path", "no/such/folder"];
+    folder.run_beside(&args, &[&port, &admin]).assert_refused(&[
+        "cannot write no/such/folder: No such file or directory (os error 2); give \
+         --admin-address-path a file that this process may write",
+    ]);
+}
+
 /// A listener that would serve, at this port.
 fn listener(name: &str, port: &str) -> String {
     format!(

@@ -51,8 +51,13 @@ impl File {
 
     /// Adds a listener with a `tcp_proxy`.
     pub(crate) fn tcp(self, name: &str, proxy: Value) -> Self {
+        self.tcp_of(name, proxy, json!({}))
+    }
+
+    /// Adds a listener with a `tcp_proxy` and further fields of the listener.
+    pub(crate) fn tcp_of(self, name: &str, proxy: Value, listener: Value) -> Self {
         let own = json!({"@type": TCP_PROXY, "stat_prefix": name});
-        self.listener(name, "tcp_proxy", merged(own, proxy), json!({}))
+        self.listener(name, "tcp_proxy", merged(own, proxy), listener)
     }
 
     fn listener(mut self, name: &str, filter: &str, config: Value, more: Value) -> Self {

@@ -1,5 +1,10 @@
 //! Plain bytes: `tcp_proxy`, and connections whose protocol is unknown.
 
+mod connecting;
+mod ending;
+mod logging;
+mod slow;
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
@@ -125,8 +130,16 @@ fn a_silent_connection_is_closed_and_an_unreachable_server_too() {
     assert_eq!(rest(&idle), "hello");
     settles(&gateway, "tcp.plain.idle_timeout", 1);
     assert_eq!(rest(&connect(gateway.address_of("nowhere"))), "");
-    settles(&gateway, "tcp.nowhere.downstream_cx_no_route", 1);
+    settles(&gateway, "cluster.nowhere.upstream_cx_connect_fail", 1);
+    settles(
+        &gateway,
+        "cluster.nowhere.upstream_cx_connect_attempts_exceeded",
+        1,
+    );
 }
+
+/// The beginning of no protocol that is served here.
+const UNKNOWN: &[u8] = b"\0of nobody's words\n";
 
 /// The listener's own metric.
 fn listener_stat(gateway: &Gateway, name: &str) -> u64 {
@@ -142,7 +155,7 @@ fn both_codecs_and_unknown_protocols_share_a_port() {
     let closed = Gateway::start_text(&file.text(), &[]);
     let mut unknown = connect(closed.address());
     unknown
-        .write_all(b"GET / HTTP/1.1\r\n\r\n")
+        .write_all(UNKNOWN)
         .expect("the gateway reads");
     assert_eq!(rest(&unknown), "", "nobody serves it");
     assert_eq!(listener_stat(&closed, "downstream_cx_unknown_protocol"), 1);
@@ -158,7 +171,7 @@ fn both_codecs_and_unknown_protocols_share_a_port() {
             client.write(&Call::new(client.wire(), round).octets());
         }
         unknown
-            .write_all(b"GET / HTTP/1.1\r\n\r\n")
+            .write_all(UNKNOWN)
             .expect("the gateway reads");
         for client in &mut clients {
             let answer = client.recv();
@@ -166,7 +179,7 @@ fn both_codecs_and_unknown_protocols_share_a_port() {
         }
     }
     unknown.shutdown(Shutdown::Write).expect("it is open");
-    assert_eq!(rest(&unknown), "hello heard 54 octets");
+    assert_eq!(rest(&unknown), "hello heard 57 octets");
     assert_eq!(listener_stat(&gateway, "downstream_cx_total"), 3);
     assert_eq!(listener_stat(&gateway, "downstream_cx_tcp_fallback"), 1);
     assert_eq!(gateway.stat("http.rpc.downstream_cx_total"), 2);
