@@ -1,4 +1,7 @@
-use crossdock_framework::edits::Effect;
+use crossdock_framework::{
+    edits::Effect,
+    protocol::{PeerCertificate, Tls},
+};
 use envoy_types::pb::{
     envoy::config::core::v3::{
         HeaderValue, HeaderValueOption, header_value_option::HeaderAppendAction as Append,
@@ -9,7 +12,7 @@ use envoy_types::pb::{
 use super::*;
 use crate::{
     problem::{Place, Problems},
-    testing::{Call, applied},
+    testing::{Call, applied, facts, idle_route},
 };
 
 fn add(name: &str, value: &str, action: Append) -> HeaderValueOption {
@@ -73,7 +76,23 @@ fn formats_know_the_call() {
         ("%RESP(x-user)%", ""),
         ("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "10.1.2.3"),
         ("%DOWNSTREAM_REMOTE_ADDRESS%", "10.1.2.3:40123"),
+        ("%DOWNSTREAM_REMOTE_PORT%", "40123"),
+        ("%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%", "10.1.2.3:40123"),
+        (
+            "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
+            "10.1.2.3",
+        ),
+        ("%DOWNSTREAM_LOCAL_ADDRESS%", "10.9.8.7:12200"),
+        ("%DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%", "10.9.8.7"),
         ("%DOWNSTREAM_LOCAL_PORT%", "12200"),
+        ("%DOWNSTREAM_TLS_VERSION%%DOWNSTREAM_PEER_SUBJECT%", ""),
+        ("%REQUESTED_SERVER_NAME%", ""),
+        ("%UPSTREAM_CLUSTER%", "outbound"),
+        ("%ROUTE_NAME%:3", "route:3"),
+        ("%ROUTE_NAME:3%", "rou"),
+        ("%ENVIRONMENT(NO_SUCH_VARIABLE)%", "-"),
+        ("%QUERY_PARAM(q)%", ""),
+        ("%PATH(NQ)%", "/com.acme.Foo/get"),
         ("%PROTOCOL%", "test"),
     ] {
         assert_eq!(value(format, &call), wanted, "{format}");
@@ -185,4 +204,105 @@ fn raw_values_are_text() {
         raw(&[0xff]).expect_err("not text")[0].path,
         "add[0].header.raw_value"
     );
+}
+
+#[test]
+fn several_values_are_seen_as_their_first() {
+    let call = Call::http("h", "/a?q=12&q=3").with("m", "1").with("m", "2");
+    for (format, wanted) in [
+        ("%REQ(m)%", "1"),
+        ("%QUERY_PARAM(q):1%", "1"),
+        ("%PATH%", "/a?q=12&q=3"),
+        ("%PATH(NQ:PATH)%|%PATH(WQ:ORIG)%", "/a|"),
+        ("%PATH(NQ)%", "/a"),
+    ] {
+        assert_eq!(value(format, &call), wanted, "{format}");
+    }
+    let first = compiled(&[add("m", "3", Append::AppendIfExistsOrAdd)], &["gone"]);
+    let second = compiled(&[add("n", "%REQ(m)%", Append::AppendIfExistsOrAdd)], &[]);
+    let edits = request_edits(&[&first, &second], &call);
+    assert_eq!(edits.effect("n", None), Effect::Become("1".into()));
+}
+
+#[test]
+fn the_start_of_a_call_has_any_format() {
+    let call = Call::default();
+    let iso = value("%START_TIME%", &call);
+    assert_eq!(iso.len(), "2026-01-31T23:59:59.999Z".len(), "{iso}");
+    let seconds: u64 = value("%START_TIME(%s)%", &call).parse().expect("seconds");
+    assert!(seconds > 1_700_000_000);
+}
+
+#[test]
+fn the_peer_of_a_tls_connection_is_known() {
+    let mut facts = facts(0);
+    facts.tls = Some(Arc::new(Tls {
+        server_name: Some("sni.example".into()),
+        version: "TLSv1.3",
+        cipher: "TLS_AES_128_GCM_SHA256",
+        peer: Some(PeerCertificate {
+            subject: "CN=client".into(),
+            issuer: "CN=ca".into(),
+            serial: "0a".into(),
+            fingerprint: "ff".into(),
+            uris: ["spiffe://a".into(), "spiffe://b".into()].into(),
+            dns: ["d".into()].into(),
+            ..PeerCertificate::default()
+        }),
+        ..Tls::default()
+    }));
+    let (call, route) = (Call::default(), idle_route());
+    let scene = Scene {
+        message: &call,
+        request: &call,
+        facts: &facts,
+        route: &route,
+        cluster: None,
+        host: None,
+    };
+    for (operator, wanted) in [
+        ("REQUESTED_SERVER_NAME", "sni.example"),
+        ("DOWNSTREAM_TLS_VERSION", "TLSv1.3"),
+        ("DOWNSTREAM_TLS_CIPHER", "TLS_AES_128_GCM_SHA256"),
+        ("DOWNSTREAM_PEER_SUBJECT", "CN=client"),
+        ("DOWNSTREAM_PEER_ISSUER", "CN=ca"),
+        ("DOWNSTREAM_PEER_SERIAL", "0a"),
+        ("DOWNSTREAM_PEER_FINGERPRINT_256", "ff"),
+        ("DOWNSTREAM_PEER_URI_SAN", "spiffe://a,spiffe://b"),
+        ("DOWNSTREAM_PEER_DNS_SAN", "d"),
+    ] {
+        let format = format!("%{operator}%");
+        let level = compiled(&[add("out", &format, Append::OverwriteIfExistsOrAdd)], &[]);
+        let mut edits = Edits::none();
+        template(Side::Request, &[Some(&level)]).apply(&scene, &mut edits);
+        assert_eq!(edits.effect("out", None), Effect::Become(wanted.into()));
+    }
+}
+
+#[test]
+fn answers_know_the_host_that_gave_them() {
+    let option = add(
+        "a",
+        "%UPSTREAM_HOST% %UPSTREAM_REMOTE_PORT%",
+        Append::AddIfAbsent,
+    );
+    let mut problems = Problems::default();
+    let level = level(
+        Side::Response,
+        (&[option], "add"),
+        (&[], "remove"),
+        &Place::ROOT,
+        &mut problems,
+    );
+    assert_eq!(problems.or(()), Ok(()));
+    let mut edits = Edits::none();
+    let call = Call::default();
+    applied(
+        &*template(Side::Response, &[level.as_ref()]),
+        &call,
+        &call,
+        &mut edits,
+    );
+    let wanted = "10.0.0.2:8080 8080".to_owned();
+    assert_eq!(edits.effect("a", None), Effect::Become(wanted));
 }

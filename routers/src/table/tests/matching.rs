@@ -1,13 +1,18 @@
+use std::sync::Arc;
+
+use crossdock_framework::protocol::{PeerCertificate, Tls};
 use envoy_types::pb::envoy::{
     config::{
         core::v3::RuntimeFractionalPercent,
         route::v3::{
-            HeaderMatcher, QueryParameterMatcher, header_matcher::HeaderMatchSpecifier,
-            route_match::GrpcRouteMatchOptions,
+            CookieMatcher, HeaderMatcher, QueryParameterMatcher,
+            header_matcher::HeaderMatchSpecifier,
+            query_parameter_matcher::QueryParameterMatchSpecifier as QueryForm,
+            route_match::{ConnectMatcher, GrpcRouteMatchOptions, TlsContextMatchOptions},
         },
     },
     r#type::{
-        matcher::v3::RegexMatcher,
+        matcher::v3::{RegexMatcher, StringMatcher, string_matcher::MatchPattern},
         v3::{FractionalPercent, fractional_percent::DenominatorType},
     },
 };
@@ -246,4 +251,175 @@ fn ports_are_part_of_the_authority_unless_ignored() {
         taken(&RouteTable::compile(&config).expect("valid"), &call),
         "a"
     );
+}
+
+#[test]
+fn cookies_are_conditions_too() {
+    let cookie = |name: &str, value: &str| CookieMatcher {
+        name: name.into(),
+        string_match: Some(StringMatcher {
+            ignore_case: false,
+            match_pattern: Some(MatchPattern::Exact(value.into())),
+        }),
+        invert_match: false,
+    };
+    let mut both = route(prefix("/"), "both");
+    matcher(&mut both).cookies = vec![cookie("a", "1"), cookie("b", "2")];
+    let mut without = route(prefix("/"), "without");
+    matcher(&mut without).cookies = vec![CookieMatcher {
+        invert_match: true,
+        ..cookie("a", "1")
+    }];
+    let table = compile(vec![host(&["*"], vec![both, without])]);
+    let call = |cookies| Call::http("x", "/").with("cookie", cookies);
+    assert_eq!(taken(&table, &call("a=1; b=2")), "both");
+    assert_eq!(taken(&table, &call("a=1")), "-");
+    assert_eq!(taken(&table, &call("b=2")), "without");
+    assert_eq!(taken(&table, &Call::http("x", "/")), "without");
+    assert_eq!(
+        taken(&table, &Call::default()),
+        "-",
+        "cookies that cannot be read"
+    );
+}
+
+#[test]
+fn the_callers_certificate_is_a_condition_too() {
+    let asks = |presented, validated, name| {
+        let mut route = route(prefix("/"), name);
+        let flag = |value: Option<bool>| value.map(|value| BoolValue { value });
+        matcher(&mut route).tls_context = Some(TlsContextMatchOptions {
+            presented: flag(presented),
+            validated: flag(validated),
+        });
+        route
+    };
+    let table = compile(vec![
+        host(
+            &["*"],
+            vec![
+                asks(Some(true), None, "with"),
+                asks(None, Some(false), "without"),
+            ],
+        ),
+        host(&["any"], vec![asks(None, None, "any")]),
+    ]);
+    let route_of = |tls| {
+        let mut facts = facts(0);
+        facts.tls = tls;
+        let id = table.route(&Call::http("x", "/"), &facts).expect("a route");
+        table.get(id).name.to_string()
+    };
+    let peer = Some(PeerCertificate::default());
+    let tls = |peer| {
+        Some(Arc::new(Tls {
+            peer,
+            ..Tls::default()
+        }))
+    };
+    assert_eq!(route_of(None), "without");
+    assert_eq!(route_of(tls(None)), "without");
+    assert_eq!(route_of(tls(peer)), "with");
+    assert_eq!(taken(&table, &Call::http("any", "/")), "any");
+}
+
+#[test]
+fn connect_requests_take_routes_of_their_own() {
+    let connect = || PathSpecifier::ConnectMatcher(ConnectMatcher {});
+    let mut picky = route(connect(), "picky");
+    matcher(&mut picky).headers = vec![HeaderMatcher {
+        name: "v".into(),
+        header_match_specifier: Some(HeaderMatchSpecifier::PresentMatch(false)),
+        ..HeaderMatcher::default()
+    }];
+    let table = compile(vec![host(
+        &["*"],
+        vec![
+            route(prefix("/x"), "x"),
+            picky,
+            route(prefix("/"), "rest"),
+            route(connect(), "late"),
+        ],
+    )]);
+    let call = |path: Option<&str>| Call {
+        authority: Some("h.com:443".into()),
+        path: path.map(Into::into),
+        method: Some("CONNECT"),
+        headers: Vec::new(),
+    };
+    assert_eq!(taken(&table, &call(None)), "picky");
+    assert_eq!(
+        taken(&table, &call(None).with("v", "1")),
+        "late",
+        "no path is no prefix"
+    );
+    assert_eq!(taken(&table, &call(Some("/udp"))), "picky");
+    assert_eq!(taken(&table, &call(Some("/x"))), "x");
+    assert_eq!(taken(&table, &call(Some("/")).with("v", "1")), "rest");
+    assert_eq!(taken(&table, &Call::http("h", "/")), "rest");
+    assert_eq!(
+        taken(&table, &Call::default()),
+        "rest",
+        "a call that cannot be read"
+    );
+}
+
+#[test]
+fn query_parameters_are_compared_as_they_are_written() {
+    let mut exact = route(prefix("/"), "exact");
+    matcher(&mut exact).query_parameters = vec![QueryParameterMatcher {
+        name: "a".into(),
+        query_parameter_match_specifier: Some(QueryForm::StringMatch(StringMatcher {
+            ignore_case: false,
+            match_pattern: Some(MatchPattern::Exact("1".into())),
+        })),
+    }];
+    let table = compile(vec![host(&["*"], vec![exact])]);
+    // As Envoy 1.40 answers.
+    for (path, name) in [
+        ("/q?a=1", "exact"),
+        ("/q?a=2&a=1", "-"),
+        ("/q?a=1&a=2", "exact"),
+        ("/q?a=%31", "-"),
+        ("/q?b&a=1", "exact"),
+        ("/q?&a=1", "exact"),
+        ("/q?a=1;b", "-"),
+        ("/q??a=1", "-"),
+        ("/q?a=1?b", "-"),
+    ] {
+        assert_eq!(taken(&table, &Call::http("x", path)), name, "{path}");
+    }
+}
+
+#[test]
+fn authorities_are_compared_as_http_does() {
+    let table = compile(vec![
+        host(&["a.com", "a.com:8080"], vec![route(prefix("/"), "a")]),
+        host(&["*.a.com"], vec![route(prefix("/"), "sub")]),
+        host(&["[::1]:80"], vec![route(prefix("/"), "v6")]),
+        host(&["a.*"], vec![route(prefix("/"), "tail")]),
+    ]);
+    for (authority, name) in [
+        ("a.com", "a"),
+        ("A.Com", "a"),
+        ("a.com:8080", "a"),
+        ("a.com:80", "tail"),
+        ("x.A.com", "sub"),
+        ("x.a.com:80", "-"),
+        ("[::1]:80", "v6"),
+        ("[::1]", "-"),
+        ("a.org", "tail"),
+        ("b.org", "-"),
+    ] {
+        assert_eq!(
+            taken(&table, &Call::http(authority, "/")),
+            name,
+            "{authority}"
+        );
+    }
+    let absent = Call {
+        path: Some("/".into()),
+        ..Call::default()
+    };
+    assert_eq!(taken(&table, &absent), "-");
 }
