@@ -6,13 +6,16 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, BufMut as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::worker::{READ_BLOCK, Worker};
+use crate::worker::{Memory, READ_BLOCK, Worker};
 
 /// Free room that a read asks for.
 const ROOM: usize = READ_BLOCK / 4;
+
+/// What is read at once while the worker's memory is scarce.
+const SCARCE_READ: usize = 4 * 1024;
 
 /// What is left of a block while its reader is slow is copied out up to this length, so that
 /// readers who are slow with little pin no blocks.
@@ -56,6 +59,8 @@ enum Stage {
 pub(super) enum Broken {
     Reading,
     Writing,
+    /// Bytes would have to wait, and the worker's memory is used up.
+    Memory,
 }
 
 impl Half {
@@ -98,8 +103,8 @@ impl Half {
                     continue;
                 }
                 Poll::Pending => {
-                    self.settle(worker);
-                    return Poll::Pending;
+                    let kept = self.settle(worker);
+                    return kept.map_or_else(|broken| Poll::Ready(Err(broken)), |()| Poll::Pending);
                 }
             }
             if self.stage == Stage::Ending {
@@ -110,8 +115,8 @@ impl Half {
             }
             match ready!(self.poll_move(cx, from, to, worker)) {
                 Ok(()) => {}
-                Err(Broken::Reading) => return Poll::Ready(Err(Broken::Reading)),
                 Err(Broken::Writing) => self.lose(worker),
+                Err(broken) => return Poll::Ready(Err(broken)),
             }
         }
     }
@@ -154,7 +159,11 @@ impl Half {
         W: AsyncWrite + Unpin,
     {
         let mut block = worker.take_block(ROOM);
-        let read = tokio_util::io::poll_read_buf(Pin::new(from), cx, &mut block);
+        let most = match worker.memory(0) {
+            Memory::Enough => READ_BLOCK,
+            Memory::Scarce | Memory::Exhausted => SCARCE_READ,
+        };
+        let read = tokio_util::io::poll_read_buf(Pin::new(from), cx, &mut (&mut block).limit(most));
         let moved = match read {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(0)) => {
@@ -201,14 +210,19 @@ impl Half {
         self.lent = true;
     }
 
-    /// At the end of a turn in which not everything could be written.
-    fn settle(&mut self, worker: &Worker) {
+    /// Keeps what waits at the end of a turn, if the worker has memory for it.
+    fn settle(&mut self, worker: &Worker) -> Result<(), Broken> {
         if self.lent && self.rest.len() <= COPY_OUT {
             self.rest = BytesMut::from(self.rest.as_ref());
             self.lent = false;
         }
         self.paused += u64::from(self.charged == 0 && !self.rest.is_empty());
+        let more = self.rest.len() > self.charged;
         self.charge(self.rest.len(), worker);
+        match more && worker.memory(0) == Memory::Exhausted {
+            true => Err(Broken::Memory),
+            false => Ok(()),
+        }
     }
 
     fn lose(&mut self, worker: &Worker) {

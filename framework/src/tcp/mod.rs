@@ -43,6 +43,8 @@ metrics! {
         counter IdleTimeout = "idle_timeout",
         /// Connections closed for being too old.
         counter MaxDuration = "max_downstream_connection_duration",
+        /// Connections closed because bytes would have had to wait when the memory was used up.
+        counter Overload = "downstream_cx_unread_closed",
         /// Times that a client was not read because the host took no more bytes.
         counter Paused = "downstream_flow_control_paused_reading_total",
         /// Times that the client was read again after that.
@@ -74,6 +76,8 @@ pub enum Ended {
     Expired,
     /// A drain took as long as it may, or the connection leaves at the first chance.
     Drained,
+    /// Bytes would have had to wait, and the worker's memory is used up.
+    Overload,
     /// This side broke.
     Reset(Side),
 }
@@ -156,7 +160,8 @@ impl Flow {
 ///
 /// A side that closes its sending half still receives. When a side is closed or broken, what it
 /// sent before reaches the other one first; when it has been reset, what the other one sends is
-/// lost. Of each direction at most one read block is buffered ([`READ_BLOCK`]).
+/// lost. Of each direction at most one read block is buffered ([`READ_BLOCK`]); less while the
+/// worker's memory is scarce, and nothing when it is used up.
 ///
 /// [`READ_BLOCK`]: crate::worker::READ_BLOCK
 pub async fn relay<D, U>(
@@ -225,6 +230,7 @@ impl Pair<'_> {
         let broken = |side, half: &Poll<Result<(), Broken>>| match half {
             // Nothing can be read any more, and what would be written to it is lost.
             Poll::Ready(Err(Broken::Reading)) => Some(Ended::Reset(side)),
+            Poll::Ready(Err(Broken::Memory)) => Some(Ended::Overload),
             _ => None,
         };
         if let Some(ended) = broken(Side::Down, &there).or_else(|| broken(Side::Up, &back)) {

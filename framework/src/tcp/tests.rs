@@ -22,6 +22,11 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
+        Self::within(1 << 30)
+    }
+
+    /// A rig whose worker may buffer so much.
+    fn within(memory: usize) -> Self {
         let registry = Arc::new(Registry::new(1));
         let live = Arc::new(Live::new(Snapshot::default()));
         let flow = Flow::new(
@@ -29,7 +34,7 @@ impl Rig {
             registry.group::<ClusterMetric>("cluster", "c", false),
         );
         Self {
-            worker: Worker::new(Shard(1), live, registry, 1 << 30),
+            worker: Worker::new(Shard(1), live, registry, memory),
             flow,
         }
     }
@@ -118,6 +123,54 @@ async fn no_more_than_a_block_waits_for_a_slow_reader() {
     assert!((1..=READ_BLOCK).contains(&most), "{most} bytes waited");
     assert_eq!(rig.worker.buffered(), 0);
     assert!(rig.flow.stats.get(TcpMetric::Paused) > 0);
+}
+
+#[tokio::test]
+async fn slow_readers_together_stay_within_the_workers_memory() {
+    const LIMIT: usize = 128 * 1024;
+    let rig = Rig::within(LIMIT);
+    let pairs: Vec<_> = (0..40).map(|_| (pipe(1 << 18), pipe(8))).collect();
+    let mut ends = Vec::new();
+    let mut peers = Vec::new();
+    for ((down, mut client), (up, host)) in pairs {
+        client
+            .write_all(&[7; 1 << 18])
+            .await
+            .expect("there is room");
+        ends.push((down, up));
+        peers.push((client, host));
+    }
+    let until = Moment(crate::time::now_us()).after(Duration::from_millis(200));
+    let limits = Limits {
+        until: Some(until),
+        ..Limits::default()
+    };
+    let mut relays: Vec<_> = ends
+        .iter_mut()
+        .map(|(down, up)| Box::pin(rig.relay(down, up, b"", limits)))
+        .collect();
+    let mut ended = vec![None; relays.len()];
+    std::future::poll_fn(|cx| {
+        for (relay, ended) in relays.iter_mut().zip(&mut ended) {
+            if ended.is_none()
+                && let Poll::Ready(end) = relay.as_mut().poll(cx)
+            {
+                *ended = Some(end);
+            }
+            assert!(rig.worker.buffered() <= LIMIT + LIMIT / 4 + READ_BLOCK);
+        }
+        match ended.iter().all(Option::is_some) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    })
+    .await;
+    let count = |end| ended.iter().filter(|ended| **ended == Some(end)).count();
+    let (refused, kept) = (count(Ended::Overload), count(Ended::Expired));
+    assert_eq!(refused + kept, 40);
+    // Two blocks fill the limit, and the reserve is for short reads.
+    assert!((2..=11).contains(&kept), "{kept} stayed");
+    assert_eq!(rig.worker.buffered(), 0);
 }
 
 /// Keeps what is written until it is flushed, as TLS may, and reads whatever `read` says.

@@ -83,6 +83,10 @@ impl Upstream {
         stats.inc(shard, ClusterMetric::RqCompleted);
         stats.inc(shard, ClusterMetric::CxDestroy);
         match ended {
+            Ended::Overload => {
+                tcp::reset(down);
+                tcp::reset(self.io);
+            }
             Ended::Reset(Side::Up) => tcp::reset(down),
             Ended::Reset(Side::Down) => tcp::reset(self.io),
             Ended::Closed | Ended::Idle | Ended::Expired | Ended::Drained => {}

@@ -151,6 +151,10 @@ impl Session<'_> {
                 outcome.flag(Flag::DurationTimeout);
                 outcome.reason = Some("max_connection_duration_reached");
             }
+            Ended::Overload => {
+                stats.inc(shard, TcpMetric::Overload);
+                outcome.flag(Flag::OverloadManager);
+            }
             Ended::Drained => outcome.reason = Some("drain_close"),
             Ended::Reset(Side::Up) => {
                 outcome.flag(Flag::UpstreamRemoteReset);

@@ -50,10 +50,12 @@ pub(crate) enum Flag {
     DurationTimeout,
     /// `NC`
     NoClusterFound,
+    /// `OM`
+    OverloadManager,
 }
 
 /// Every flag with its short and long name.
-const FLAGS: [(Flag, &str, &str); 7] = [
+const FLAGS: [(Flag, &str, &str); 8] = [
     (Flag::NoHealthyUpstream, "UH", "NoHealthyUpstream"),
     (Flag::UpstreamRemoteReset, "UR", "UpstreamRemoteReset"),
     (
@@ -69,6 +71,7 @@ const FLAGS: [(Flag, &str, &str); 7] = [
     ),
     (Flag::DurationTimeout, "DT", "DurationTimeout"),
     (Flag::NoClusterFound, "NC", "NoClusterFound"),
+    (Flag::OverloadManager, "OM", "OverloadManagerTerminated"),
 ];
 
 impl Outcome {
