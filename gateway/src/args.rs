@@ -32,6 +32,9 @@ pub(crate) enum Command {
         /// Print the configuration that is used, in Envoy's format, and exit.
         #[arg(long)]
         print_config: bool,
+        /// Print the interface of the sample's gRPC service and exit, for grpcurl.
+        #[arg(long)]
+        print_proto: bool,
     },
 }
 

@@ -2,6 +2,7 @@
 
 mod calls;
 mod samples;
+mod web;
 mod wire;
 
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
@@ -34,6 +35,12 @@ pub(crate) fn print_config() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Prints the interface of the gRPC service.
+pub(crate) fn print_proto() -> ExitCode {
+    print!("{}", web::PROTO);
+    ExitCode::SUCCESS
+}
+
 /// Starts the services and the gateway, makes the calls, prints the table, and serves on unless
 /// `once`.
 pub(crate) async fn run(settings: ProcessSettings, once: bool) -> ExitCode {
@@ -44,36 +51,12 @@ pub(crate) async fn run(settings: ProcessSettings, once: bool) -> ExitCode {
 }
 
 /// Where the services of the sample listen, in the order of the ports in the configuration.
-type Ports = [(&'static str, SocketAddr); 4];
+type Ports = Vec<(&'static str, SocketAddr)>;
 
 async fn start(settings: ProcessSettings) -> Result<(Gateway, Witness, Ports), Vec<String>> {
-    let failed = |error: std::io::Error| vec![format!("a sample service cannot start: {error}")];
-    let ports = [
-        (
-            "20881",
-            samples::start::<Dubbo>("v1", wire::dubbo_response)
-                .await
-                .map_err(failed)?,
-        ),
-        (
-            "20882",
-            samples::start::<Dubbo>("v2", wire::dubbo_response)
-                .await
-                .map_err(failed)?,
-        ),
-        (
-            "12201",
-            samples::start::<Bolt>("v1", wire::bolt_response)
-                .await
-                .map_err(failed)?,
-        ),
-        (
-            "12202",
-            samples::start::<Bolt>("v2", wire::bolt_response)
-                .await
-                .map_err(failed)?,
-        ),
-    ];
+    let ports = services()
+        .await
+        .map_err(|error| vec![format!("a sample service cannot start: {error}")])?;
     let mut config = CONFIG.to_owned();
     for (configured, address) in &ports {
         // Kernel-chosen ports, so that nothing has to be free.
@@ -96,6 +79,30 @@ async fn start(settings: ProcessSettings) -> Result<(Gateway, Witness, Ports), V
         .await
         .map_err(|CannotStart(lines)| lines)?;
     Ok((gateway, witness, ports))
+}
+
+async fn services() -> std::io::Result<Ports> {
+    Ok(vec![
+        (
+            "20881",
+            samples::start::<Dubbo>("v1", wire::dubbo_response).await?,
+        ),
+        (
+            "20882",
+            samples::start::<Dubbo>("v2", wire::dubbo_response).await?,
+        ),
+        (
+            "12201",
+            samples::start::<Bolt>("v1", wire::bolt_response).await?,
+        ),
+        (
+            "12202",
+            samples::start::<Bolt>("v2", wire::bolt_response).await?,
+        ),
+        ("8081", web::start_web("v1").await?),
+        ("8082", web::start_web("v2").await?),
+        ("50051", web::start_chat().await?),
+    ])
 }
 
 async fn show(gateway: Gateway, witness: &Witness, ports: Ports, once: bool) -> ExitCode {
@@ -156,18 +163,49 @@ async fn make_calls(gateway: SocketAddr, witness: &Witness) -> Result<Vec<Row>, 
     rows.push(one(&mut bolt, witness, &gray, wire::bolt_request, "stock-v2").await?);
     let everyone = call(STOCK, "reserve", None);
     rows.extend(split(&mut bolt, witness, &everyone, wire::bolt_request).await?);
+    rows.extend(web_calls(gateway, witness).await?);
     let nobody = call("com.acme.Nobody", "x", None);
-    let refused = [
+    let mut refused = Vec::new();
+    for answered in [
         dubbo.call(|id| wire::dubbo_request(id, &nobody)).await?,
         bolt.call(|id| wire::bolt_request(id, &nobody)).await?,
-    ];
-    for (answered, seen) in refused.into_iter().zip(next(witness, 2).await?) {
+        web::get(gateway, "nobody.example", None).await?,
+    ] {
+        refused.push(answered);
+    }
+    for (answered, seen) in refused.into_iter().zip(next(witness, 3).await?) {
         rows.push(Row {
             expected: answered != Class::Ok && seen.outcome == Class::NotFound && seen.local,
             note: "refused by the gateway".into(),
             seen,
         });
     }
+    Ok(rows)
+}
+
+/// Calls over HTTP and gRPC.
+async fn web_calls(gateway: SocketAddr, witness: &Witness) -> Result<Vec<Row>, String> {
+    let tester = ("x-user", "tester");
+    let answered = web::get(gateway, "localhost", Some(tester)).await?;
+    let seen = next(witness, 1).await?.remove(0);
+    let by_header = Row {
+        expected: answered == Class::Ok && seen.cluster == "web-v2",
+        note: format!("with {}: {}", tester.0, tester.1),
+        seen,
+    };
+    let mut all_well = true;
+    for _ in 0..SPLIT {
+        all_well &= web::get(gateway, "localhost", None).await? == Class::Ok;
+    }
+    let mut rows = vec![by_header];
+    rows.extend(by_cluster(next(witness, SPLIT).await?, all_well));
+    let answered = web::chat(gateway).await?;
+    let seen = next(witness, 1).await?.remove(0);
+    rows.push(Row {
+        expected: answered == Class::Ok && seen.outcome == Class::Ok && seen.cluster == "chat",
+        note: format!("{} messages each way", web::MESSAGES),
+        seen,
+    });
     Ok(rows)
 }
 
@@ -205,7 +243,11 @@ async fn split<C: Codec>(
     for _ in 0..SPLIT {
         all_well &= caller.call(|id| request(id, call)).await? == Class::Ok;
     }
-    let mut seen = next(witness, SPLIT).await?;
+    Ok(by_cluster(next(witness, SPLIT).await?, all_well))
+}
+
+/// A row for each cluster that got some of the calls.
+fn by_cluster(mut seen: Vec<Seen>, all_well: bool) -> Vec<Row> {
     seen.sort_by(|a, b| a.cluster.cmp(&b.cluster));
     let mut rows: Vec<(usize, Row)> = Vec::new();
     for seen in seen {
@@ -225,13 +267,12 @@ async fn split<C: Codec>(
             )),
         }
     }
-    Ok(rows
-        .into_iter()
+    rows.into_iter()
         .map(|(count, row)| Row {
             note: format!("{count} of {SPLIT} calls"),
             ..row
         })
-        .collect())
+        .collect()
 }
 
 /// What the gateway saw of the last `count` calls. A call is logged right after its answer has
@@ -293,13 +334,25 @@ fn print_table(rows: &[Row]) -> bool {
     rows.iter().all(|row| row.expected)
 }
 
-fn print_hints(gateway: SocketAddr, admin: Option<SocketAddr>, ports: &Ports) {
+fn print_hints(gateway: SocketAddr, admin: Option<SocketAddr>, ports: &[(&str, SocketAddr)]) {
     println!();
     println!("The gateway serves at {gateway}: point a Dubbo or SOFARPC consumer there, such as");
     println!("  dubbo://{gateway}/{ORDERS}?version=1.0.0        bolt://{gateway}");
     println!(
         "Its services: {}",
-        ports.map(|(_, address)| address.to_string()).join(", ")
+        ports
+            .iter()
+            .map(|(_, address)| address.to_string())
+            .collect::<Vec<_>>()
+            .join(", ")
+    );
+    println!("Over HTTP, in a browser or with");
+    println!(
+        "  curl -i http://{gateway}/hello                  curl -i -H 'x-user: tester' http://{gateway}/hello"
+    );
+    println!("  crossdock quickstart --print-proto > chat.proto");
+    println!(
+        "  grpcurl -plaintext -proto chat.proto -d '{{\"text\":\"hi\"}}' {gateway} com.acme.Chat/Say"
     );
     if let Some(admin) = admin {
         println!("Try:");

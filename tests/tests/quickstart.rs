@@ -92,13 +92,17 @@ fn check(rows: &[Vec<&str>]) {
         "dubbo | /com.acme.OrderService/create | testers-see-v2 | orders-v2 | ok | with x-user: tester",
         "dubbo | /com.acme.OrderService/cancel | cancel-is-new | orders-v2 | ok",
         "bolt | /com.acme.StockService/reserve | gray-callers-see-v2 | stock-v2 | ok | with x-zone: gray-1",
+        "HTTP/1.1 | /hello | testers-see-v2 | web-v2 | ok | with x-user: tester",
+        "HTTP/2 | /com.acme.Chat/Talk | chat | chat | ok | 3 messages each way",
         "dubbo | /com.acme.Nobody/x | - | - | not found | refused by the gateway",
         "bolt | /com.acme.Nobody/x | - | - | not found | refused by the gateway",
+        "HTTP/1.1 | /hello | - | - | not found | refused by the gateway",
     ];
     assert_eq!(singles, expected);
     for (protocol, clusters) in [
         ("dubbo", ["orders-v1", "orders-v2"]),
         ("bolt", ["stock-v1", "stock-v2"]),
+        ("HTTP/1.1", ["web-v1", "web-v2"]),
     ] {
         let [v1, v2] =
             clusters.map(|cluster| splits.get(&(protocol, cluster)).copied().unwrap_or(0));
@@ -157,6 +161,17 @@ fn address(lines: &[String], start: &str) -> SocketAddr {
 }
 
 #[test]
+fn the_interface_it_prints_is_that_of_the_chat() {
+    let printed = run(&["quickstart", "--print-proto"]);
+    assert_eq!(printed.status.code(), Some(0));
+    let text = String::from_utf8(printed.stdout).expect("UTF-8");
+    assert!(
+        text.contains("package com.acme;") && text.contains("service Chat {"),
+        "{text}"
+    );
+}
+
+#[test]
 fn without_once_it_serves_until_it_is_interrupted() {
     let logs = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let mut command = Command::new(Gateway::program());
@@ -178,6 +193,14 @@ fn without_once_it_serves_until_it_is_interrupted() {
     assert!(
         answer.id == 7 && answer.says("cancel done by v2"),
         "{answer:?}"
+    );
+
+    let page = address(&lines, "curl -i http://");
+    assert_eq!(page, gateway);
+    let (status, page) = get(page, "GET", "/hello").expect("it answers");
+    assert!(
+        status == 200 && page.starts_with("/hello answered by v"),
+        "{page}"
     );
 
     let admin = address(&lines, "curl -s 'http://");

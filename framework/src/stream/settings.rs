@@ -82,6 +82,8 @@ pub struct HttpPolicy {
     pub client_cert: xfcc::Forward,
     /// Which parts of it (`set_current_client_cert_details`).
     pub client_cert_parts: xfcc::Details,
+    /// Pass `100-continue` on instead of answering it (`proxy_100_continue`). Default off.
+    pub pass_continue: bool,
     /// Convert gRPC-Web to gRPC (the `envoy.filters.http.grpc_web` filter).
     pub grpc_web: bool,
 }
@@ -123,6 +125,7 @@ impl Default for HttpPolicy {
             forwarded_port: false,
             client_cert: xfcc::Forward::default(),
             client_cert_parts: xfcc::Details::default(),
+            pass_continue: false,
             grpc_web: false,
         }
     }

@@ -90,6 +90,7 @@ pub(super) fn policy(hcm: &HttpConnectionManager) -> HttpPolicy {
         (_, true) => StripPort::Matching,
         _ => StripPort::Never,
     };
+    policy.pass_continue = hcm.proxy_100_continue;
     policy.strip_dot = hcm.strip_trailing_host_dot;
     names(hcm, &mut policy);
     policy
@@ -194,7 +195,7 @@ pub(super) fn upstream(cluster: &Cluster, path: &str, problems: &mut Problems<'_
 /// How long connections to a cluster's hosts may be idle, if it says so.
 #[expect(deprecated, reason = "Envoy's users still set it there")]
 pub(super) fn upstream_idle(cluster: &Cluster) -> Option<Duration> {
-    let own = cluster.common_http_protocol_options.clone();
+    let own = cluster.common_http_protocol_options;
     let any = cluster.typed_extension_protocol_options.get(OPTIONS);
     let options = any.and_then(|any| HttpProtocolOptions::decode(any.value.as_slice()).ok());
     let common = options.and_then(|options| options.common_http_protocol_options);
