@@ -470,3 +470,6 @@ impl RoutingView for Edited<'_> {
         self.inner.protocol()
     }
 }
+
+#[cfg(test)]
+mod tests;

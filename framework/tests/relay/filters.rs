@@ -296,3 +296,24 @@ fn an_edit_that_a_frame_cannot_carry_costs_its_own_call() {
         }
     });
 }
+
+#[test]
+fn a_framed_call_cannot_be_renamed() {
+    run(async {
+        let on = chained(|_| {}).await;
+        let mut client = on.rig.client().await;
+        for (id, name) in [(1, ":path"), (2, ":authority")] {
+            client.send(&Msg::request(id, "a/x")).await;
+            eventually("it is parked", || on.gate.parked() == 1).await;
+            let mut edits = Edits::none();
+            edits.push(Edit::Set("mark".into(), "1".into()));
+            edits.push(Edit::Set(name.into(), "/else".into()));
+            on.gate.release(Verdict::ContinueWith(edits));
+            let answer = client.recv().await;
+            assert_eq!((answer.id, answer.cause()), (id, "CannotEdit"));
+            assert!(answer.text().contains(name), "{}", answer.text());
+        }
+        assert!(!on.host.is_called().await);
+        on.rig.settled().await;
+    });
+}
