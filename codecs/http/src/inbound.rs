@@ -79,6 +79,8 @@ pub(crate) fn receive(
         path::check(head)?;
         path::normalise(head, policy)?;
     }
+    // Met here, when the body is first asked for.
+    head.headers.remove(header::EXPECT);
     judge_underscores(head, policy)?;
     strip_authority(head, door, policy)?;
     say_who(head, door, policy);

@@ -16,6 +16,7 @@ mod inbound;
 mod outbound;
 mod payload;
 mod pools;
+mod stop;
 mod view;
 mod wire;
 

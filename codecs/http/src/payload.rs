@@ -100,7 +100,12 @@ impl Body for Payload {
             Self::Empty | Self::Upgraded(_) => Poll::Ready(None),
             Self::One(body, lease) => {
                 let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
-                let over = frame.is_none() || body.is_end_stream();
+                let last = match &frame {
+                    Some(Ok(frame)) => frame.is_trailers(),
+                    Some(Err(_)) => false,
+                    None => true,
+                };
+                let over = last || body.is_end_stream();
                 if let Some(lease) = lease.take_if(|_| over) {
                     lease.give_back();
                 }

@@ -31,6 +31,8 @@ pub(crate) struct Meter {
     pub(crate) stalled: Cell<Option<Moment>>,
     /// When something last moved.
     pub(crate) moved: Cell<Moment>,
+    /// Whether a call is on its way whose peer might break off while nothing is read.
+    pub(crate) watched: Cell<bool>,
 }
 
 impl Meter {
@@ -41,6 +43,7 @@ impl Meter {
             written: Cell::new(0),
             stalled: Cell::new(None),
             moved: Cell::new(worker.now()),
+            watched: Cell::new(false),
         })
     }
 
@@ -79,6 +82,22 @@ impl Wire {
     /// The socket, and bytes that were read and are not consumed.
     pub(crate) fn into_parts(self) -> (Io, BytesMut) {
         (self.io, self.prefix)
+    }
+}
+
+impl Wire {
+    /// Looks for a connection that its peer has broken off. A peer that only sends no more still
+    /// wants its answer.
+    fn look_for_a_break(&self, cx: &mut Context<'_>) -> io::Result<()> {
+        if let Io::Tcp(socket) = &self.io {
+            match socket.poll_peek(cx, &mut ReadBuf::new(&mut [0])) {
+                Poll::Ready(Err(error)) => return Err(error),
+                // The next request, or the end of them: nothing more is told until it is read.
+                Poll::Ready(Ok(_)) => self.meter.watched.set(false),
+                Poll::Pending => {}
+            }
+        }
+        Ok(())
     }
 }
 
@@ -140,7 +159,11 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        let this = self.get_mut();
+        if this.meter.watched.get() {
+            this.look_for_a_break(cx)?;
+        }
+        Pin::new(&mut this.io).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -2,24 +2,26 @@
 
 use std::{
     cell::{Cell, RefCell},
-    future::poll_fn,
+    future::{Future as _, poll_fn},
+    pin::Pin,
     rc::Rc,
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use crossdock_framework::{
     cluster::{Cluster, ClusterMetric, Host},
     protocol::Io,
     status::{Cause, Status},
-    stream::{Attempt, Failure, Upload},
+    stream::{Attempt, Broken, Failure, Upload},
     time::Moment,
     transport::Opened,
     worker::{Worker, spawn},
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
+use http_body::{Body, Frame, SizeHint};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::sync::{Notify, oneshot};
@@ -28,6 +30,7 @@ use crate::{
     outbound,
     payload::Payload,
     pools::{self, Pools},
+    stop::Stop,
     wire::{Meter, Wire},
 };
 
@@ -50,7 +53,7 @@ pub(crate) struct Pool {
 /// A connection that waits for a call.
 #[derive(Debug)]
 struct Ready {
-    sender: SendRequest<Upload<Payload>>,
+    sender: SendRequest<Sending>,
     up: Rc<Up>,
 }
 
@@ -63,6 +66,10 @@ struct Up {
     last: Cell<Moment>,
     busy: Cell<bool>,
     served: Cell<u32>,
+    /// Whether all of the request has been handed over.
+    sent: Cell<bool>,
+    /// Ends the connection whatever it is doing.
+    stop: Stop,
     /// Takes the socket after an upgrade.
     upgrade: RefCell<Option<oneshot::Sender<Upgraded>>>,
 }
@@ -70,17 +77,33 @@ struct Up {
 /// A connection that speaks something else now, and what had been read of it.
 pub(crate) type Upgraded = (Io, BytesMut);
 
-/// The connection that an answer comes on.
+/// The connection that an answer comes on. It is closed if the answer does not come to its end.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    ready: Ready,
+    ready: Option<Ready>,
     pool: Rc<Pool>,
 }
 
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(ready) = &self.ready {
+            ready.up.stop.stop();
+        }
+    }
+}
+
 impl Lease {
-    /// The answer has come to its end: the connection takes the next call.
-    pub(crate) fn give_back(self) {
-        let Self { ready, pool } = self;
+    /// The answer has come to its end: the connection takes the next call, unless the host answered
+    /// before the end of the request.
+    pub(crate) fn give_back(mut self) {
+        // Otherwise dropped here, and so closed.
+        if self.ready.as_ref().is_none_or(|ready| !ready.up.sent.get()) {
+            return;
+        }
+        let Some(ready) = self.ready.take() else {
+            return;
+        };
+        let pool = &self.pool;
         let up = &ready.up;
         let now = pool.worker.now();
         up.busy.set(false);
@@ -207,6 +230,8 @@ impl Pool {
             last: Cell::new(now),
             busy: Cell::new(true),
             served: Cell::new(0),
+            sent: Cell::new(true),
+            stop: Stop::default(),
             upgrade: RefCell::new(None),
         });
         self.open.set(self.open.get() + 1);
@@ -226,11 +251,43 @@ impl Drop for Place {
     }
 }
 
+/// A request body on its way.
+struct Sending {
+    upload: Upload<Payload>,
+    up: Rc<Up>,
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.up.sent.set(true);
+    }
+}
+
+impl Body for Sending {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        Pin::new(&mut self.upload).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.upload.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.upload.size_hint()
+    }
+}
+
 /// Moves a connection's bytes until it ends.
 async fn keep(
     pool: Rc<Pool>,
     up: Rc<Up>,
-    mut connection: http1::Connection<TokioIo<Wire>, Upload<Payload>>,
+    mut connection: http1::Connection<TokioIo<Wire>, Sending>,
     meter: Rc<Meter>,
 ) {
     let worker = pool.worker.clone();
@@ -242,7 +299,11 @@ async fn keep(
             if let Poll::Ready(ended) = connection.poll_without_shutdown(cx) {
                 return Poll::Ready(Some(ended));
             }
-            std::future::Future::poll(check.as_mut(), cx).map(|()| None)
+            if up.stop.poll_stopped(cx).is_ready() {
+                *up.upgrade.borrow_mut() = None;
+                return Poll::Ready(Some(Ok(())));
+            }
+            check.as_mut().poll(cx).map(|()| None)
         });
         if let Some(ended) = ended.await {
             break ended;
@@ -319,7 +380,9 @@ pub(crate) async fn send(
         receiver
     });
     let tunnel = head.method == Method::CONNECT;
-    let request = Request::from_parts(head, body);
+    let up = Rc::clone(&ready.up);
+    up.sent.set(false);
+    let request = Request::from_parts(head, Sending { upload: body, up });
     let response = match ready.sender.try_send_request(request).await {
         Ok(response) => response,
         Err(mut error) => {
@@ -380,8 +443,11 @@ fn receive(
         (false, _) => *ready.up.upgrade.borrow_mut() = None,
     }
     outbound::receive(&mut head).map_err(refused)?;
-    let lease = Lease { ready, pool };
-    let payload = match http_body::Body::is_end_stream(&body) {
+    let lease = Lease {
+        ready: Some(ready),
+        pool,
+    };
+    let payload = match body.is_end_stream() {
         true => {
             lease.give_back();
             Payload::Empty

@@ -270,6 +270,7 @@ impl Session {
     /// One request.
     async fn call(self: Rc<Self>, request: Request<Incoming>) -> Result<Response<Out>, Infallible> {
         self.calls.set(self.calls.get() + 1);
+        self.meter.watched.set(true);
         self.served.set(self.served.get() + 1);
         let (mut head, body) = request.into_parts();
         let fit = inbound::receive(&mut head, &self.door, &self.policy.http);
@@ -383,6 +384,7 @@ impl Drop for Out {
     fn drop(&mut self) {
         let session = &self.session;
         session.calls.set(session.calls.get().saturating_sub(1));
+        session.meter.watched.set(false);
         session.last.set(session.door.worker.now());
     }
 }

@@ -29,6 +29,7 @@ use crate::{
     outbound,
     payload::{Inflow, Payload},
     pools::{self, Pools},
+    stop::Stop,
     wire::{Meter, Wire},
 };
 
@@ -74,14 +75,8 @@ struct Up {
 #[derive(Debug)]
 pub(crate) struct Hold {
     up: Rc<Up>,
+    /// Tells the task that sends the request body.
     stop: Rc<Stop>,
-}
-
-/// Tells the task that sends a request body that nobody wants it any more.
-#[derive(Debug, Default)]
-struct Stop {
-    stopped: Cell<bool>,
-    waker: RefCell<Option<Waker>>,
 }
 
 impl Pool {
@@ -326,20 +321,14 @@ impl Drop for Hold {
         up.streams.set(up.streams.get().saturating_sub(1));
         up.last.set(up.worker.now());
         up.pool.room.notify_one();
-        self.stop.stopped.set(true);
-        if let Some(waker) = self.stop.waker.borrow_mut().take() {
-            waker.wake();
-        }
+        self.stop.stop();
     }
 }
 
 impl<B> Watch<B> for Rc<Stop> {
     fn poll(&mut self, _: &mut B, cx: &mut Context<'_>) -> Poll<Broken> {
-        if self.stopped.get() {
-            return Poll::Ready(Broken::Reset(Some(::h2::Reason::CANCEL.into())));
-        }
-        *self.waker.borrow_mut() = Some(cx.waker().clone());
-        Poll::Pending
+        self.poll_stopped(cx)
+            .map(|()| Broken::Reset(Some(::h2::Reason::CANCEL.into())))
     }
 
     fn moved(&mut self, _: &B) {}

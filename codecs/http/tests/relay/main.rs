@@ -1,0 +1,6 @@
+//! HTTP through the stream relay over real sockets, with hosts and clients in the hands of the test.
+
+mod across;
+mod peer;
+mod plain;
+mod rig;
