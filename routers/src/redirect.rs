@@ -1,8 +1,10 @@
 //! Redirects: `RedirectAction`, and virtual hosts that require TLS.
 
+use std::{borrow::Cow, sync::Arc};
+
 use crossdock_framework::{
     edits::Edits,
-    route::{Facts, Location, Redirect, Route, Scene},
+    route::{Action, Facts, Location, Redirect, Route, Scene, Unchanged},
     view::{Key, RoutingView},
 };
 use envoy_types::pb::envoy::config::route::v3::{
@@ -87,7 +89,7 @@ pub(crate) fn compile(
 }
 
 /// The redirect of virtual hosts that require TLS.
-pub(crate) fn to_tls() -> Redirect {
+fn to_tls() -> Redirect {
     Redirect {
         status: 301,
         location: Box::new(Elsewhere {
@@ -99,12 +101,11 @@ pub(crate) fn to_tls() -> Redirect {
 
 /// How the caller reached the first proxy: what a trusted one says in `x-forwarded-proto`, or else
 /// what this connection shows.
-pub(crate) fn scheme(request: &dyn RoutingView, facts: &Facts) -> String {
-    let told = request.first(Key::Header("x-forwarded-proto"));
-    match told.as_deref() {
-        Some(told) if !told.is_empty() => told.to_owned(),
-        _ if facts.tls.is_some() => "https".to_owned(),
-        _ => "http".to_owned(),
+fn scheme<'r>(request: &'r dyn RoutingView, facts: &Facts) -> Cow<'r, str> {
+    match request.first(Key::Header("x-forwarded-proto")) {
+        Some(told) if !told.is_empty() => told,
+        _ if facts.tls.is_some() => "https".into(),
+        _ => "http".into(),
     }
 }
 
@@ -198,8 +199,7 @@ impl RequireTls {
 }
 
 /// A route that only redirects to TLS.
-pub(crate) fn tls_route(virtual_host: std::sync::Arc<str>) -> Route {
-    use crossdock_framework::route::{Action, Unchanged};
+pub(crate) fn tls_route(virtual_host: Arc<str>) -> Route {
     Route {
         name: "require_tls".into(),
         virtual_host,

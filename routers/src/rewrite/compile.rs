@@ -1,15 +1,21 @@
 //! Compiles the rewrites of a route's action.
 
-use envoy_types::pb::envoy::config::route::v3::{
-    RedirectAction, RouteAction, redirect_action::PathRewriteSpecifier,
-    route_action::HostRewriteSpecifier,
+use envoy_types::pb::envoy::{
+    config::{
+        core::v3::TypedExtensionConfig,
+        route::v3::{
+            RedirectAction, RouteAction, redirect_action::PathRewriteSpecifier,
+            route_action::HostRewriteSpecifier,
+        },
+    },
+    extensions::path::rewrite::uri_template::v3::UriTemplateRewriteConfig,
 };
 
 use super::{HostRewrite, PathRewrite, Substitute};
 use crate::{
     changes::{Missing, Side, Value},
     problem::{Place, Problems},
-    rules::path::PathRule,
+    rules::path::{self, PathRule},
 };
 
 /// What a route does to `:authority`, but for `auto_host_rewrite`.
@@ -66,13 +72,8 @@ pub(crate) fn path(
         let place = place.field("regex_rewrite");
         return Substitute::compile(message, &place, problems).map(PathRewrite::Regex);
     }
-    if action.path_rewrite_policy.is_some() {
-        problems.add(
-            &place.field("path_rewrite_policy"),
-            "extensions that rewrite paths are not supported",
-            "use regex_rewrite",
-        );
-        return None;
+    if let Some(policy) = &action.path_rewrite_policy {
+        return template(policy, rule, &place.field("path_rewrite_policy"), problems);
     }
     if !action.path_rewrite.is_empty() {
         let (format, place) = (&action.path_rewrite, place.field("path_rewrite"));
@@ -98,6 +99,38 @@ pub(crate) fn redirect_path(
         PathRewriteSpecifier::PrefixRewrite(_)
         | PathRewriteSpecifier::PathRedirect(_)
         | PathRewriteSpecifier::PathRewrite(_) => None,
+    }
+}
+
+fn template(
+    policy: &TypedExtensionConfig,
+    rule: Option<&PathRule>,
+    place: &Place<'_>,
+    problems: &mut Problems,
+) -> Option<PathRewrite> {
+    let place = place.field("typed_config");
+    let Some(config) = path::typed::<UriTemplateRewriteConfig>(policy) else {
+        problems.add(
+            &place,
+            "no other extension that rewrites paths than UriTemplateRewriteConfig is supported",
+            "use it, or regex_rewrite",
+        );
+        return None;
+    };
+    let place = place.field("path_template_rewrite");
+    let rewrite = match rule {
+        Some(PathRule::Template(regex, _)) => {
+            Substitute::of_template(regex, &config.path_template_rewrite)
+        }
+        _ => Err("the route has no path_match_policy".to_owned()),
+    };
+    match rewrite {
+        Ok(substitute) => Some(PathRewrite::Regex(substitute)),
+        Err(reason) => {
+            let cure = "write it as /a/{name}, with variables of the path_match_policy";
+            problems.add(&place, reason, cure);
+            None
+        }
     }
 }
 

@@ -7,7 +7,10 @@ use envoy_types::pb::envoy::r#type::matcher::v3::RegexMatchAndSubstitute;
 
 use crate::{
     problem::{Place, Problems},
-    rules::regex,
+    rules::{
+        regex,
+        template::{self, Piece},
+    },
 };
 
 /// An expression and what each of its matches becomes.
@@ -43,6 +46,27 @@ impl Substitute {
                 None
             }
         }
+    }
+
+    /// The rewrite of a URI template, whose expression has a group for each variable and matches
+    /// the whole path.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the rewrite.
+    pub(crate) fn of_template(regex: &Regex, rewrite: &str) -> Result<Self, String> {
+        let group = |name| regex.capture_names().position(|group| group == Some(name));
+        let pieces = template::pieces(rewrite)?;
+        let parts = pieces.into_iter().map(|piece| match piece {
+            Piece::Text(text) => Ok(Part::Text(text.into())),
+            Piece::Variable(name) => group(name)
+                .map(Part::Group)
+                .ok_or_else(|| format!("the path_template has no variable `{name}`")),
+        });
+        Ok(Self {
+            regex: regex.clone(),
+            parts: parts.collect::<Result<_, String>>()?,
+        })
     }
 
     /// `text` with every match replaced.

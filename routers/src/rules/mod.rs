@@ -5,4 +5,5 @@ pub(crate) mod header;
 pub(crate) mod path;
 pub(crate) mod query;
 pub(crate) mod regex;
+pub(crate) mod template;
 pub(crate) mod text;

@@ -3,9 +3,16 @@
 //! As in Envoy, all of them look at the path without its query and fragment.
 
 use ::regex::Regex;
-use envoy_types::pb::envoy::config::route::v3::{RouteMatch, route_match::PathSpecifier};
+use envoy_types::pb::envoy::{
+    config::{
+        core::v3::TypedExtensionConfig,
+        route::v3::{RouteMatch, route_match::PathSpecifier},
+    },
+    extensions::path::r#match::uri_template::v3::UriTemplateMatchConfig,
+    r#type::matcher::v3::RegexMatcher,
+};
 
-use super::regex;
+use super::{regex, template::Template};
 use crate::problem::{Place, Problems};
 
 /// What a route asks of the path.
@@ -19,6 +26,8 @@ pub(crate) enum PathRule {
     Separated(Box<str>),
     /// An expression for the whole path, and the text that it can only start with.
     Regex(Regex, Box<str>),
+    /// The same, made of a URI template.
+    Template(Regex, Box<str>),
     /// Any path or none, of CONNECT requests.
     Connect,
 }
@@ -61,13 +70,8 @@ impl PathRule {
                 Some(Self::Regex(regex, literal.into()))
             }
             Some(PathSpecifier::ConnectMatcher(_)) => Some(Self::Connect),
-            Some(PathSpecifier::PathMatchPolicy(_)) => {
-                problems.add(
-                    &place.field("path_match_policy"),
-                    "extensions of path matching are not supported",
-                    "use safe_regex",
-                );
-                None
+            Some(PathSpecifier::PathMatchPolicy(policy)) => {
+                template(policy, &place.field("path_match_policy"), problems)
             }
             None => {
                 problems.add(
@@ -85,16 +89,57 @@ impl PathRule {
         match self {
             Self::Prefix(prefix) => matches!(&**prefix, "" | "/"),
             Self::Connect => true,
-            Self::Exact(_) | Self::Separated(_) | Self::Regex(..) => false,
+            Self::Exact(_) | Self::Separated(_) | Self::Regex(..) | Self::Template(..) => false,
         }
     }
+}
+
+fn template(
+    policy: &TypedExtensionConfig,
+    place: &Place<'_>,
+    problems: &mut Problems,
+) -> Option<PathRule> {
+    let place = place.field("typed_config");
+    let Some(config) = typed::<UriTemplateMatchConfig>(policy) else {
+        problems.add(
+            &place,
+            "no other extension of path matching than UriTemplateMatchConfig is supported",
+            "use it, or safe_regex",
+        );
+        return None;
+    };
+    let place = place.field("path_template");
+    match Template::read(&config.path_template) {
+        Ok(template) => {
+            let matcher = RegexMatcher {
+                regex: template.regex,
+                ..RegexMatcher::default()
+            };
+            let regex = regex::compile(&matcher, &place, problems)?;
+            Some(PathRule::Template(regex, template.literal.into()))
+        }
+        Err(reason) => {
+            problems.add(&place, reason, "write it as /a/{name}/*/{rest=**}");
+            None
+        }
+    }
+}
+
+/// The configuration of an extension, if it is of that type.
+pub(crate) fn typed<M: prost::Name + Default>(config: &TypedExtensionConfig) -> Option<M> {
+    let any = config.typed_config.as_ref()?;
+    let name = any.type_url.rsplit('/').next()?;
+    (name == M::full_name()).then(|| M::decode(any.value.as_slice()).ok())?
 }
 
 /// Whether the texts of a path rule ignore ASCII case. Expressions say that themselves.
 pub(crate) fn ignores_case(matcher: &RouteMatch) -> bool {
     let sensitive = matcher.case_sensitive.as_ref();
     sensitive.is_some_and(|sensitive| !sensitive.value)
-        && !matches!(matcher.path_specifier, Some(PathSpecifier::SafeRegex(_)))
+        && !matches!(
+            matcher.path_specifier,
+            Some(PathSpecifier::SafeRegex(_) | PathSpecifier::PathMatchPolicy(_))
+        )
 }
 
 /// `path` without query and fragment.

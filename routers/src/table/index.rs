@@ -61,7 +61,9 @@ impl PathIndex {
                 shelf.insert_exact(prefix, number);
                 shelf.insert_prefix(&format!("{prefix}/"), number);
             }
-            PathRule::Regex(_, literal) => shelf.insert_prefix(literal, number),
+            PathRule::Regex(_, literal) | PathRule::Template(_, literal) => {
+                shelf.insert_prefix(literal, number)
+            }
             PathRule::Connect => shelf.insert_prefix("", number),
         }
     }

@@ -207,7 +207,9 @@ impl Rule {
     /// expressions.
     fn matches(&self, asked: &Asked<'_>) -> bool {
         let path = match (&self.path, asked.bare) {
-            (PathRule::Regex(regex, _), Some(bare)) => regex.is_match(bare),
+            (PathRule::Regex(regex, _) | PathRule::Template(regex, _), Some(bare)) => {
+                regex.is_match(bare)
+            }
             (PathRule::Connect, _) => asked.connects(),
             // A path that is missing was not read; that of a CONNECT request does not exist.
             (_, None) => !asked.connects(),

@@ -82,8 +82,8 @@ fn all_problems_are_told_at_once_and_in_full() {
     assert_eq!(
         texts,
         [
-            "virtual_hosts[0].routes[1].match.path_match_policy: extensions of path matching are \
-         not supported; use safe_regex",
+            "virtual_hosts[0].routes[1].match.path_match_policy.typed_config: no other \
+         extension of path matching than UriTemplateMatchConfig is supported; use it, or safe_regex",
             "virtual_hosts[0].routes[1].filter_action: actions of filters are not supported; \
          set route to forward calls, or direct_response or redirect to answer them",
             "virtual_hosts[1].domains[1]: the domain `A` belongs to an earlier entry already; \
@@ -152,7 +152,7 @@ fn parts_of_a_match() {
     }
     let policy = PathSpecifier::PathMatchPolicy(TypedExtensionConfig::default());
     let paths = of_match(|matcher| matcher.path_specifier = Some(policy));
-    assert_eq!(paths, ["match.path_match_policy"]);
+    assert_eq!(paths, ["match.path_match_policy.typed_config"]);
     let fraction = RuntimeFractionalPercent::default();
     let paths = of_match(|matcher| matcher.runtime_fraction = Some(fraction));
     assert_eq!(paths, ["match.runtime_fraction.default_value"]);
@@ -181,7 +181,7 @@ fn rewrites_and_redirects() {
         }),
         [
             "route.host_rewrite_path_regex.pattern",
-            "route.path_rewrite_policy"
+            "route.path_rewrite_policy.typed_config"
         ]
     );
     let mut message = route(prefix("/"), "c");

@@ -4,17 +4,22 @@ use crossdock_framework::edits::{Edits, Effect};
 use envoy_types::pb::{
     envoy::{
         config::{
-            core::v3::{HeaderValue, HeaderValueOption},
+            core::v3::{HeaderValue, HeaderValueOption, TypedExtensionConfig},
             route::v3::{
                 WeightedCluster,
                 route_action::HostRewriteSpecifier as HostRewrite,
                 weighted_cluster::{ClusterWeight, cluster_weight},
             },
         },
+        extensions::path::{
+            r#match::uri_template::v3::UriTemplateMatchConfig,
+            rewrite::uri_template::v3::UriTemplateRewriteConfig,
+        },
         r#type::matcher::v3::{RegexMatchAndSubstitute, RegexMatcher},
     },
-    google::protobuf::UInt32Value,
+    google::protobuf::{Any, UInt32Value},
 };
+use prost::Message as _;
 
 use super::*;
 use crate::{Options, testing::applied};
@@ -316,4 +321,46 @@ fn hosts_may_be_told_nothing_of_what_was_there_before() {
     ];
     let sent = sent(&table.expect("valid"), &Call::http("h", "/a"), &asked);
     assert_eq!(sent, [Some("/b".into()), Some("x".into()), None, None]);
+}
+
+#[test]
+fn templates_are_rewritten_by_their_variables() {
+    let policy = |name: &str, value: Vec<u8>| TypedExtensionConfig {
+        name: "any".into(),
+        typed_config: Some(Any {
+            type_url: format!("type.googleapis.com/{name}"),
+            value,
+        }),
+    };
+    let matching = UriTemplateMatchConfig {
+        path_template: "/t/{b}/*/{c=**}".into(),
+    };
+    let rewriting = |template: &str| UriTemplateRewriteConfig {
+        path_template_rewrite: template.into(),
+    };
+    let name = "envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig";
+    let specifier = PathSpecifier::PathMatchPolicy(policy(name, matching.encode_to_vec()));
+    let name = "envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig";
+    let to = |template| RouteAction {
+        path_rewrite_policy: Some(policy(name, rewriting(template).encode_to_vec())),
+        ..forward("c")
+    };
+    let table = one(with(specifier.clone(), to("/z/{c}/x{b}")));
+    // As Envoy 1.40 answers.
+    for (asked, wanted) in [
+        ("/t/B/C/d/e?q", "/z/d/e/xB?q"),
+        ("/t/B/C/", "/z//xB"),
+        ("/t/B/C/d/", "/z/d//xB"),
+        ("/t/B%2Fx/C.d/~e", "/z/~e/xB%2Fx"),
+    ] {
+        let sent = sent(&table, &Call::http("h", asked), &[":path"]);
+        assert_eq!(sent, [Some(wanted.to_owned())], "{asked}");
+    }
+    assert!(table.route(&Call::http("h", "/t/B/C"), &facts(0)).is_none());
+    for route in [with(specifier, to("/{d}")), with(prefix("/"), to("/x"))] {
+        let config = config(vec![host(&["*"], vec![route])]);
+        let problems = RouteTable::compile(&config).expect_err("refused");
+        let field = "path_rewrite_policy.typed_config.path_template_rewrite";
+        assert!(problems[0].path.ends_with(field), "{}", problems[0]);
+    }
 }
