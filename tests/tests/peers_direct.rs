@@ -191,6 +191,7 @@ fn node_and_python_call_java() {
             json!({"wire": "dubbo", "version": version}),
         );
         calls::dubbo_of_others(&mut consumer);
+        calls::late(&mut consumer);
     }
 }
 

@@ -223,9 +223,10 @@ fn node_and_python_call_java() {
     // The Node client has no way to leave the version out but an empty one.
     for (peers, version) in [(node, ""), (python, "0.0.0")] {
         let mut consumer = Consumer::start(&peers, &[]);
-        let way = json!({"wire": "dubbo", "version": version});
+        let way = json!({"wire": "dubbo", "version": version, "timeout": 20_000});
         consumer.refer(gateway.address(), way);
         calls::dubbo_of_others(&mut consumer);
         over_limit(&mut consumer);
+        calls::late(&mut consumer);
     }
 }

@@ -122,7 +122,7 @@ fn python_dubbo() {
     let Some(mut scene) = Scene::set(provides, Kind::Python, Put::Attachment) else {
         return;
     };
-    scene.refer(json!({"wire": "dubbo", "timeout": 2500}));
+    scene.refer(json!({"wire": "dubbo", "timeout": 6000}));
     let seen = replies(&mut scene, By::Words);
     check("dubbo-ssl-python 0.9.6", seen, &mut scene, By::Words);
 }
