@@ -286,3 +286,34 @@ fn the_older_json_has_strings_alone() {
         "{\"code\":\"200\",\"none\":\"-\"}\n"
     );
 }
+
+#[test]
+fn what_tls_told_stands_in_lines() {
+    use crossdock_framework::protocol::{PeerCertificate, Tls};
+    let format = text(
+        "%REQUESTED_SERVER_NAME% %DOWNSTREAM_TLS_VERSION% %DOWNSTREAM_TLS_CIPHER% \
+         %DOWNSTREAM_PEER_SUBJECT% %DOWNSTREAM_PEER_URI_SAN% %DOWNSTREAM_PEER_DNS_SAN% \
+         %DOWNSTREAM_PEER_FINGERPRINT_256% %DOWNSTREAM_PEER_ISSUER% %DOWNSTREAM_PEER_SERIAL%",
+        false,
+    );
+    let mut call = Call::answered();
+    assert_eq!(line(&format, &call.record()), "- - - - - - - - -");
+    call.facts.tls = Some(Arc::new(Tls {
+        server_name: Some("orders.acme".into()),
+        version: "TLSv1.3",
+        cipher: "TLS_AES_128_GCM_SHA256",
+        peer: Some(PeerCertificate {
+            subject: "CN=ada".into(),
+            issuer: "CN=ca".into(),
+            serial: "0a".into(),
+            fingerprint: "ff".into(),
+            uris: ["spiffe://a/b".into(), "spiffe://a/c".into()].into(),
+            ..PeerCertificate::default()
+        }),
+        ..Tls::default()
+    }));
+    assert_eq!(
+        line(&format, &call.record()),
+        "orders.acme TLSv1.3 TLS_AES_128_GCM_SHA256 CN=ada spiffe://a/b,spiffe://a/c - ff CN=ca 0a"
+    );
+}
