@@ -15,6 +15,7 @@ use crate::{
     accounts,
     attempts::{self, Tried},
     codec::Codec,
+    edits::Effect,
     exchange::{self, Aim, Decision, Progress},
     filter::{Flow, Verdict},
     frame::{Frame, Head, Kind},
@@ -141,12 +142,7 @@ impl<C: Codec> Relay<C> {
             let view = C::view(&call.frame);
             let decision =
                 exchange::decide(&call.pinned, policy, &view, &call.facts, &mut call.progress);
-            let decision = match call.progress.edits.pseudo() {
-                Some(name) if matches!(decision, Decision::Forward(_)) => {
-                    Decision::Reply(cannot_rewrite(name, C::NAME))
-                }
-                _ => decision,
-            };
+            let decision = framed::<C>(decision, &call.progress);
             let deadline = match &decision {
                 Decision::Forward(aim) => self.deadline(aim, policy, &call.frame, &view),
                 Decision::Park(_) => {
@@ -251,11 +247,37 @@ impl<C: Codec> Relay<C> {
     }
 }
 
-/// A rule renames what the frame itself says.
-fn cannot_rewrite(name: &str, protocol: &str) -> Status {
-    let text = format!(
-        "a rule rewrites {name}, which a {protocol} call has as its service and method: let a route \
-         without rewrites take such calls"
-    );
-    Status::new(Cause::CannotEdit, text)
+/// The decision about a call that is not HTTP: neither can what the frame itself says be rewritten,
+/// nor can its caller follow a redirect.
+fn framed<C: Codec>(decision: Decision, progress: &Progress) -> Decision {
+    match (decision, progress.edits.pseudo()) {
+        (Decision::Forward(_), Some(name)) => {
+            let text = format!(
+                "a rule rewrites {name}, which a {} call has as its service and method: let a \
+                 route without rewrites take such calls",
+                C::NAME
+            );
+            Decision::Reply(Status::new(Cause::CannotEdit, text))
+        }
+        (Decision::Reply(status), _) => Decision::Reply(match redirects(&status) {
+            Some(location) => Status::new(
+                Cause::NoRoute,
+                format!(
+                    "the route redirects to {location}, where a {} call cannot follow",
+                    C::NAME
+                ),
+            ),
+            None => status,
+        }),
+        (decision, _) => decision,
+    }
+}
+
+/// Where a redirect sends the caller.
+fn redirects(status: &Status) -> Option<String> {
+    let redirect = status.cause == Cause::DirectResponse && (300..400).contains(&status.http);
+    match status.headers.effect("location", None) {
+        Effect::Become(location) if redirect => Some(location),
+        _ => None,
+    }
 }

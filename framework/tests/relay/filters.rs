@@ -317,3 +317,37 @@ fn a_framed_call_cannot_be_renamed() {
         on.rig.settled().await;
     });
 }
+
+/// Sends every caller elsewhere.
+#[derive(Debug)]
+struct Elsewhere;
+
+impl Filter for Elsewhere {
+    fn name(&self) -> &'static str {
+        "elsewhere"
+    }
+
+    fn on_request(&self, _: &mut RequestCx<'_>) -> Flow {
+        let mut status = Status::new(Cause::DirectResponse, "");
+        status.http = 301;
+        let location = Edit::Set("location".into(), "https://there/".into());
+        status.headers.push(location);
+        Flow::Reply(status)
+    }
+}
+
+#[test]
+fn a_framed_call_cannot_follow_a_redirect() {
+    run(async {
+        let host = Host::bind();
+        let mut setup = Setup::of(&[&host]);
+        setup.filters = vec![Arc::new(Elsewhere)];
+        let rig = Rig::start(setup).await;
+        let mut client = rig.client().await;
+        client.send(&Msg::request(1, "a/x")).await;
+        let answer = client.recv().await;
+        assert_eq!((answer.id, answer.cause()), (1, "NoRoute"));
+        assert!(answer.text().contains("https://there/"));
+        rig.settled().await;
+    });
+}
