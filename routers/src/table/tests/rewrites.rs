@@ -19,6 +19,7 @@ use envoy_types::pb::{
     },
     google::protobuf::{Any, UInt32Value},
 };
+use proptest::prelude::*;
 use prost::Message as _;
 
 use super::*;
@@ -362,5 +363,46 @@ fn templates_are_rewritten_by_their_variables() {
         let problems = RouteTable::compile(&config).expect_err("refused");
         let field = "path_rewrite_policy.typed_config.path_template_rewrite";
         assert!(problems[0].path.ends_with(field), "{}", problems[0]);
+    }
+}
+
+fn some_rewrite() -> impl Strategy<Value = RouteAction> {
+    let regex = prop::sample::select(vec![("a*", r"<\0>"), ("[/b]", ""), ("(.)b", r"\1")]);
+    prop_oneof![
+        "[/ab]{1,3}".prop_map(|text| RouteAction {
+            prefix_rewrite: text,
+            ..forward("c")
+        }),
+        regex.prop_map(|(pattern, substitution)| RouteAction {
+            regex_rewrite: Some(substitute(pattern, substitution)),
+            ..forward("c")
+        }),
+        Just(RouteAction {
+            path_rewrite: "/%REQ(x)%".into(),
+            ..forward("c")
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_asked_for_keeps_its_query(
+        action in some_rewrite(),
+        rule in prop_oneof![Just(prefix("/a")), Just(prefix("")), Just(path("/ab"))],
+        fold: bool,
+        asked in "/[aAb/\u{e9}]{0,4}(\\?[ab?=&\u{e9}]{0,4})?",
+        header in "[ab\u{e9}]{0,2}",
+    ) {
+        let mut route = with(rule, action);
+        matcher(&mut route).case_sensitive = Some(BoolValue { value: !fold });
+        let table = one(route);
+        let call = Call::http("h", &asked).with("x", &header);
+        if table.route(&call, &facts(0)).is_some() {
+            let sent = sent(&table, &call, &[":path", "x-envoy-original-path"]);
+            let path = sent[0].as_deref().expect("a path stays a path");
+            let query = asked.find('?').map_or("", |at| &asked[at..]);
+            prop_assert!(path.ends_with(query) && path.len() > query.len(), "{}", path);
+            prop_assert!(sent[1].is_none() || sent[1].as_deref() == Some(&*asked));
+        }
     }
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crossdock_framework::{
     edits::Edits,
-    route::{ClusterSlot, Named},
+    route::{ClusterSlot, Limit, Named, StreamTimes},
 };
 use envoy_types::pb::{
     envoy::config::{
@@ -10,7 +10,7 @@ use envoy_types::pb::{
         route::v3::{
             DirectResponseAction, WeightedCluster,
             route_action::{
-                HashPolicy as HashMessage,
+                HashPolicy as HashMessage, MaxStreamDuration, UpgradeConfig,
                 hash_policy::{ConnectionProperties, Header, PolicySpecifier},
             },
             weighted_cluster::ClusterWeight,
@@ -168,6 +168,86 @@ fn a_route_may_answer_by_itself() {
         table.hash(RouteId(0), &Call::default(), &facts(0), &mut Edits::none()),
         None
     );
+}
+
+#[test]
+fn a_body_may_stand_in_a_file_or_in_the_environment() {
+    let file = std::env::temp_dir().join(format!("crossdock-body-{}", std::process::id()));
+    std::fs::write(&file, "sixteen bytes ok").expect("a temporary file");
+    let name = file.to_str().expect("a plain path").to_owned();
+    let of = |source, limit| {
+        let mut route = route(prefix("/"), "any");
+        route.action = Some(ActionMessage::DirectResponse(DirectResponseAction {
+            status: 200,
+            body: Some(DataSource {
+                specifier: Some(source),
+                ..DataSource::default()
+            }),
+            body_format: None,
+        }));
+        let mut config = config(vec![host(&["*"], vec![route])]);
+        config.max_direct_response_body_size_bytes = Some(UInt32Value { value: limit });
+        RouteTable::compile(&config).map(|table| match &table.get(RouteId(0)).action {
+            Action::Direct(direct) => direct.body.to_string(),
+            other => panic!("{other:?}"),
+        })
+    };
+    let read = of(Source::Filename(name.clone()), 16);
+    let long = of(Source::Filename(name), 15);
+    std::fs::remove_file(&file).expect("it is there");
+    assert_eq!(read.as_deref(), Ok("sixteen bytes ok"));
+    let problem = &long.expect_err("one byte too many")[0];
+    assert_eq!(problem.reason, "more than the 15 bytes that are allowed");
+    let path = std::env::var("PATH").expect("every test has one");
+    let body = of(Source::EnvironmentVariable("PATH".into()), 1 << 20);
+    assert_eq!(body, Ok(path));
+}
+
+#[test]
+fn times_of_streams_and_upgrades_are_read() {
+    let seconds = |seconds| Some(DurationMessage { seconds, nanos: 0 });
+    #[allow(deprecated, reason = "configurations in use still have it")]
+    let action_of = RouteAction {
+        idle_timeout: seconds(0),
+        max_grpc_timeout: seconds(0),
+        grpc_timeout_offset: seconds(1),
+        max_stream_duration: Some(MaxStreamDuration {
+            max_stream_duration: seconds(0),
+            grpc_timeout_header_max: seconds(5),
+            grpc_timeout_header_offset: None,
+        }),
+        upgrade_configs: vec![
+            UpgradeConfig {
+                upgrade_type: "websocket".into(),
+                ..UpgradeConfig::default()
+            },
+            UpgradeConfig {
+                upgrade_type: "CONNECT".into(),
+                enabled: Some(BoolValue { value: false }),
+                ..UpgradeConfig::default()
+            },
+        ],
+        ..forward("c")
+    };
+    let table = compile(vec![host(
+        &["*"],
+        vec![with_action(action_of), with_action(forward("c"))],
+    )]);
+    let (forward, plain) = (action(&table, 0), action(&table, 1));
+    let stream = StreamTimes {
+        max: Limit::Unlimited,
+        grpc_max: Some(Some(Duration::from_secs(5))),
+        grpc_offset: Duration::ZERO,
+    };
+    let times = forward.times;
+    assert_eq!((times.idle, times.stream), (Limit::Unlimited, Some(stream)));
+    assert_eq!(times.grpc_max, Some(None));
+    assert_eq!(times.grpc_offset, Duration::from_secs(1));
+    let upgrades = ["WebSocket", "connect", "h2c"].map(|kind| forward.upgrade(kind));
+    assert_eq!(upgrades, [Some(true), Some(false), None]);
+    assert_eq!(plain.upgrade("websocket"), None);
+    assert_eq!(plain.times.idle, Limit::Inherited);
+    assert_eq!((plain.times.stream, plain.times.grpc_max), (None, None));
 }
 
 #[test]
