@@ -95,7 +95,8 @@ function answer(request, response) {
   }
 }
 
-const server = given.wire === 'h2' ? http2.createServer(answer) : http.createServer(answer);
+// By default it refuses streams once those of a connection hold ten megabytes.
+const server = given.wire === 'h2' ? http2.createServer({ maxSessionMemory: 1000 }, answer) : http.createServer(answer);
 if (given.wire !== 'h2') takeWebSockets(server, label);
 server.listen(Number(given.port || 0), '127.0.0.1', () => ready(server.address().port));
 endWith(async () => {
