@@ -25,6 +25,8 @@ struct Elsewhere {
     scheme: Option<Box<str>>,
     host: Option<Box<str>>,
     port: Option<u32>,
+    /// Keep the request's port although it goes with the old scheme.
+    keep_port: bool,
     path: Option<NewPath>,
     strip_query: bool,
 }
@@ -82,18 +84,20 @@ pub(crate) fn compile(
             scheme: scheme.and_then(some),
             host: some(&message.host_redirect),
             port: (message.port_redirect != 0).then_some(message.port_redirect),
+            keep_port: false,
             path,
             strip_query: message.strip_query,
         }),
     })
 }
 
-/// The redirect of virtual hosts that require TLS.
+/// The redirect of virtual hosts that require TLS. As in Envoy, only the scheme changes.
 fn to_tls() -> Redirect {
     Redirect {
         status: 301,
         location: Box::new(Elsewhere {
             scheme: Some("https".into()),
+            keep_port: true,
             ..Elsewhere::default()
         }),
     }
@@ -145,7 +149,7 @@ impl Elsewhere {
             return host;
         };
         let of_before = matches!((before, port), ("http", ":80") | ("https", ":443"));
-        match self.port.is_some() || (scheme != before && of_before) {
+        match self.port.is_some() || (scheme != before && of_before && !self.keep_port) {
             true => name,
             false => host,
         }

@@ -91,11 +91,11 @@ impl Rewrite {
         let old = sight.first(Side::Request, ":authority");
         let old: Box<str> = old.unwrap_or_default().into();
         if !matches!(host, HostRewrite::OfCluster(_)) {
+            if !self.quiet {
+                edits.push(Edit::Set("x-envoy-original-host".into(), old.clone()));
+            }
             if self.forward_host && !old.is_empty() {
                 append_forwarded(&old, scene, edits);
-            }
-            if !self.quiet {
-                edits.push(Edit::Set("x-envoy-original-host".into(), old));
             }
         }
         edits.push(Edit::Set(":authority".into(), new));

@@ -279,6 +279,8 @@ fn a_virtual_host_may_require_tls() {
             "a"
         );
     }
+    let with_port = answer(&all, &Call::http("tls.com:80", "/"), &facts(0));
+    assert_eq!(with_port, Some((301, "https://tls.com:80/".to_owned())));
     let internal = call().with("x-envoy-internal", "true");
     assert_eq!(answer(&all, &internal, &facts(0)), there);
     assert_eq!(answer(&external, &internal, &facts(0)), None);
