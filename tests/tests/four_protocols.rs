@@ -147,31 +147,21 @@ impl AllPeers {
         })
     }
 
-    /// As many calls as a consumer makes, over HTTP/1.1 and then over HTTP/2, and who answered them.
+    /// As many calls as a consumer makes, and who answered them. Over HTTP/1.1: curl 7.88 cannot use an HTTP/2
+    /// connection without TLS for a second call, whoever answers.
     fn curl(&self, address: SocketAddr, more: &[&str]) -> BTreeMap<String, u64> {
-        let half = CALLS / 2;
-        let mut answers = BTreeMap::new();
-        // Calls of curl 7.88 at once over HTTP/2 without TLS end in errors of its own, whoever answers.
-        for version in [
-            &["--http1.1", "--parallel", "--parallel-max", "16"][..],
-            &["--http2-prior-knowledge"],
-        ] {
-            let mut command = Command::new(self.curl.path());
-            command
-                .args(["-sS", "--fail", "--max-time", "50"])
-                .args(version)
-                .args(more)
-                .arg(format!("http://{address}/who?[1-{half}]"));
-            let said = self.curl.output(&mut command, b"", PATIENCE);
-            let said = String::from_utf8_lossy(&said).into_owned();
-            assert_eq!(said.len() as u64, 2 * half, "labels alone: {said}");
-            for label in ["v1", "v2"] {
-                let count = said.matches(label).count() as u64;
-                *answers.entry(label.to_owned()).or_default() += count;
-            }
-        }
-        answers.retain(|_, count| *count > 0);
-        answers
+        let mut command = Command::new(self.curl.path());
+        command
+            .args(["-sS", "--fail", "--max-time", "50", "--http1.1"])
+            .args(["--parallel", "--parallel-max", "16"])
+            .args(more)
+            .arg(format!("http://{address}/who?[1-{CALLS}]"));
+        let said = self.curl.output(&mut command, b"", PATIENCE);
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert_eq!(said.len() as u64, 2 * CALLS, "labels alone: {said}");
+        let count = |label: &str| said.matches(label).count() as u64;
+        let counts = ["v1", "v2"].map(|label| (label.to_owned(), count(label)));
+        counts.into_iter().filter(|(_, count)| *count > 0).collect()
     }
 }
 

@@ -25,13 +25,6 @@ impl Scene {
                 "match": {"prefix": "/h2/"},
                 "route": {"cluster": "two", "prefix_rewrite": "/", "timeout": "0s"},
             },
-            {
-                "match": {"prefix": "/no-upgrade/"},
-                "route": {
-                    "cluster": "one",
-                    "upgrade_configs": [{"upgrade_type": "websocket", "enabled": false}],
-                },
-            },
             {"match": {"prefix": "/"}, "route": {"cluster": "one", "timeout": "0s"}},
         ]);
         let bootstrap = Bootstrap::at(&["*"], routes)
@@ -258,14 +251,26 @@ fn websockets_both_ways() {
     let closed = client.ask(json!({"op": "close", "ref": "second"}));
     assert!(closed.ok(), "{closed:?}");
     assert_eq!(client.call("close", json!([4001])).value(), 4001);
+}
 
-    // Where it is not allowed.
-    let refused = json!({"address": address.to_string(), "path": "/no-upgrade/"});
-    assert_eq!(client.call_with("refused", json!([]), refused).value(), 403);
-    assert_eq!(
-        scene.gateway.stat("http.rpc.downstream_cx_upgrades_active"),
-        0
+#[test]
+fn a_websocket_that_is_not_allowed_is_refused() {
+    let _turn = Turn::take();
+    let Some(node) = Peers::prepare(Kind::NodeHttp) else {
+        return;
+    };
+    let provider = Provider::start(&node, "v1", &[]);
+    let gateway = Gateway::start(
+        &Bootstrap::at(
+            &["*"],
+            json!([{"match": {"prefix": "/"}, "route": {"cluster": "one"}}]),
+        )
+        .cluster("one", &[provider.address()], json!({})),
+        &[],
     );
+    let mut client = Consumer::start(&node, &[]);
+    let refused = json!({"address": gateway.address().to_string()});
+    assert_eq!(client.call_with("refused", json!([]), refused).value(), 403);
 }
 
 #[test]

@@ -34,7 +34,7 @@ function seen(request, response) {
 
 function echo(request, response) {
   response.setHeader('content-type', request.headers['content-type'] || 'application/octet-stream');
-  if (request.headers.te === 'trailers') response.setHeader('trailer', 'x-after');
+  if (request.headers.trailer) response.setHeader('trailer', request.headers.trailer);
   request.on('data', data => {
     if (!response.write(data)) {
       request.pause();
@@ -50,7 +50,8 @@ function echo(request, response) {
 
 function octets(size, chunked, response) {
   const piece = blob(PIECE);
-  if (!chunked) response.setHeader('content-length', size);
+  if (chunked) response.setHeader('trailer', 'x-after');
+  else response.setHeader('content-length', size);
   let left = size;
   const more = () => {
     while (left > 0) {
