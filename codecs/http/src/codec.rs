@@ -9,7 +9,9 @@ use crossdock_framework::{
     stream::{Attempt, Failure, StreamCodec, Upload, UpstreamVersion},
     worker::Worker,
 };
-use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header, request, response};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header, request, response,
+};
 
 use crate::{
     edits, grpc, h1, h2, outbound,
@@ -17,6 +19,9 @@ use crate::{
     pools::Pools,
     view::{RequestView, ResponseView},
 };
+
+const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
+const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
 
 /// HTTP of every version.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +58,14 @@ impl StreamCodec for Http {
 
     fn tell_deadline(head: &mut request::Parts, left: Duration) {
         grpc::tell_timeout(&mut head.headers, left);
+    }
+
+    fn tell_timeout(head: &mut request::Parts, timeout: Duration) {
+        head.headers.insert(EXPECTED_TIMEOUT, milliseconds(timeout));
+    }
+
+    fn tell_service_time(head: &mut response::Parts, took: Duration) {
+        head.headers.insert(SERVICE_TIME, milliseconds(took));
     }
 
     fn classify(head: &response::Parts) -> Class {
@@ -104,6 +117,10 @@ impl StreamCodec for Http {
             }
         }
     }
+}
+
+fn milliseconds(time: Duration) -> HeaderValue {
+    HeaderValue::from(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn plain(status: &Status) -> Response<Bytes> {

@@ -4,11 +4,14 @@
 mod hops;
 mod path;
 
-use std::{fmt::Write as _, net::IpAddr};
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, SocketAddr},
+};
 
 use crossdock_framework::{
     status::{Cause, Status},
-    stream::{Door, HttpPolicy, StripPort, Underscores},
+    stream::{Caller, Door, HttpPolicy, StripPort, Underscores},
     xfcc,
 };
 use http::{HeaderName, HeaderValue, Method, Version, header, request};
@@ -70,6 +73,9 @@ pub(crate) fn receive(
             ..bad("HTTP/1.0 is not served here (accept_http_10)")
         });
     }
+    if head.version == Version::HTTP_10 && !head.headers.contains_key(header::HOST) {
+        name_host(head, policy);
+    }
     let wish = match head.version {
         Version::HTTP_2 => http2(head)?,
         _ => http1(head)?,
@@ -88,6 +94,15 @@ pub(crate) fn receive(
         give_id(head, door, policy);
     }
     Ok(wish)
+}
+
+/// HTTP/1.0 does not ask for a host; rules do.
+fn name_host(head: &mut request::Parts, policy: &HttpPolicy) {
+    if let Ok(host) = HeaderValue::from_str(&policy.http_10_host)
+        && !host.is_empty()
+    {
+        head.headers.insert(header::HOST, host);
+    }
 }
 
 /// The target and `host` of an HTTP/1 request become one authority; fields of the connection go.
@@ -235,6 +250,13 @@ fn say_who(head: &mut request::Parts, door: &Door, policy: &HttpPolicy) {
         Some(_) => HeaderValue::from_static("https"),
         None => HeaderValue::from_static("http"),
     };
+    let forced = policy.scheme.as_deref().map(HeaderValue::from_str);
+    if let Some(Ok(forced)) = forced {
+        head.headers.insert(FORWARDED_PROTO, forced);
+    }
+    if let Some(caller) = told_caller(head, policy) {
+        head.extensions.insert(Caller(caller));
+    }
     tell_certificate(head, door, policy);
     if !policy.via.is_empty()
         && let Ok(via) = HeaderValue::from_str(&policy.via)
@@ -253,7 +275,9 @@ fn say_who(head: &mut request::Parts, door: &Door, policy: &HttpPolicy) {
     OWN_WORDS.iter().for_each(|name| {
         head.headers.remove(name);
     });
-    if policy.trusted_hops == 0 || !head.headers.contains_key(FORWARDED_PROTO) {
+    if policy.scheme.is_none() && policy.trusted_hops == 0
+        || !head.headers.contains_key(FORWARDED_PROTO)
+    {
         head.headers.insert(FORWARDED_PROTO, scheme);
     }
     if policy.skip_xff_append {
@@ -274,6 +298,21 @@ fn say_who(head: &mut request::Parts, door: &Door, policy: &HttpPolicy) {
     if let Ok(value) = HeaderValue::try_from(chain) {
         head.headers.insert(FORWARDED_FOR, value);
     }
+}
+
+/// Where a request came from by the word of the proxies in front, if any is trusted: behind the edge
+/// the one that speaks last, at the edge those that are counted (Envoy's `getLastAddressFromXFF`).
+fn told_caller(head: &request::Parts, policy: &HttpPolicy) -> Option<SocketAddr> {
+    let hops = match policy.edge {
+        true => policy.trusted_hops.checked_sub(1)?,
+        false => policy.trusted_hops,
+    };
+    let values = head.headers.get_all(FORWARDED_FOR).iter().rev();
+    let told = values
+        .flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','))
+        .nth(hops as usize)?;
+    let told = std::str::from_utf8(told.trim_ascii()).ok()?;
+    Some(SocketAddr::new(told.parse().ok()?, 0))
 }
 
 /// What is told of the caller's certificate.

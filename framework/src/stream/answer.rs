@@ -108,7 +108,7 @@ impl<C: StreamCodec> Answer<C> {
         let class = Cause::Timeout.class();
         ledger.outcome.local = Some((Cause::Timeout, Cause::Timeout.http(), class));
         match expiry {
-            Expiry::Deadline => Broken::Timeout,
+            Expiry::Deadline | Expiry::Upload => Broken::Timeout,
             Expiry::Idle => Broken::Idle,
         }
     }

@@ -7,7 +7,7 @@ use http::{Request, Response, request};
 
 use super::{
     answer::Answer,
-    codec::{Attempt, Failure, StreamCodec},
+    codec::{Attempt, Caller, Failure, StreamCodec},
     flight::{Expiry, Flight, Limits},
     ledger::{Ledger, Outcome},
 };
@@ -83,13 +83,17 @@ fn open<C: StreamCodec>(door: &Rc<Door>, request: Request<C::Body>) -> Box<Ledge
         .policy(door.policy)
         .is_some_and(|policy| !policy.logs.is_empty());
     let (request, body) = request.into_parts();
+    let source = match request.extensions.get() {
+        Some(Caller(address)) => *address,
+        None => door.ends.peer,
+    };
     Box::new(Ledger {
         door: Rc::clone(door),
         flight: Flight::new(worker, body),
         pinned,
         logged,
         facts: Facts {
-            source: Some(door.ends.peer),
+            source: Some(source),
             ends: door.ends,
             began,
             tls: door.tls.clone(),
@@ -142,9 +146,8 @@ async fn decide<C: StreamCodec>(ledger: &mut Ledger<C>) -> Result<Aim, Status> {
         };
         let idle = Some(policy.http.stream_idle_timeout).filter(|idle| !idle.is_zero());
         ledger.flight.limit(Limits {
-            deadline: None,
-            answer: None,
             idle,
+            ..Limits::default()
         });
         let verdict = ledger.flight.within(wait).await;
         ledger.door.worker.tick();
@@ -171,12 +174,20 @@ fn limit<C: StreamCodec>(ledger: &Ledger<C>, aim: &Aim) {
         Limit::After(idle) => Some(idle),
     };
     let told = C::request(&ledger.request).timeout();
-    let longest = match aim.times.duration {
-        Limit::After(duration) => Some(told.map_or(duration, |told| told.min(duration))),
-        Limit::Inherited | Limit::Unlimited => told,
+    let http = ledger.policy().map(|policy| &policy.http);
+    let duration = match aim.times.duration {
+        Limit::After(duration) => Some(duration),
+        Limit::Inherited => http.and_then(|http| http.stream_duration),
+        Limit::Unlimited => None,
     };
+    let longest = match (duration, told) {
+        (Some(duration), Some(told)) => Some(duration.min(told)),
+        (duration, told) => duration.or(told),
+    };
+    let upload = http.and_then(|http| http.request_timeout);
     ledger.flight.limit(Limits {
         deadline: longest.map(|longest| ledger.began.after(longest)),
+        upload: upload.map(|longest| ledger.began.after(longest)),
         answer: aim.times.timeout,
         idle,
     });
@@ -194,7 +205,7 @@ async fn attempt<C: StreamCodec>(
     let mut stale = 0;
     let mut host = attempts::choose(cluster, aim.hash, &mut ledger.tried, &worker)?;
     loop {
-        let head = outgoing(ledger)?;
+        let head = outgoing(ledger, aim)?;
         cluster.stats.inc(shard, ClusterMetric::RqTotal);
         ledger.sent_at = Some(worker.now());
         let attempt = Attempt {
@@ -207,9 +218,12 @@ async fn attempt<C: StreamCodec>(
         let answered = ledger.flight.within(sending).await;
         worker.tick();
         let failure = match answered {
-            Err(Expiry::Deadline | Expiry::Idle) => {
+            Err(expiry) => {
                 cluster.stats.inc(shard, ClusterMetric::RqTimeout);
-                return Err(timed_out(ledger, &cluster.name));
+                return Err(match expiry {
+                    Expiry::Upload => unfinished(ledger),
+                    Expiry::Deadline | Expiry::Idle => timed_out(ledger, &cluster.name),
+                });
             }
             Ok(Ok(response)) => {
                 ledger.answered_at = Some(worker.now());
@@ -246,8 +260,13 @@ async fn attempt<C: StreamCodec>(
 }
 
 /// The head as it leaves: with the changes of rules, and the time that is left.
-fn outgoing<C: StreamCodec>(ledger: &Ledger<C>) -> Result<request::Parts, Status> {
+fn outgoing<C: StreamCodec>(ledger: &Ledger<C>, aim: &Aim) -> Result<request::Parts, Status> {
     let mut head = ledger.request.clone();
+    if let Some(timeout) = aim.times.timeout
+        && ledger.tells()
+    {
+        C::tell_timeout(&mut head, timeout);
+    }
     let edits = &ledger.progress.edits;
     if !edits.is_empty() {
         C::edit_request(&mut head, edits).map_err(|text| Status::new(Cause::CannotEdit, text))?;
@@ -275,6 +294,11 @@ fn pass_back<C: StreamCodec>(
     {
         drop(body);
         return reply(ledger, &Status::new(Cause::CannotEdit, text));
+    }
+    if let Some((sent, answered)) = ledger.sent_at.zip(ledger.answered_at)
+        && ledger.tells()
+    {
+        C::tell_service_time(&mut head, answered.since(sent));
     }
     Response::from_parts(head, Answer::upstream(body, ledger))
 }
@@ -325,4 +349,14 @@ fn timed_out<C: StreamCodec>(ledger: &Ledger<C>, place: &str) -> Status {
     let waited = ledger.door.worker.now().since(ledger.began).as_millis();
     let text = format!("no answer from {place} within {waited} ms");
     Status::new(Cause::Timeout, text)
+}
+
+/// The request did not come to its end in time.
+fn unfinished<C: StreamCodec>(ledger: &Ledger<C>) -> Status {
+    let waited = ledger.door.worker.now().since(ledger.began).as_millis();
+    let text = format!("the request did not end within {waited} ms (request_timeout)");
+    Status {
+        http: 408,
+        ..Status::new(Cause::Timeout, text)
+    }
 }

@@ -1,6 +1,6 @@
 //! The seam of the stream protocols: what the relay asks of HTTP.
 
-use std::{error::Error, fmt, future::Future, rc::Rc, sync::Arc, time::Duration};
+use std::{error::Error, fmt, future::Future, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, request, response};
@@ -56,6 +56,12 @@ pub trait StreamCodec: Sized + 'static {
     /// Tells the host how much time is left, in the protocol's own field.
     fn tell_deadline(head: &mut request::Parts, left: Duration);
 
+    /// Tells the host how long its answer may take (`x-envoy-expected-rq-timeout-ms`).
+    fn tell_timeout(head: &mut request::Parts, timeout: Duration);
+
+    /// Tells the caller how long the host took to answer (`x-envoy-upstream-service-time`).
+    fn tell_service_time(head: &mut response::Parts, took: Duration);
+
     /// How a call ends that is answered so, as far as the head can tell.
     fn classify(head: &response::Parts) -> Class;
 
@@ -73,6 +79,11 @@ pub trait StreamCodec: Sized + 'static {
         body: Upload<Self::Body>,
     ) -> impl Future<Output = Result<Response<Self::Body>, Failure>>;
 }
+
+/// Where a request came from, if somebody in front is trusted to know better than its connection:
+/// an extension of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller(pub SocketAddr);
 
 /// Where one attempt goes.
 #[derive(Clone, Copy, Debug)]

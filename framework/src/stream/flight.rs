@@ -26,6 +26,8 @@ pub(crate) enum Expiry {
     Deadline,
     /// No byte moved for too long.
     Idle,
+    /// The request took too long to come.
+    Upload,
 }
 
 /// A call in flight.
@@ -51,6 +53,8 @@ pub(crate) struct Flight<B> {
 pub(crate) struct Limits {
     /// When the call has to be over.
     pub(crate) deadline: Option<Moment>,
+    /// When the request has to have come to its end.
+    pub(crate) upload: Option<Moment>,
     /// The longest time from the end of the request to the end of the answer: the route's timeout.
     pub(crate) answer: Option<Duration>,
     /// The longest time without a byte.
@@ -155,7 +159,8 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
         self.disarm();
         let limits = self.limits.get();
         let idle = limits.idle.map(|idle| self.moved.get().after(idle));
-        if let Some(at) = sooner(limits.deadline, idle) {
+        let upload = limits.upload.filter(|_| !self.complete.get());
+        if let Some(at) = sooner(sooner(limits.deadline, upload), idle) {
             let flight = Rc::clone(self) as Rc<dyn Expires>;
             self.key.set(Some(self.timers.arm(at, flight)));
         }
@@ -177,10 +182,12 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Expires for Flight
         let (limits, now) = (self.limits.get(), self.now());
         let late = |at: Option<Moment>| at.is_some_and(|at| at.ms() <= now.ms());
         let idle = limits.idle.map(|idle| self.moved.get().after(idle));
-        let expiry = match (late(limits.deadline), late(idle)) {
-            (true, _) => Expiry::Deadline,
-            (false, true) => Expiry::Idle,
-            (false, false) => return self.arm(),
+        let upload = limits.upload.filter(|_| !self.complete.get());
+        let expiry = match (late(limits.deadline), late(upload), late(idle)) {
+            (true, ..) => Expiry::Deadline,
+            (_, true, _) => Expiry::Upload,
+            (.., true) => Expiry::Idle,
+            _ => return self.arm(),
         };
         self.expired.set(Some(expiry));
         if let Some(waker) = self.waker.borrow_mut().take() {

@@ -63,6 +63,12 @@ impl<C: StreamCodec> Ledger<C> {
         self.pinned.policy(self.door.policy)
     }
 
+    /// Whether hosts and callers are told of times.
+    pub(super) fn tells(&self) -> bool {
+        self.policy()
+            .is_some_and(|policy| policy.http.envoy_headers)
+    }
+
     /// The cluster that the call goes to, once that is decided.
     pub(super) fn cluster(&self) -> Option<&Arc<Cluster>> {
         self.pinned.cluster(self.aim.as_ref()?.cluster)

@@ -14,7 +14,7 @@ mod timers;
 
 pub use answer::Answer;
 pub use call::{Door, carry, refuse};
-pub use codec::{Attempt, Broken, Failure, StreamCodec};
+pub use codec::{Attempt, Broken, Caller, Failure, StreamCodec};
 pub use flight::Upload;
 pub use settings::{
     HttpPolicy, HttpUpstream, ServerHeader, Slashes, StripPort, Underscores, UpstreamVersion,

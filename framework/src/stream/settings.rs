@@ -24,8 +24,6 @@ pub struct HttpPolicy {
     pub connection_duration: Option<Duration>,
     /// Requests on a connection before it is closed (`max_requests_per_connection`).
     pub requests_per_connection: Option<u32>,
-    /// The time between the two GOAWAYs of a drain (`drain_timeout`). Default 5 s.
-    pub drain_timeout: Duration,
     /// Streams that a client may have open (`max_concurrent_streams`). Default 1024, as Envoy.
     pub streams: u32,
     /// The HTTP/2 window of one stream: it bounds what is buffered for a reader that is slow.
@@ -38,6 +36,11 @@ pub struct HttpPolicy {
     pub resets: u32,
     /// Whether HTTP/1.0 requests are served (`accept_http_10`). Default off, as Envoy.
     pub http_10: bool,
+    /// The authority of HTTP/1.0 requests that name none (`default_host_for_http_10`); empty for a
+    /// refusal.
+    pub http_10_host: Arc<str>,
+    /// The scheme that requests are given (`scheme_to_overwrite`), in lower case: `http` or `https`.
+    pub scheme: Option<Arc<str>>,
     /// Whether upgrades to WebSocket are passed on (`upgrade_configs`).
     pub websocket: bool,
     /// Whether CONNECT is passed on (`upgrade_configs`, type CONNECT).
@@ -84,8 +87,9 @@ pub struct HttpPolicy {
     pub client_cert_parts: xfcc::Details,
     /// Pass `100-continue` on instead of answering it (`proxy_100_continue`). Default off.
     pub pass_continue: bool,
-    /// Convert gRPC-Web to gRPC (the `envoy.filters.http.grpc_web` filter).
-    pub grpc_web: bool,
+    /// Tell hosts and callers times and overload in `x-envoy-…` headers; the router filter's
+    /// `suppress_envoy_headers` says no. Default on.
+    pub envoy_headers: bool,
 }
 
 impl Default for HttpPolicy {
@@ -98,12 +102,13 @@ impl Default for HttpPolicy {
             stream_idle_timeout: Duration::from_secs(300),
             connection_duration: None,
             requests_per_connection: None,
-            drain_timeout: Duration::from_secs(5),
             streams: 1024,
             stream_window: 64 * 1024,
             own_connection_window: None,
             resets: 250,
             http_10: false,
+            http_10_host: "".into(),
+            scheme: None,
             websocket: false,
             connect: false,
             edge: false,
@@ -126,7 +131,7 @@ impl Default for HttpPolicy {
             client_cert: xfcc::Forward::default(),
             client_cert_parts: xfcc::Details::default(),
             pass_continue: false,
-            grpc_web: false,
+            envoy_headers: true,
         }
     }
 }

@@ -12,18 +12,23 @@ use crossdock_framework::{
 use crossdock_xds::envoy_types::pb::{
     envoy::{
         config::{
-            cluster::v3::Cluster,
+            cluster::v3::{Cluster, cluster::ClusterProtocolSelection},
             core::v3::{
                 Http2ProtocolOptions, HttpProtocolOptions as CommonOptions,
                 http_protocol_options::HeadersWithUnderscoresAction,
+                scheme_header_transformation::Transformation,
             },
         },
         extensions::{
-            filters::network::http_connection_manager::v3::{
-                HttpConnectionManager,
-                http_connection_manager::{
-                    ForwardClientCertDetails, PathWithEscapedSlashesAction,
-                    ServerHeaderTransformation, StripPortMode,
+            filters::{
+                http::router::v3::Router,
+                network::http_connection_manager::v3::{
+                    HttpConnectionManager,
+                    http_connection_manager::{
+                        ForwardClientCertDetails, PathWithEscapedSlashesAction,
+                        ServerHeaderTransformation, StripPortMode,
+                    },
+                    http_filter::ConfigType,
                 },
             },
             upstreams::http::v3::{
@@ -43,6 +48,9 @@ use super::{Problems, duration};
 /// The key of a cluster's HTTP options.
 const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
+/// The type of the filter that ends the chain.
+const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
+
 /// What an HTTP connection manager says of its connections.
 pub(super) fn policy(hcm: &HttpConnectionManager) -> HttpPolicy {
     let mut policy = HttpPolicy::default();
@@ -55,6 +63,7 @@ pub(super) fn policy(hcm: &HttpConnectionManager) -> HttpPolicy {
     }
     if let Some(http1) = &hcm.http_protocol_options {
         policy.http_10 = http1.accept_http_10;
+        policy.http_10_host = http1.default_host_for_http_10.as_str().into();
     }
     if let Some(http2) = &hcm.http2_protocol_options {
         set(&mut policy.streams, http2.max_concurrent_streams.as_ref());
@@ -92,8 +101,31 @@ pub(super) fn policy(hcm: &HttpConnectionManager) -> HttpPolicy {
     };
     policy.pass_continue = hcm.proxy_100_continue;
     policy.strip_dot = hcm.strip_trailing_host_dot;
+    policy.scheme = scheme(hcm).map(|scheme| scheme.to_ascii_lowercase().into());
+    policy.envoy_headers = !router(hcm).suppress_envoy_headers;
     names(hcm, &mut policy);
     policy
+}
+
+fn scheme(hcm: &HttpConnectionManager) -> Option<&str> {
+    match &hcm.scheme_header_transformation.as_ref()?.transformation {
+        Some(Transformation::SchemeToOverwrite(scheme)) => Some(scheme),
+        None => None,
+    }
+}
+
+/// What the filter says that ends the chain.
+pub(super) fn router(hcm: &HttpConnectionManager) -> Router {
+    let configs = hcm
+        .http_filters
+        .iter()
+        .filter_map(|filter| match &filter.config_type {
+            Some(ConfigType::TypedConfig(any)) if any.type_url.ends_with(ROUTER) => {
+                Router::decode(any.value.as_slice()).ok()
+            }
+            _ => None,
+        });
+    configs.last().unwrap_or_default()
 }
 
 /// Limits of what is neither of HTTP nor of RPC alone.
@@ -117,9 +149,6 @@ fn times(hcm: &HttpConnectionManager, policy: &mut HttpPolicy) {
         policy.headers_timeout = headers.unwrap_or(NEVER);
     }
     policy.request_timeout = time(hcm.request_timeout.as_ref()).flatten();
-    if let Some(drain) = hcm.drain_timeout.as_ref().and_then(duration) {
-        policy.drain_timeout = drain;
-    }
 }
 
 fn common_options(common: &CommonOptions, policy: &mut HttpPolicy) {
@@ -171,8 +200,14 @@ pub(super) fn upstream(cluster: &Cluster, path: &str, problems: &mut Problems<'_
         upstream.version = UpstreamVersion::Http2;
         http2_options(http2, &mut upstream);
     }
+    if cluster.protocol_selection() == ClusterProtocolSelection::UseDownstreamProtocol {
+        upstream.version = UpstreamVersion::Downstream;
+    }
     if let Some(common) = &cluster.common_http_protocol_options {
         upstream_common(common, &mut upstream);
+    }
+    if let Some(most) = &cluster.max_requests_per_connection {
+        upstream.requests_per_connection = Some(most.value).filter(|most| *most > 0);
     }
     let Some(any) = cluster.typed_extension_protocol_options.get(OPTIONS) else {
         return upstream;

@@ -13,7 +13,7 @@ use crossdock_framework::{
     stats::Registry,
 };
 use crossdock_http::{Http1, Http2};
-use crossdock_routers::RouteTable;
+use crossdock_routers::{Options, RouteTable};
 use crossdock_xds::envoy_types::pb::{
     envoy::{
         config::{
@@ -327,7 +327,10 @@ impl Compiler<'_, '_> {
             return None;
         };
         let path = format!("{path}.route_config");
-        match RouteTable::compile(config) {
+        let options = Options {
+            suppress_envoy_headers: http::router(hcm).suppress_envoy_headers,
+        };
+        match RouteTable::compile_with(config, options) {
             Ok(table) => {
                 self.check_clusters(config, &table, &path);
                 Some(Arc::new(table))

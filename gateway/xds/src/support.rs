@@ -8,6 +8,7 @@ mod access_log;
 mod bootstrap;
 mod cluster;
 mod extension;
+mod http;
 mod listener;
 mod route;
 
@@ -38,9 +39,10 @@ struct Message {
     fields: &'static [(Support, &'static [&'static str])],
 }
 
-const TABLES: [&[Message]; 5] = [
+const TABLES: [&[Message]; 6] = [
     bootstrap::MESSAGES,
     listener::MESSAGES,
+    http::MESSAGES,
     route::MESSAGES,
     cluster::MESSAGES,
     access_log::MESSAGES,
@@ -59,7 +61,6 @@ static MESSAGES: LazyLock<HashMap<&str, &Message>> = LazyLock::new(|| {
 const UNKNOWN: Support = Support::Ignored("Crossdock does not know this field");
 
 // Reasons that many fields share.
-const HTTP: &str = "concerns HTTP, which this version does not serve";
 const TLS: &str = "concerns TLS, which this version does not have";
 const RETRIES: &str = "concerns retries, which this version does not have";
 const TRACING: &str = "concerns tracing, which this version does not have";

@@ -1,7 +1,7 @@
 //! Clusters, their endpoints, limits and load balancing.
 
 use super::{
-    HTTP, Message, REMOVE, RETRIES, STATISTICS,
+    Message, REMOVE, RETRIES, STATISTICS,
     Support::{Acts, Harmless, Ignored, Judged, Refused},
 };
 
@@ -72,10 +72,7 @@ pub(super) const MESSAGES: &[Message] = &[
                     "lrs_report_endpoint_metrics",
                 ],
             ),
-            (
-                Harmless("an RPC call goes on in the protocol in which it came"),
-                &["protocol_selection"],
-            ),
+            (Acts, &["protocol_selection"]),
             (
                 Harmless("listeners open when all names have been asked for"),
                 &["wait_for_warm_on_init"],
@@ -110,7 +107,6 @@ pub(super) const MESSAGES: &[Message] = &[
             (
                 Ignored("connections are shared and opened when they are needed"),
                 &[
-                    "max_requests_per_connection",
                     "connection_pool_per_downstream_connection",
                     "preconnect_policy",
                     "queuing_policies",
@@ -138,12 +134,13 @@ pub(super) const MESSAGES: &[Message] = &[
                 &["upstream_config"],
             ),
             (
-                Ignored(HTTP),
+                Acts,
                 &[
-                    "http_protocol_options",
                     "http2_protocol_options",
                     "common_http_protocol_options",
                     "upstream_http_protocol_options",
+                    "http_protocol_options",
+                    "max_requests_per_connection",
                 ],
             ),
         ],

@@ -1,7 +1,7 @@
 //! Extensions: what may stand in a field whose type is open.
 
 use super::{
-    HTTP, MESSAGES, REMOVE,
+    MESSAGES, REMOVE,
     Support::{self, Acts, Harmless, Ignored, Judged, Refused},
     UNKNOWN,
 };
@@ -125,16 +125,24 @@ pub(super) const SLOTS: &[Slot] = &[
                 ],
             ),
             (
-                Ignored(HTTP),
+                Ignored(
+                    "CORS is not in this version: no origin is allowed here, and OPTIONS goes on",
+                ),
+                &["envoy.extensions.filters.http.cors.v3.Cors"],
+            ),
+            (
+                Ignored("bodies are passed on as they come"),
                 &[
-                    "envoy.extensions.filters.http.cors.v3.Cors",
                     "envoy.extensions.filters.http.compressor.v3.Compressor",
                     "envoy.extensions.filters.http.decompressor.v3.Decompressor",
                     "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb",
                     "envoy.extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
                     "envoy.extensions.filters.http.buffer.v3.Buffer",
-                    "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
                 ],
+            ),
+            (
+                Harmless("endpoints are always spoken to by the built-in codec"),
+                &["envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"],
             ),
         ],
         other: Refused(
@@ -214,7 +222,7 @@ pub(super) const SLOTS: &[Slot] = &[
     Slot {
         fields: &["envoy.config.cluster.v3.Cluster.typed_extension_protocol_options"],
         types: &[(
-            Harmless("an RPC call goes on in the protocol in which it came"),
+            Acts,
             &["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"],
         )],
         other: Ignored("these protocol options are not in this version"),

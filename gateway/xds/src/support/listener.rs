@@ -2,7 +2,7 @@
 //! serves RPC too, and the TCP proxy.
 
 use super::{
-    DEFAULT, HTTP, Message, REMOVE, RUNTIME, STATIC, STATISTICS,
+    DEFAULT, Message, REMOVE, RUNTIME, STATIC, STATISTICS,
     Support::{Acts, Harmless, Ignored, Judged, Refused},
     TLS, TRACING,
 };
@@ -189,15 +189,7 @@ pub(super) const MESSAGES: &[Message] = &[
                 &["codec_type=HTTP3"],
             ),
             (Harmless(SNIFFED), &["codec_type"]),
-            (
-                Harmless("request ids are an affair of HTTP and tracing"),
-                &[
-                    "generate_request_id",
-                    "preserve_external_request_id",
-                    "always_set_request_id_in_response",
-                    "request_id_extension",
-                ],
-            ),
+            (Acts, HTTP_FIELDS),
             (Ignored(TRACING), &["tracing"]),
             (
                 Ignored("how long a drain takes is said by --drain-time-s"),
@@ -223,26 +215,81 @@ pub(super) const MESSAGES: &[Message] = &[
                 Ignored("answers made here have the form of the caller's protocol"),
                 &["local_reply_config"],
             ),
-            (Ignored(HTTP), HTTP_FIELDS),
-        ],
-    },
-    Message {
-        name: "envoy.config.core.v3.HttpProtocolOptions",
-        fields: &[
-            (Acts, &["idle_timeout"]),
             (
-                Ignored(HTTP),
-                &[
-                    "max_headers_count",
-                    "max_response_headers_kb",
-                    "headers_with_underscores_action",
-                    "max_stream_duration",
-                    "max_requests_per_connection",
-                ],
+                Harmless("HTTP/3 is not in this version"),
+                &["http3_protocol_options"],
             ),
             (
-                Ignored("connections last as long as they are used"),
-                &["max_connection_duration", "max_connection_duration_jitter"],
+                Ignored("request ids are random UUIDs"),
+                &["request_id_extension"],
+            ),
+            (
+                Ignored("callers keep the `user-agent` that they gave"),
+                &["add_user_agent"],
+            ),
+            (
+                Ignored("100 Continue is sent here, when the endpoint's side asks for the body"),
+                &["proxy_100_continue"],
+            ),
+            (
+                Ignored("addresses are written in their shortest form"),
+                &["represent_ipv4_remote_address_as_ipv4_mapped_ipv6"],
+            ),
+            (
+                Ignored("a reader that takes nothing is bounded by `crossdock.stall_timeout_ms`"),
+                &["stream_flush_timeout", "delayed_close_timeout"],
+            ),
+            (
+                Ignored("no caller counts as internal: `x-envoy-internal` is not written"),
+                &["internal_address_config"],
+            ),
+            (
+                Ignored("paths have one form, for rules and for endpoints"),
+                &["path_normalization_options"],
+            ),
+            (
+                Ignored(
+                    "a request that cannot be read ends its stream in HTTP/2 and its connection in HTTP/1",
+                ),
+                &["stream_error_on_invalid_http_message"],
+            ),
+            (
+                Refused(
+                    "the caller's address is that of the connection or of x-forwarded-for",
+                    REMOVE,
+                ),
+                &["original_ip_detection_extensions"],
+            ),
+            (
+                Refused(
+                    "headers are not changed before routes in this version",
+                    REMOVE,
+                ),
+                &["early_header_mutation_extensions"],
+            ),
+            (
+                Ignored("Proxy-Status is not written"),
+                &["proxy_status_config"],
+            ),
+            (
+                Ignored("requests are always validated"),
+                &["typed_header_validation_config"],
+            ),
+            (
+                Harmless("there is no overload manager to speak of"),
+                &["append_local_overload"],
+            ),
+            (
+                Harmless("the PROXY protocol is not understood in this version"),
+                &["add_proxy_protocol_connection_state"],
+            ),
+            (
+                Harmless("connections always end between two calls"),
+                &["http1_safe_max_connection_duration"],
+            ),
+            (
+                Ignored("x-forwarded-proto says whether the caller came by TLS"),
+                &["forward_proto_config"],
             ),
         ],
     },
@@ -251,36 +298,6 @@ pub(super) const MESSAGES: &[Message] = &[
         fields: &[
             (Acts, &["name", "typed_config", "is_optional", "disabled"]),
             (Refused(DISCOVERY, STATIC), &["config_discovery"]),
-        ],
-    },
-    Message {
-        name: "envoy.extensions.filters.http.router.v3.Router",
-        fields: &[
-            (
-                Harmless(STATISTICS),
-                &["dynamic_stats", "suppress_grpc_request_failure_code_stats"],
-            ),
-            (Ignored(TRACING), &["start_child_span"]),
-            (
-                Ignored("calls are logged once, on the side of the caller"),
-                &["upstream_log", "upstream_log_options"],
-            ),
-            (
-                Refused(
-                    "filters towards an endpoint are not in this version",
-                    REMOVE,
-                ),
-                &["upstream_http_filters"],
-            ),
-            (
-                Ignored(HTTP),
-                &[
-                    "suppress_envoy_headers",
-                    "strict_check_headers",
-                    "respect_expected_rq_timeout",
-                    "reject_connect_request_early_data",
-                ],
-            ),
         ],
     },
     Message {
@@ -437,44 +454,30 @@ pub(super) const MESSAGES: &[Message] = &[
     },
 ];
 
-/// The fields of the connection manager that only HTTP needs.
+/// The fields of the connection manager that shape HTTP.
 const HTTP_FIELDS: &[&str] = &[
-    "add_user_agent",
     "http_protocol_options",
     "http2_protocol_options",
-    "http3_protocol_options",
+    "max_request_headers_kb",
+    "request_headers_timeout",
+    "request_timeout",
+    "stream_idle_timeout",
+    "upgrade_configs",
+    "use_remote_address",
+    "xff_num_trusted_hops",
+    "skip_xff_append",
+    "via",
+    "append_x_forwarded_port",
+    "generate_request_id",
+    "preserve_external_request_id",
+    "always_set_request_id_in_response",
     "server_name",
     "server_header_transformation",
     "scheme_header_transformation",
-    "use_remote_address",
-    "proxy_100_continue",
-    "xff_num_trusted_hops",
-    "represent_ipv4_remote_address_as_ipv4_mapped_ipv6",
-    "skip_xff_append",
-    "via",
-    "upgrade_configs",
-    "stream_idle_timeout",
-    "stream_flush_timeout",
-    "internal_address_config",
-    "delayed_close_timeout",
-    "request_timeout",
-    "request_headers_timeout",
-    "max_request_headers_kb",
     "normalize_path",
     "merge_slashes",
-    "path_normalization_options",
     "path_with_escaped_slashes_action",
     "strip_matching_host_port",
     "strip_any_host_port",
     "strip_trailing_host_dot",
-    "stream_error_on_invalid_http_message",
-    "original_ip_detection_extensions",
-    "early_header_mutation_extensions",
-    "proxy_status_config",
-    "typed_header_validation_config",
-    "append_x_forwarded_port",
-    "append_local_overload",
-    "add_proxy_protocol_connection_state",
-    "http1_safe_max_connection_duration",
-    "forward_proto_config",
 ];
