@@ -1,13 +1,18 @@
 //! Bodies: of HTTP/1 as hyper gives them, of HTTP/2 as the h2 crate does.
 
 use std::{
+    error::Error as _,
+    io,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use ::h2::RecvStream;
 use bytes::Bytes;
-use crossdock_framework::stream::Broken;
+use crossdock_framework::{
+    status::{Cause, Status},
+    stream::Broken,
+};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -82,9 +87,35 @@ pub(crate) fn broken_h2(error: &::h2::Error) -> Broken {
 
 /// What an error of hyper means to the other side.
 pub(crate) fn broken_h1(error: &hyper::Error) -> Broken {
-    match error.is_parse() || error.is_user() {
-        true => Broken::Protocol(error.to_string().into()),
-        false => Broken::Reset(None),
+    let cause = error
+        .source()
+        .and_then(|source| source.downcast_ref::<io::Error>());
+    let wrong = cause.filter(|cause| {
+        let kind = cause.kind();
+        matches!(
+            kind,
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+        )
+    });
+    match wrong {
+        Some(wrong) => Broken::Protocol(wrong.to_string().into()),
+        None if error.is_parse() => Broken::Protocol(error.to_string().into()),
+        None => Broken::Reset(None),
+    }
+}
+
+/// What the caller is answered whose request broke off, where that was its own fault.
+pub(crate) fn blame(broken: &Broken) -> Option<Status> {
+    match broken {
+        Broken::Protocol(what) => {
+            let text = format!("the body of the request is broken: {what}");
+            Some(Status::new(Cause::BadRequest, text))
+        }
+        Broken::TooLong => Some(Status::new(
+            Cause::RequestTooLarge,
+            "the body of the request is too long",
+        )),
+        _ => None,
     }
 }
 

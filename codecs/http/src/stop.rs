@@ -1,15 +1,21 @@
-//! A word to a task that works for a call: nobody wants it any more.
+//! A word to a task that sends the body of a request: nobody wants it any more; and one from it:
+//! the body broke off.
 
 use std::{
     cell::{Cell, RefCell},
     task::{Context, Poll, Waker},
 };
 
+use crossdock_framework::{status::Status, stream::Broken};
+
+use crate::payload;
+
 /// Tells one task to stop.
 #[derive(Debug, Default)]
 pub(crate) struct Stop {
     stopped: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+    broken: RefCell<Option<Broken>>,
 }
 
 impl Stop {
@@ -19,6 +25,16 @@ impl Stop {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
+    }
+
+    /// Notes why the body broke off.
+    pub(crate) fn break_off(&self, broken: Broken) {
+        *self.broken.borrow_mut() = Some(broken);
+    }
+
+    /// What the caller is answered if it broke off by the caller's own fault.
+    pub(crate) fn blame(&self) -> Option<Status> {
+        payload::blame(self.broken.borrow().as_ref()?)
     }
 
     /// Ready when the task is to stop.

@@ -79,13 +79,16 @@ impl Wire {
         }
     }
 
+    /// The socket.
+    pub(crate) fn io(&self) -> &Io {
+        &self.io
+    }
+
     /// The socket, and bytes that were read and are not consumed.
     pub(crate) fn into_parts(self) -> (Io, BytesMut) {
         (self.io, self.prefix)
     }
-}
 
-impl Wire {
     /// Looks for a connection that its peer has broken off. A peer that only sends no more still
     /// wants its answer.
     fn look_for_a_break(&self, cx: &mut Context<'_>) -> io::Result<()> {

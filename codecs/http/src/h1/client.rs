@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    error::Error as _,
     future::{Future as _, poll_fn},
     pin::Pin,
     rc::Rc,
@@ -26,9 +27,10 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::sync::{Notify, oneshot};
 
+use super::guard::{Awaited, Guard, Guarded, Limits, Notes};
 use crate::{
     outbound,
-    payload::Payload,
+    payload::{self, Payload},
     pools::{self, Pools},
     stop::Stop,
     wire::{Meter, Wire},
@@ -68,6 +70,9 @@ struct Up {
     served: Cell<u32>,
     /// Whether all of the request has been handed over.
     sent: Cell<bool>,
+    /// What its next answer belongs to, and what its guard says of what came.
+    awaited: Rc<Cell<Awaited>>,
+    notes: Rc<Notes>,
     /// Ends the connection whatever it is doing.
     stop: Stop,
     /// Takes the socket after an upgrade.
@@ -94,13 +99,12 @@ impl Drop for Lease {
 
 impl Lease {
     /// The answer has come to its end: the connection takes the next call, unless the host answered
-    /// before the end of the request.
+    /// before the end of the request or sent more than an answer.
     pub(crate) fn give_back(mut self) {
         // Otherwise dropped here, and so closed.
-        if self.ready.as_ref().is_none_or(|ready| !ready.up.sent.get()) {
-            return;
-        }
-        let Some(ready) = self.ready.take() else {
+        let clean =
+            |ready: &mut Ready| ready.up.sent.get() && ready.up.notes.refusal.get().is_none();
+        let Some(ready) = self.ready.take_if(clean) else {
             return;
         };
         let pool = &self.pool;
@@ -212,10 +216,16 @@ impl Pool {
         let meter = Meter::new(&self.worker);
         let wire = Wire::new(opened.io, BytesMut::new(), &meter);
         let http = &cluster.http;
+        let limits = Limits {
+            fields: http.headers,
+            bytes: http.header_bytes,
+        };
+        let (awaited, notes) = (Rc::default(), Rc::default());
+        let guard = Guard::of_answers(limits, &awaited);
         let shaken = http1::Builder::new()
             .max_headers(http.headers as usize)
-            .max_buf_size(WRITE_BUFFER.max(http.header_bytes as usize))
-            .handshake(TokioIo::new(wire))
+            .max_buf_size(WRITE_BUFFER.max(limits.longest()))
+            .handshake(TokioIo::new(Guarded::host(wire, guard, &notes)))
             .await;
         let (sender, connection) = shaken.map_err(|error| {
             cluster.breakers[0].end_connection();
@@ -231,6 +241,8 @@ impl Pool {
             busy: Cell::new(true),
             served: Cell::new(0),
             sent: Cell::new(true),
+            awaited,
+            notes,
             stop: Stop::default(),
             upgrade: RefCell::new(None),
         });
@@ -287,7 +299,7 @@ impl Body for Sending {
 async fn keep(
     pool: Rc<Pool>,
     up: Rc<Up>,
-    mut connection: http1::Connection<TokioIo<Wire>, Sending>,
+    mut connection: http1::Connection<TokioIo<Guarded>, Sending>,
     meter: Rc<Meter>,
 ) {
     let worker = pool.worker.clone();
@@ -325,18 +337,23 @@ async fn keep(
     match (result, upgrade) {
         (Ok(()), Some(upgrade)) => {
             let parts = connection.into_parts();
-            let (io, mut rest) = parts.io.into_inner().into_parts();
-            rest.extend_from_slice(&parts.read_buf);
+            let mut wire = parts.io.into_inner();
+            wire.put_back(&parts.read_buf);
+            let (io, rest) = wire.into_parts();
             // The caller may have gone.
             let _ = upgrade.send((io, rest));
         }
         (Ok(()), None) => {}
         (Err(error), _) => {
-            if error.is_parse() {
+            if error.is_parse() && up.notes.refusal.get().is_none() {
                 stats.inc(shard, ClusterMetric::CxProtocolError);
             }
             tracing::debug!(cluster = %up.cluster.name, host = %up.host.address, "HTTP/1 connection ended: {error}");
         }
+    }
+    if let Some(refusal) = up.notes.refusal.get() {
+        stats.inc(shard, ClusterMetric::CxProtocolError);
+        tracing::debug!(cluster = %up.cluster.name, host = %up.host.address, "answer refused: {}", refusal.why);
     }
     let (read, written) = meter.take();
     stats.add(shard, ClusterMetric::CxRx, read);
@@ -380,6 +397,12 @@ pub(crate) async fn send(
         receiver
     });
     let tunnel = head.method == Method::CONNECT;
+    ready.up.awaited.set(match head.method {
+        Method::CONNECT => Awaited::Tunnel,
+        _ if upgrades => Awaited::Upgrade,
+        Method::HEAD => Awaited::Head,
+        _ => Awaited::Answer,
+    });
     let up = Rc::clone(&ready.up);
     up.sent.set(false);
     let request = Request::from_parts(head, Sending { upload: body, up });
@@ -387,23 +410,38 @@ pub(crate) async fn send(
         Ok(response) => response,
         Err(mut error) => {
             let unsent = error.take_message().is_some();
-            let status = Status::new(
-                Cause::ConnectionLost,
-                format!("no answer from {}: {}", host.address, error.error()),
-            );
-            let stale = unsent || (reused && repeatable && !error.error().is_parse());
-            return Err(match (stale, error.error().is_parse()) {
-                (true, _) => Failure::Stale(status),
-                (false, true) => Failure::Lost(Status {
-                    cause: Cause::BadResponse,
-                    http: Cause::BadResponse.http(),
-                    ..status
-                }),
-                (false, false) => Failure::Lost(status),
-            });
+            let retry = unsent || (reused && repeatable);
+            return Err(failure(error.error(), &ready.up, retry));
         }
     };
     receive(response, ready, pool, tunnel, upgraded)
+}
+
+/// What an error before the answer means to the call; one that says nothing of the answer may mean
+/// that the connection was stale.
+fn failure(error: &hyper::Error, up: &Up, retry: bool) -> Failure {
+    let host = up.host.address;
+    let broken = error
+        .source()
+        .and_then(|source| source.downcast_ref::<Broken>());
+    if let Some(status) = broken.and_then(payload::blame) {
+        return Failure::Refused(status);
+    }
+    let wrong = match up.notes.refusal.get() {
+        Some(refusal) => Some(refusal.why.to_owned()),
+        None if error.is_parse() => Some(error.to_string()),
+        None => None,
+    };
+    if let Some(wrong) = wrong {
+        let text = format!("the answer of {host} cannot be passed on: {wrong}");
+        return Failure::Lost(Status::new(Cause::BadResponse, text));
+    }
+    let text = format!("no answer from {host}: {error}");
+    let status = Status::new(Cause::ConnectionLost, text);
+    match retry {
+        true => Failure::Stale(status),
+        false => Failure::Lost(status),
+    }
 }
 
 /// The answer's head, and its body with the connection that it comes on.

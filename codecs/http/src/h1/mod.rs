@@ -1,6 +1,8 @@
 //! HTTP/1 over hyper.
 
 pub(crate) mod client;
+mod ending;
+pub(crate) mod guard;
 mod server;
 
 use crossdock_framework::{

@@ -27,7 +27,11 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::sync::oneshot;
 
-use super::client::Upgraded;
+use super::{
+    client::Upgraded,
+    ending,
+    guard::{Guard, Guarded, Limits, Notes},
+};
 use crate::{
     codec::Http,
     inbound::{self, Wish},
@@ -74,6 +78,7 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
         served: Cell::new(0),
         last: Cell::new(now),
         switched: RefCell::new(None),
+        notes: Rc::default(),
     });
     if let Err(metric) = session.run(connection.io, connection.prefix).await {
         policy.stats.inc(shard, metric);
@@ -98,6 +103,8 @@ struct Session {
     last: Cell<Moment>,
     /// The host's connection, when this one speaks something else from now on.
     switched: RefCell<Option<Switched>>,
+    /// What the guard says of what the client sent.
+    notes: Rc<Notes>,
 }
 
 struct Switched {
@@ -107,35 +114,66 @@ struct Switched {
 
 /// Why hyper's part of a connection ends.
 enum Pause {
-    /// The connection is over.
+    /// No more requests come, or may come.
     Over,
+    /// It is lost, or an answer on it broke off.
+    Broken,
     /// Nothing has happened for a while.
     Resting,
 }
 
 impl Session {
     /// Lets hyper serve while there is something to serve; a connection that rests holds no buffer.
-    async fn run(self: &Rc<Self>, mut io: Io, mut prefix: BytesMut) -> Result<(), HttpMetric> {
+    async fn run(self: &Rc<Self>, io: Io, prefix: BytesMut) -> Result<(), HttpMetric> {
+        let wire = Wire::new(io, prefix, &self.meter);
+        let mut wire = Guarded::client(wire, Guard::of_requests(self.limits()), &self.notes);
         loop {
-            let wire = Wire::new(io, prefix, &self.meter);
             let me = Rc::clone(self);
             let service = service_fn(move |request| Rc::clone(&me).call(request));
             let mut served = self.builder().serve_connection(TokioIo::new(wire), service);
             let paused = self.drive(&mut Pin::new(&mut served)).await?;
             let parts = served.into_parts();
-            let (socket, rest) = parts.io.into_inner().into_parts();
-            prefix = BytesMut::from(parts.read_buf);
-            prefix.extend_from_slice(&rest);
-            io = socket;
+            wire = parts.io.into_inner();
+            wire.put_back(&parts.read_buf);
             let switched = self.switched.borrow_mut().take();
             if let Some(switched) = switched {
+                let (io, prefix) = wire.into_parts();
                 self.tunnel(io, prefix, switched).await;
                 return Ok(());
             }
             match paused {
-                Pause::Over => return Ok(()),
-                Pause::Resting => self.rest(&io).await?,
+                Pause::Over => return self.close(wire.into_parts().0).await,
+                Pause::Broken => return self.judgement(),
+                Pause::Resting => self.rest(wire.io()).await?,
             }
+        }
+    }
+
+    /// Ends a connection that is in order, or whose next request is refused.
+    async fn close(&self, mut io: Io) -> Result<(), HttpMetric> {
+        let judgement = self.judgement();
+        if let Some(refusal) = self.notes.refusal.get().filter(|refusal| !refusal.within) {
+            ending::tell(&mut io, refusal).await;
+        }
+        if !self.notes.ended.get() {
+            Box::pin(ending::linger(io)).await;
+        }
+        judgement
+    }
+
+    /// What the guard says of the connection.
+    fn judgement(&self) -> Result<(), HttpMetric> {
+        let Some(refusal) = self.notes.refusal.get() else {
+            return Ok(());
+        };
+        tracing::debug!(peer = %self.door.ends.peer, "HTTP/1 request refused: {}", refusal.why);
+        Err(HttpMetric::CxProtocolError)
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            fields: self.policy.http.headers,
+            bytes: self.policy.http.header_bytes,
         }
     }
 
@@ -144,7 +182,7 @@ impl Session {
         let mut builder = http1::Builder::new();
         builder
             .half_close(true)
-            .max_buf_size(WRITE_BUFFER.max(http.header_bytes as usize));
+            .max_buf_size(WRITE_BUFFER.max(self.limits().longest()));
         if http.headers != USUAL_HEADERS {
             builder.max_headers(http.headers as usize);
         }
@@ -154,7 +192,7 @@ impl Session {
     /// Polls hyper until the connection ends or rests.
     async fn drive<S>(
         &self,
-        served: &mut Pin<&mut http1::Connection<TokioIo<Wire>, S>>,
+        served: &mut Pin<&mut http1::Connection<TokioIo<Guarded>, S>>,
     ) -> Result<Pause, HttpMetric>
     where
         S: hyper::service::HttpService<Incoming, ResBody = Out>,
@@ -170,7 +208,7 @@ impl Session {
             });
             match ended.await {
                 Some(Ok(())) => return Ok(Pause::Over),
-                Some(Err(error)) => return self.ended(&error).map(|()| Pause::Over),
+                Some(Err(error)) => return self.ended(&error).map(|()| Pause::Broken),
                 None => {
                     check
                         .as_mut()
@@ -201,7 +239,7 @@ impl Session {
     /// Looks after the connection; `true` when it rests.
     fn check<S>(
         &self,
-        served: Pin<&mut http1::Connection<TokioIo<Wire>, S>>,
+        served: Pin<&mut http1::Connection<TokioIo<Guarded>, S>>,
     ) -> Result<bool, HttpMetric>
     where
         S: hyper::service::HttpService<Incoming, ResBody = Out>,
@@ -308,6 +346,11 @@ impl Session {
         self.face.show(&mut head, id);
         let most = self.policy.http.requests_per_connection;
         if most.is_some_and(|most| self.served.get() >= most)
+            || self
+                .notes
+                .refusal
+                .get()
+                .is_some_and(|refusal| refusal.within)
             || self
                 .door
                 .worker

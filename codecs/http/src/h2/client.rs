@@ -353,7 +353,10 @@ pub(crate) async fn send(
     if !over {
         upload(body, stream, &hold.stop);
     }
-    let response = answer.await.map_err(|error| failure(&error, host))?;
+    let response = answer.await.map_err(|error| match hold.stop.blame() {
+        Some(status) => Failure::Refused(status),
+        None => failure(&error, host),
+    })?;
     let (mut head, body) = response.into_parts();
     outbound::receive(&mut head).map_err(|text| {
         Failure::Lost(Status::new(
@@ -420,10 +423,13 @@ fn upload(body: Upload<Payload>, stream: ::h2::SendStream<Bytes>, stop: &Rc<Stop
         let (mut body, mut stream) = (body, stream);
         match pump::pump(&mut body, &mut stop, &mut stream).await {
             Ok(()) | Err(Stopped::Reset) => {}
-            Err(Stopped::Broken(broken)) => stream.send_reset(match pump::reason(&broken) {
-                ::h2::Reason::NO_ERROR => ::h2::Reason::CANCEL,
-                reason => reason,
-            }),
+            Err(Stopped::Broken(broken)) => {
+                stream.send_reset(match pump::reason(&broken) {
+                    ::h2::Reason::NO_ERROR => ::h2::Reason::CANCEL,
+                    reason => reason,
+                });
+                stop.break_off(broken);
+            }
         }
     });
     let mut cx = Context::from_waker(Waker::noop());

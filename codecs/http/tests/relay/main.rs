@@ -4,3 +4,4 @@ mod across;
 mod peer;
 mod plain;
 mod rig;
+mod strict;
