@@ -30,7 +30,7 @@ use crate::{
 /// | fault, direct response with HTTP status 400 and above | exception | by that status | 1 |
 /// | the same below 400 | the text as value | | 1 |
 /// | timeout | status 31 | 2 timeout | 3 |
-/// | connect failed, connection lost, draining | status 35 | 1 network | 3 |
+/// | connect failed, connection lost, draining | status 80 | 1 network | 3 |
 ///
 /// The code is that of the `org.apache.dubbo.rpc.RpcException` which the caller catches, with one
 /// exception to it: a filter of Dubbo 3.3 (`RpcExceptionFilter`) wraps each `RpcException` that
@@ -38,7 +38,9 @@ use crate::{
 /// cause of the cause. An asynchronous caller, and 2.7.23, catch the code itself.
 ///
 /// The others are told by a status because another try may get around them and because Dubbo
-/// repeats its own time-outs and network errors likewise. A caller in a serialization that is not
+/// repeats its own time-outs and network errors likewise. Status 80 and not 35, which Java makes for
+/// itself and takes for the same: other libraries do not know 35, and dubbo-ssl-python reads
+/// nothing more from a connection on which it came. A caller in a serialization that is not
 /// read always gets a status: no consumer reads an answer in another serialization than its own,
 /// unless its status says failure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,9 +49,9 @@ pub enum LocalReply {
     #[default]
     Exception,
     /// A status other than 20 and a text, for every cause: 60 no route, no cluster or no host; 100
-    /// overload; 80 denied; 31 timeout; 40 request unusable or too large; 50 and 25 response
-    /// damaged or too large; 35 no connection. For consumers that do not know the class, such as
-    /// Dubbo 2.6. Code 2 for status 31, 5 for 25, else 1; three tries each.
+    /// overload; 80 denied or no connection; 31 timeout; 40 request unusable or too large; 50 and
+    /// 25 response damaged or too large. For consumers that do not know the class, such as Dubbo
+    /// 2.6. Code 2 for status 31, 5 for 25, else 1; three tries each.
     Status,
 }
 
@@ -110,7 +112,7 @@ fn say(why: &Status) -> Say {
         Cause::Fault | Cause::DirectResponse => of_http(why.http),
         Cause::Timeout => Say::Tell(status::SERVER_TIMEOUT),
         Cause::ConnectFailed | Cause::ConnectionLost | Cause::Draining => {
-            Say::Tell(status::CHANNEL_INACTIVE)
+            Say::Tell(status::SERVER_ERROR)
         }
     }
 }
@@ -133,12 +135,13 @@ fn plain(why: &Status) -> Say {
     Say::Tell(match why.cause {
         Cause::NoRoute | Cause::NoCluster | Cause::NoHost => status::SERVICE_NOT_FOUND,
         Cause::Overload | Cause::RateLimited => status::THREADPOOL_EXHAUSTED,
-        Cause::Denied => status::SERVER_ERROR,
         Cause::Timeout => status::SERVER_TIMEOUT,
         Cause::BadRequest | Cause::RequestTooLarge | Cause::CannotEdit => status::BAD_REQUEST,
         Cause::BadResponse => status::BAD_RESPONSE,
         Cause::ResponseTooLarge => status::SERIALIZATION_ERROR,
-        Cause::ConnectFailed | Cause::ConnectionLost | Cause::Draining => status::CHANNEL_INACTIVE,
+        Cause::Denied | Cause::ConnectFailed | Cause::ConnectionLost | Cause::Draining => {
+            status::SERVER_ERROR
+        }
         Cause::Fault | Cause::DirectResponse => match class_of_http(why.http) {
             Class::NotFound => status::SERVICE_NOT_FOUND,
             Class::Overload => status::THREADPOOL_EXHAUSTED,

@@ -129,9 +129,9 @@ fn what_another_try_may_get_around_is_a_status() {
         let request = frame(name);
         for (cause, octet) in [
             (Cause::Timeout, 31),
-            (Cause::ConnectFailed, 35),
-            (Cause::ConnectionLost, 35),
-            (Cause::Draining, 35),
+            (Cause::ConnectFailed, 80),
+            (Cause::ConnectionLost, 80),
+            (Cause::Draining, 80),
         ] {
             let status = Status::new(cause, "why");
             let response = answer(Dubbo::default(), &request, &status).expect("an answer");
