@@ -3,6 +3,7 @@
 pub(crate) mod client;
 mod ending;
 pub(crate) mod guard;
+mod length;
 mod server;
 
 use crossdock_framework::{

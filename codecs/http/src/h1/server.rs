@@ -21,7 +21,7 @@ use crossdock_framework::{
     time::Moment,
     worker::{Drain, Worker},
 };
-use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -31,6 +31,7 @@ use super::{
     client::Upgraded,
     ending,
     guard::{Guard, Guarded, Limits, Notes},
+    length::{self, Length},
 };
 use crate::{
     codec::Http,
@@ -317,12 +318,13 @@ impl Session {
             false => Payload::One(body, None),
         };
         let id = self.face.id_to_tell(&head);
+        let asked = head.method.clone();
         let request = Request::from_parts(head, payload);
         let response = match fit {
             Ok(wish) => {
                 let response = carry::<Http>(&self.door, request).await;
                 if wish != Wish::Answer {
-                    return Ok(self.switch(response, id));
+                    return Ok(self.switch(response, &asked, id));
                 }
                 response
             }
@@ -333,12 +335,13 @@ impl Session {
                 response
             }
         };
-        Ok(self.pass_back(response, id))
+        Ok(self.pass_back(response, &asked, id))
     }
 
     fn pass_back(
         self: &Rc<Self>,
         response: Response<Answer<Http>>,
+        asked: &Method,
         id: Option<HeaderValue>,
     ) -> Response<Out> {
         let (mut head, answer) = response.into_parts();
@@ -361,6 +364,7 @@ impl Session {
             head.headers.insert(header::CONNECTION, close);
         }
         let body = Out {
+            left: Length::of(asked, &head),
             answer: Some(answer),
             session: Rc::clone(self),
         };
@@ -371,6 +375,7 @@ impl Session {
     fn switch(
         self: &Rc<Self>,
         mut response: Response<Answer<Http>>,
+        asked: &Method,
         id: Option<HeaderValue>,
     ) -> Response<Out> {
         let upstream = match response.body_mut().body_mut() {
@@ -378,7 +383,7 @@ impl Session {
             _ => None,
         };
         let Some(upstream) = upstream else {
-            return self.pass_back(response, id);
+            return self.pass_back(response, asked, id);
         };
         let (mut head, answer) = response.into_parts();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -387,6 +392,7 @@ impl Session {
         }
         *self.switched.borrow_mut() = Some(Switched { upstream, answer });
         let body = Out {
+            left: Length::default(),
             answer: None,
             session: Rc::clone(self),
         };
@@ -419,6 +425,7 @@ impl Session {
 
 /// The body of an answer as hyper asks for it.
 struct Out {
+    left: Length,
     answer: Option<Answer<Http>>,
     session: Rc<Session>,
 }
@@ -429,6 +436,9 @@ impl Drop for Out {
         session.calls.set(session.calls.get().saturating_sub(1));
         session.meter.watched.set(false);
         session.last.set(session.door.worker.now());
+        if let Some(answer) = self.answer.take_if(|_| self.left.is_given()) {
+            length::finish(answer);
+        }
     }
 }
 
@@ -440,10 +450,15 @@ impl Body for Out {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        match &mut self.answer {
-            Some(answer) => Pin::new(answer).poll_frame(cx),
-            None => Poll::Ready(None),
+        let this = &mut *self;
+        let Some(answer) = &mut this.answer else {
+            return Poll::Ready(None);
+        };
+        let polled = Pin::new(answer).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            this.left.took(frame);
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use crossdock_framework::{cluster::ClusterMetric, worker::DrainScope};
+use crossdock_framework::{cluster::ClusterMetric, snapshot::HttpMetric, worker::DrainScope};
 use http::Request;
 use tokio::time::timeout;
 
 use crate::{
     peer::{H2Client, Host, drain, fields, reply},
-    rig::{PATIENCE, Rig, Setup, run},
+    rig::{PATIENCE, QUIET, Rig, Setup, run},
 };
 
 const URI: &str = "http://h/path?q";
@@ -117,6 +117,70 @@ fn http1_to_http2() {
         let answer = client.message().await;
         assert_eq!(answer.text(), "answer");
         assert_eq!(answer.field("connection"), None);
+        rig.settled().await;
+    });
+}
+
+/// A caller over HTTP/1 has its answer when it has so many bytes; the host's stream has an end of its own.
+#[test]
+fn the_end_of_a_stream_may_come_after_its_last_byte() {
+    run(async {
+        let host = Host::bind();
+        let rig = Rig::start(Setup::to(&host).speaking_http2()).await;
+        let mut client = rig.client().await;
+        let mut up = None;
+        for method in ["GET", "HEAD"] {
+            client
+                .send(format!("{method} / HTTP/1.1\r\nhost: h\r\n\r\n"))
+                .await;
+            if up.is_none() {
+                up = Some(host.accept_h2().await);
+            }
+            let up = up.as_mut().expect("it stands");
+            let (_, mut respond) = up.stream().await;
+            let head = http::Response::builder().header("content-length", "6");
+            let head = head.body(()).expect("an answer");
+            let mut stream = respond.send_response(head, false).expect("it stands");
+            let answer = if method == "GET" {
+                stream
+                    .send_data(Bytes::from_static(b"answer"), false)
+                    .expect("it stands");
+                client.message().await
+            } else {
+                client.head().await
+            };
+            assert_eq!(answer.field("content-length"), Some("6"));
+            // A reset would have arrived by then, and the stream would take no end.
+            tokio::time::sleep(QUIET).await;
+            stream.send_data(Bytes::new(), true).expect("it stands");
+        }
+        rig.settled().await;
+        assert_eq!(rig.http(HttpMetric::RqOrphaned), 0);
+    });
+}
+
+/// A host that gives no end keeps neither the call nor its place for long.
+#[test]
+fn a_stream_without_an_end_is_given_up_after_its_last_byte() {
+    run(async {
+        let host = Host::bind();
+        let rig = Rig::start(Setup::to(&host).speaking_http2()).await;
+        let mut client = rig.client().await;
+        client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n").await;
+        let mut up = host.accept_h2().await;
+        let (_, mut respond) = up.stream().await;
+        let head = http::Response::builder().header("content-length", "6");
+        let head = head.body(()).expect("an answer");
+        let mut stream = respond.send_response(head, false).expect("it stands");
+        stream
+            .send_data(Bytes::from_static(b"answer"), false)
+            .expect("it stands");
+        assert_eq!(client.message().await.text(), "answer");
+        let reset = timeout(PATIENCE, std::future::poll_fn(|cx| stream.poll_reset(cx))).await;
+        let reason = reset
+            .expect("a reset comes")
+            .expect("the connection stands");
+        assert_eq!(reason, h2::Reason::CANCEL);
         rig.settled().await;
     });
 }
