@@ -114,6 +114,14 @@ impl Bootstrap {
         self
     }
 
+    /// Sets several of them, named without their prefix.
+    #[must_use]
+    pub fn settings(self, settings: &[(&str, Value)]) -> Self {
+        settings.iter().fold(self, |bootstrap, (name, value)| {
+            bootstrap.setting(&format!("crossdock.{name}"), value.clone())
+        })
+    }
+
     /// The file's text. Listener and admin endpoint have ports of the kernel's choice.
     #[must_use]
     pub fn text(&self) -> String {

@@ -15,9 +15,12 @@ use serde_json::Value;
 use crate::admin::get;
 use crate::build::{profile_folder, target};
 use crate::deadline::eventually;
+use crate::fake::Host;
 use crate::{Bootstrap, End, Process};
 
 const READY: Duration = Duration::from_secs(20);
+/// For what happens within milliseconds on a machine that has nothing else to do.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running gateway. Killed by its id when dropped.
 #[derive(Debug)]
@@ -36,6 +39,18 @@ impl Gateway {
     #[must_use]
     pub fn start(bootstrap: &Bootstrap, args: &[&str]) -> Self {
         Self::start_text(&bootstrap.text(), args)
+    }
+
+    /// Starts a gateway with one worker before these hosts, with these of Crossdock's own settings, named without
+    /// their prefix.
+    ///
+    /// # Panics
+    /// As [`Gateway::start`].
+    #[must_use]
+    pub fn before(hosts: &[&Host], settings: &[(&str, Value)]) -> Self {
+        let addresses: Vec<SocketAddr> = hosts.iter().map(|host| host.address()).collect();
+        let bootstrap = Bootstrap::to(&addresses).settings(settings);
+        Self::start(&bootstrap, &["--concurrency", "1"])
     }
 
     /// Starts the gateway with this configuration, JSON or YAML, and waits until it is ready. `FOLDER` in the
@@ -171,6 +186,16 @@ impl Gateway {
         value
             .and_then(|value| value.trim().parse().ok())
             .unwrap_or_default()
+    }
+
+    /// Waits until a counter or gauge is as it should be.
+    ///
+    /// # Panics
+    /// When it is not within half a minute.
+    #[track_caller]
+    pub fn until(&self, name: &str, holds: impl Fn(u64) -> bool) {
+        let reached = eventually(PATIENCE, || holds(self.stat(name)).then_some(()));
+        assert!(reached.is_some(), "{name} is {}", self.stat(name));
     }
 
     /// Resident memory in KiB.

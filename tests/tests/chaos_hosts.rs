@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crossdock_tests::fake::{Client, Host, Kind, Wire};
-use crossdock_tests::{Bootstrap, Gateway, eventually};
+use crossdock_tests::{Bootstrap, Gateway};
 use serde_json::json;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -16,12 +16,6 @@ fn gateway(hosts: &[&Host]) -> Gateway {
     let addresses: Vec<_> = hosts.iter().map(|host| host.address()).collect();
     let bootstrap = Bootstrap::to(&addresses).setting("crossdock.heartbeat_interval_ms", json!(0));
     Gateway::start(&bootstrap, &["--concurrency", "1"])
-}
-
-#[track_caller]
-fn until(gateway: &Gateway, metric: &str, holds: impl Fn(u64) -> bool) {
-    let reached = eventually(PATIENCE, || holds(gateway.stat(metric)).then_some(()));
-    assert!(reached.is_some(), "{metric} is {}", gateway.stat(metric));
 }
 
 /// Dubbo's read-only event, Bolt's command 100.
@@ -52,18 +46,14 @@ fn a_host_that_goes_away_finishes_its_calls_and_gets_no_new_one() {
             client.call(id, "before");
         }
         client.write(&wire.request(100, "<<last>>"));
-        until(&gateway, "cluster.echo.upstream_cx_close_notify", |told| {
-            told == 1
-        });
+        gateway.until("cluster.echo.upstream_cx_close_notify", |told| told == 1);
         for id in 0..20 {
             client.call(id, "after");
         }
         assert!(!gone.load(SeqCst), "the other host has answered");
         let last = client.recv();
         assert_eq!((last.id, last.token()), (100, Some("last")), "{wire:?}");
-        until(&gateway, "cluster.echo.upstream_cx_active", |open| {
-            open == 1
-        });
+        gateway.until("cluster.echo.upstream_cx_active", |open| open == 1);
     }
 }
 

@@ -5,16 +5,17 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
+use crossdock_tests::Gateway;
 use crossdock_tests::fake::{Client, Host, Kind, Wire};
 use serde_json::json;
 
-use crate::{gateway, many_files, unharmed, until};
+use crate::{many_files, unharmed};
 
 #[test]
 fn a_flood_of_heartbeats() {
     const BEATS: usize = 100_000;
     let host = Host::echo();
-    let gateway = gateway(&[&host], &[("stall_timeout_ms", json!(2000))]);
+    let gateway = Gateway::before(&[&host], &[("stall_timeout_ms", json!(2000))]);
     let before = gateway.resident_kib();
     for wire in [Wire::Dubbo, Wire::Bolt1] {
         let flood = wire.heartbeat(5).repeat(1000);
@@ -55,7 +56,7 @@ fn ten_thousand_idle_connections() {
     let count = WANTED.min(files.saturating_sub(500));
     println!("{count} connections; the limit of files is {files}");
     let host = Host::echo();
-    let gateway = gateway(&[&host], &[("detect_timeout_ms", json!(600_000))]);
+    let gateway = Gateway::before(&[&host], &[("detect_timeout_ms", json!(600_000))]);
     unharmed(&gateway);
     let before = gateway.resident_kib();
     let address = gateway.address();
@@ -69,15 +70,13 @@ fn ten_thousand_idle_connections() {
         idle.push(stream);
     }
     let beats = count.div_ceil(4) as u64;
-    until(&gateway, "codec.bolt.heartbeat_received", |received| {
+    gateway.until("codec.bolt.heartbeat_received", |received| {
         received == beats
     });
     let label = address.to_string().replace(':', "_");
-    until(
-        &gateway,
-        &format!("listener.{label}.downstream_cx_active"),
-        |open| open == count as u64,
-    );
+    gateway.until(&format!("listener.{label}.downstream_cx_active"), |open| {
+        open == count as u64
+    });
     let grown = gateway.resident_kib().saturating_sub(before);
     println!("{grown} KiB for {count} connections");
     assert!(
@@ -92,7 +91,7 @@ fn ten_thousand_idle_connections() {
 #[test]
 fn connections_that_come_and_go() {
     let host = Host::echo();
-    let gateway = gateway(&[&host], &[]);
+    let gateway = Gateway::before(&[&host], &[]);
     let address = gateway.address();
     let churning: Vec<_> = (0..4)
         .map(|thread| {

@@ -6,12 +6,12 @@ use crossdock_tests::fake::{Client, Host, Kind, Wire};
 use crossdock_tests::{Bootstrap, Gateway};
 use serde_json::json;
 
-use crate::{ONE_WORKER, gateway, unharmed};
+use crate::{ONE_WORKER, unharmed};
 
 #[test]
 fn lengths_with_the_top_bit_set() {
     let host = Host::echo();
-    let gateway = gateway(&[&host], &[("frame_timeout_ms", json!(500))]);
+    let gateway = Gateway::before(&[&host], &[("frame_timeout_ms", json!(500))]);
     // As the first frame these octets are no Dubbo at all.
     let mut first = Client::connect(gateway.address(), Wire::Dubbo);
     let mut frame = Wire::Dubbo.request(9, "<<negative>>");
@@ -104,7 +104,7 @@ fn statuses_and_commands_that_nobody_knows() {
             link.send(&answer);
         }
     });
-    let gateway = gateway(&[&host], &[]);
+    let gateway = Gateway::before(&[&host], &[]);
     for wire in Wire::ALL {
         let mut client = Client::connect(gateway.address(), wire);
         client.call(1, "known");
@@ -150,7 +150,7 @@ fn a_wrong_checksum_costs_its_own_call() {
             link.send(&answer);
         }
     });
-    let gateway = gateway(&[&host], &[]);
+    let gateway = Gateway::before(&[&host], &[]);
     let mut client = Client::connect(gateway.address(), Wire::Bolt2Crc);
     for id in 0..100 {
         let text = if id == 70 {
@@ -183,7 +183,7 @@ fn a_wrong_checksum_costs_its_own_call() {
 #[test]
 fn every_truncation_of_a_frame() {
     let host = Host::echo();
-    let gateway = gateway(&[&host], &[]);
+    let gateway = Gateway::before(&[&host], &[]);
     for wire in Wire::ALL {
         let frame = wire.request(1, "<<cut>>");
         for end in 0..frame.len() {

@@ -3,17 +3,18 @@
 use std::net::Shutdown;
 use std::thread;
 
+use crossdock_tests::Gateway;
 use crossdock_tests::fake::{Client, Host, Wire};
 use serde_json::json;
 
-use crate::{gateway, many_files, unharmed, until};
+use crate::{many_files, unharmed};
 
 #[test]
 fn many_beginnings_of_frames() {
     const WANTED: usize = 2000;
     let count = WANTED.min(many_files().saturating_sub(500));
     let host = Host::echo();
-    let gateway = gateway(&[&host], &[("frame_timeout_ms", json!(600_000))]);
+    let gateway = Gateway::before(&[&host], &[("frame_timeout_ms", json!(600_000))]);
     unharmed(&gateway);
     let already = gateway.stat("http.rpc.downstream_cx_rx_bytes_total");
     let before = gateway.resident_kib();
@@ -27,7 +28,7 @@ fn many_beginnings_of_frames() {
         client.write(&[flood.as_slice(), &frame[..40]].concat());
     }
     let octets = (count * (flood.len() + 40)) as u64 + already;
-    until(&gateway, "http.rpc.downstream_cx_rx_bytes_total", |read| {
+    gateway.until("http.rpc.downstream_cx_rx_bytes_total", |read| {
         read == octets
     });
     let grown = gateway.resident_kib().saturating_sub(before);
@@ -44,7 +45,7 @@ fn many_beginnings_of_frames() {
 fn small_calls_that_wait_pin_no_large_blocks() {
     const CALLS: u64 = 3000;
     let host = Host::mute();
-    let gateway = gateway(&[&host], &[("calls_per_connection", json!(131_000))]);
+    let gateway = Gateway::before(&[&host], &[("calls_per_connection", json!(131_000))]);
     let before = gateway.resident_kib();
     let mut client = Client::connect(gateway.address(), Wire::Bolt1);
     // One call in each 64 KiB of the stream: the rest is heartbeats that leave nothing behind.
@@ -55,9 +56,7 @@ fn small_calls_that_wait_pin_no_large_blocks() {
         let call = Wire::Bolt1.request(id, &format!("<<waits>>{}", "x".repeat(2000)));
         client.write(&[call, beats.clone()].concat());
     }
-    until(&gateway, "cluster.echo.upstream_rq_active", |active| {
-        active == CALLS
-    });
+    gateway.until("cluster.echo.upstream_rq_active", |active| active == CALLS);
     let grown = gateway.resident_kib().saturating_sub(before);
     println!("{grown} KiB for {CALLS} waiting calls of 2 KiB");
     // The calls themselves, and 1024 whose blocks are shared.
@@ -66,9 +65,7 @@ fn small_calls_that_wait_pin_no_large_blocks() {
     client.stream.shutdown(Shutdown::Both).expect("open");
     reading.join().expect("ends").ok();
     drop((client, host));
-    until(&gateway, "http.rpc.downstream_rq_active", |active| {
-        active == 0
-    });
+    gateway.until("http.rpc.downstream_rq_active", |active| active == 0);
 }
 
 #[test]
@@ -92,7 +89,7 @@ fn answers_that_wait_pin_no_large_blocks() {
         ("unread_soft_bytes", json!(32 << 20)),
         ("calls_per_connection", json!(131_000)),
     ];
-    let gateway = gateway(&[&host], &settings);
+    let gateway = Gateway::before(&[&host], &settings);
     let before = gateway.resident_kib();
     let mut deaf = Client::connect(gateway.address(), Wire::Bolt1).narrow();
     let mut reads = Client::connect(gateway.address(), Wire::Bolt1);
@@ -102,7 +99,7 @@ fn answers_that_wait_pin_no_large_blocks() {
         // One after the other, so that no two small answers come together.
         assert!(reads.recv().octets.len() > 58_000);
     }
-    until(&gateway, "http.rpc.downstream_rq_completed", |ended| {
+    gateway.until("http.rpc.downstream_rq_completed", |ended| {
         ended == 2 * CALLS
     });
     let grown = gateway.resident_kib().saturating_sub(before);

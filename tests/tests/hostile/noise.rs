@@ -6,7 +6,7 @@ use crossdock_tests::fake::{Client, Host, Wire};
 use crossdock_tests::{Bootstrap, Gateway};
 use serde_json::json;
 
-use crate::{ONE_WORKER, gateway, unharmed, until};
+use crate::{ONE_WORKER, unharmed};
 
 #[test]
 fn noise() {
@@ -14,7 +14,7 @@ fn noise() {
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let host = Host::echo();
-    let gateway = gateway(&[&host], &[]);
+    let gateway = Gateway::before(&[&host], &[]);
     for _ in 0..400 {
         let wire = Wire::ALL[random.usize(..4)];
         let mut client = Client::connect(gateway.address(), wire);
@@ -91,11 +91,7 @@ fn hosts_that_answer_noise() {
         ids.sort_unstable();
         assert_eq!(ids, (0..8).collect::<Vec<_>>(), "each call has one answer");
     }
-    until(&gateway, "http.rpc.downstream_rq_active", |active| {
-        active == 0
-    });
-    until(&gateway, "cluster.noisy.upstream_rq_active", |active| {
-        active == 0
-    });
+    gateway.until("http.rpc.downstream_rq_active", |active| active == 0);
+    gateway.until("cluster.noisy.upstream_rq_active", |active| active == 0);
     drop(good);
 }

@@ -1,9 +1,10 @@
 //! Limits of calls: how many, how long.
 
+use crossdock_tests::Gateway;
 use crossdock_tests::fake::{Client, Host, Wire};
 use serde_json::json;
 
-use crate::{QUIET, TIMEOUT, gateway, refused, until};
+use crate::{QUIET, TIMEOUT, refused};
 
 #[test]
 fn calls_per_connection() {
@@ -18,7 +19,7 @@ fn calls_per_connection() {
         }
         while link.serve() {}
     });
-    let gateway = gateway(&[&host], &[("calls_per_connection", json!(4))]);
+    let gateway = Gateway::before(&[&host], &[("calls_per_connection", json!(4))]);
     let mut client = Client::connect(gateway.address(), Wire::Bolt2);
     for id in 0..20 {
         client.write(&Wire::Bolt2.request(id, &format!("<<{id}>>")));
@@ -36,7 +37,7 @@ fn calls_per_connection() {
 #[test]
 fn call_timeout_ms() {
     let host = Host::mute();
-    let gateway = gateway(&[&host], &[("call_timeout_ms", json!(150))]);
+    let gateway = Gateway::before(&[&host], &[("call_timeout_ms", json!(150))]);
     for wire in Wire::ALL {
         let mut client = Client::connect(gateway.address(), wire);
         client.write(&wire.request(1, "<<never>>"));
@@ -45,15 +46,13 @@ fn call_timeout_ms() {
         assert!(wire != Wire::Dubbo || answer.status == 31);
     }
     assert_eq!(gateway.stat("http.rpc.downstream_rq_timeout"), 4);
-    until(&gateway, "http.rpc.downstream_rq_active", |active| {
-        active == 0
-    });
+    gateway.until("http.rpc.downstream_rq_active", |active| active == 0);
 }
 
 #[test]
 fn body_deadline() {
     let host = Host::mute();
-    let gateway = gateway(&[&host], &[("body_deadline", json!(true))]);
+    let gateway = Gateway::before(&[&host], &[("body_deadline", json!(true))]);
     let mut client = Client::connect(gateway.address(), Wire::Dubbo);
     client.write(&Wire::Dubbo.hurried(1, "<<hurried>>", 100));
     refused(&client.recv(), 1, "no answer from", TIMEOUT);

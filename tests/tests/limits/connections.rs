@@ -6,15 +6,15 @@ use std::thread;
 use std::time::Duration;
 
 use crossdock_tests::fake::{Client, Host, Kind, Wire};
-use crossdock_tests::{Bootstrap, End, eventually};
+use crossdock_tests::{Bootstrap, End, Gateway, eventually};
 use serde_json::json;
 
-use crate::{PATIENCE, QUIET, gateway, until, with_settings};
+use crate::{ONE_WORKER, PATIENCE, QUIET};
 
 #[test]
 fn idle_timeout_ms() {
     let host = Host::echo();
-    let gateway = gateway(&[&host], &[("idle_timeout_ms", json!(400))]);
+    let gateway = Gateway::before(&[&host], &[("idle_timeout_ms", json!(400))]);
     let mut client = Client::connect(gateway.address(), Wire::Dubbo);
     for id in 0..8 {
         client.call(id, "not idle");
@@ -30,7 +30,7 @@ fn idle_timeout_ms() {
 fn detect_timeout_ms_and_codecs() {
     let host = Host::echo();
     let settings = [("detect_timeout_ms", json!(200)), ("codecs", json!("bolt"))];
-    let gateway = gateway(&[&host], &settings);
+    let gateway = Gateway::before(&[&host], &settings);
     let label = gateway.address().to_string().replace(':', "_");
     let mut half = Client::connect(gateway.address(), Wire::Bolt1);
     half.write(&Wire::Bolt1.request(1, "<<half>>")[..10]);
@@ -67,7 +67,7 @@ fn tcp_fallback() {
         ("tcp_fallback", json!("raw")),
         ("detect_timeout_ms", json!(200)),
     ];
-    let gateway = with_settings(bootstrap, &settings);
+    let gateway = Gateway::start(&bootstrap.settings(&settings), ONE_WORKER);
     let label = gateway.address().to_string().replace(':', "_");
     let fallbacks = format!("listener.{label}.downstream_cx_tcp_fallback");
     // Known to be no protocol at once, and unknown until the time is up.
@@ -102,7 +102,7 @@ fn tcp_fallback() {
 #[test]
 fn connections() {
     let host = Host::echo();
-    let gateway = gateway(&[&host], &[("connections", json!(3))]);
+    let gateway = Gateway::before(&[&host], &[("connections", json!(3))]);
     let label = gateway.address().to_string().replace(':', "_");
     let connect = || Client::connect(gateway.address(), Wire::Bolt1);
     let mut clients = [connect(), connect(), connect()];
@@ -136,14 +136,12 @@ fn goaway_on_drain() {
                 link.answer(&frame);
             }
         });
-        let mut gateway = gateway(&[&host], &[("goaway_on_drain", json!(announce))]);
+        let mut gateway = Gateway::before(&[&host], &[("goaway_on_drain", json!(announce))]);
         let mut clients = Wire::ALL.map(|wire| Client::connect(gateway.address(), wire));
         for client in &mut clients {
             client.write(&client.wire().request(1, "<<in flight>>"));
         }
-        until(&gateway, "http.rpc.downstream_rq_active", |active| {
-            active == 4
-        });
+        gateway.until("http.rpc.downstream_rq_active", |active| active == 4);
         gateway.process.terminate();
         for client in &mut clients {
             let mut told = 0;

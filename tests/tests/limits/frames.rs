@@ -3,15 +3,16 @@
 use std::thread;
 use std::time::Duration;
 
+use crossdock_tests::Gateway;
 use crossdock_tests::fake::{Client, Host, Wire};
 use serde_json::json;
 
-use crate::{ANSWER_TOO_LARGE, TOO_LARGE, gateway, refused, text_of};
+use crate::{ANSWER_TOO_LARGE, TOO_LARGE, refused, text_of};
 
 #[test]
 fn frame_bytes() {
     let host = Host::echo();
-    let gateway = gateway(&[&host], &[("frame_bytes", json!(100_000))]);
+    let gateway = Gateway::before(&[&host], &[("frame_bytes", json!(100_000))]);
     for wire in Wire::ALL {
         let mut client = Client::connect(gateway.address(), wire);
         client.call(1, "before");
@@ -43,7 +44,7 @@ fn answers_over_frame_bytes() {
             link.send(&answer);
         }
     });
-    let gateway = gateway(&[&host], &[("frame_bytes", json!(50_000))]);
+    let gateway = Gateway::before(&[&host], &[("frame_bytes", json!(50_000))]);
     for wire in Wire::ALL {
         let mut client = Client::connect(gateway.address(), wire);
         client.write(&wire.request(1, "<<large>>"));
@@ -56,7 +57,7 @@ fn answers_over_frame_bytes() {
 #[test]
 fn frame_timeout_ms() {
     let host = Host::echo();
-    let gateway = gateway(&[&host], &[("frame_timeout_ms", json!(400))]);
+    let gateway = Gateway::before(&[&host], &[("frame_timeout_ms", json!(400))]);
     for wire in [Wire::Dubbo, Wire::Bolt1] {
         let mut fast = Client::connect(gateway.address(), wire);
         let mut slow = Client::connect(gateway.address(), wire);

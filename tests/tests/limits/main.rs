@@ -7,36 +7,14 @@ mod frames;
 mod memory;
 mod upstream;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use crossdock_tests::fake::{Frame, Host, Kind, Wire};
-use crossdock_tests::{Bootstrap, Gateway, eventually};
-use serde_json::Value;
+use crossdock_tests::fake::{Frame, Kind, Wire};
 
 const ONE_WORKER: &[&str] = &["--concurrency", "1"];
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Long enough to see that nothing happens.
 const QUIET: Duration = Duration::from_millis(200);
-
-/// A gateway before these hosts with these settings.
-fn gateway(hosts: &[&Host], settings: &[(&str, Value)]) -> Gateway {
-    let addresses: Vec<SocketAddr> = hosts.iter().map(|host| host.address()).collect();
-    with_settings(Bootstrap::to(&addresses), settings)
-}
-
-fn with_settings(mut bootstrap: Bootstrap, settings: &[(&str, Value)]) -> Gateway {
-    for (name, value) in settings {
-        bootstrap = bootstrap.setting(&format!("crossdock.{name}"), value.clone());
-    }
-    Gateway::start(&bootstrap, ONE_WORKER)
-}
-
-#[track_caller]
-fn until(gateway: &Gateway, metric: &str, holds: impl Fn(u64) -> bool) {
-    let reached = eventually(PATIENCE, || holds(gateway.stat(metric)).then_some(()));
-    assert!(reached.is_some(), "{metric} is {}", gateway.stat(metric));
-}
 
 /// Asserts that a local answer says why, as its protocol says it: a text in Dubbo, a status in Bolt.
 #[track_caller]

@@ -3,29 +3,27 @@
 use std::thread;
 use std::time::Duration;
 
-use crossdock_tests::eventually;
 use crossdock_tests::fake::{Client, Host, Wire};
+use crossdock_tests::{Gateway, eventually};
 use serde_json::json;
 
-use crate::{OVERLOAD, QUIET, gateway, refused, text_of, until};
+use crate::{OVERLOAD, QUIET, refused, text_of};
 
 #[test]
 fn buffer_bytes() {
     let host = Host::mute();
-    let gateway = gateway(&[&host], &[("buffer_bytes", json!(2 << 20))]);
+    let gateway = Gateway::before(&[&host], &[("buffer_bytes", json!(2 << 20))]);
     let mut client = Client::connect(gateway.address(), Wire::Dubbo);
     // Above the limit, and below the reserve of a quarter.
     let calls = 45;
     for id in 0..calls {
         client.write(&Wire::Dubbo.request(id, &text_of(50_000)));
-        until(&gateway, "cluster.echo.upstream_rq_active", |active| {
-            active == id + 1
-        });
+        gateway.until("cluster.echo.upstream_rq_active", |active| active == id + 1);
     }
     client.write(&Wire::Dubbo.request(100, &text_of(80_000)));
     refused(&client.recv(), 100, "crossdock.buffer_bytes", OVERLOAD);
     client.write(&Wire::Dubbo.request(101, "<<small>>"));
-    until(&gateway, "cluster.echo.upstream_rq_active", |active| {
+    gateway.until("cluster.echo.upstream_rq_active", |active| {
         active == calls + 1
     });
     let mut other = Client::connect(gateway.address(), Wire::Bolt1);
@@ -33,9 +31,7 @@ fn buffer_bytes() {
     refused(&other.recv(), 7, "", OVERLOAD);
     assert_eq!(gateway.stat("http.rpc.downstream_rq_overload_close"), 2);
     drop((client, host));
-    until(&gateway, "http.rpc.downstream_rq_active", |active| {
-        active == 0
-    });
+    gateway.until("http.rpc.downstream_rq_active", |active| active == 0);
 }
 
 /// A host whose answers are large.
@@ -59,7 +55,7 @@ fn unread_soft_bytes_and_stall_timeout_ms() {
         ("unread_soft_bytes", json!(65_536)),
         ("stall_timeout_ms", json!(4000)),
     ];
-    let gateway = gateway(&[&host], &settings);
+    let gateway = Gateway::before(&[&host], &settings);
     let mut deaf = Client::connect(gateway.address(), Wire::Dubbo).narrow();
     let mut reads = Client::connect(gateway.address(), Wire::Dubbo);
     let stopped = (1..200).find(|sent| {
@@ -76,11 +72,9 @@ fn unread_soft_bytes_and_stall_timeout_ms() {
     thread::sleep(QUIET);
     assert_eq!(gateway.stat("http.rpc.downstream_rq_total"), stopped - 1);
     reads.call(1, "others go on");
-    until(&gateway, "http.rpc.downstream_cx_unread_closed", |closed| {
-        closed == 1
-    });
+    gateway.until("http.rpc.downstream_cx_unread_closed", |closed| closed == 1);
     reads.call(2, "others go on");
-    until(&gateway, "http.rpc.downstream_cx_active", |open| open == 1);
+    gateway.until("http.rpc.downstream_cx_active", |open| open == 1);
 }
 
 #[test]
@@ -90,7 +84,7 @@ fn unread_hard_bytes() {
         ("unread_soft_bytes", json!(32 << 20)),
         ("unread_hard_bytes", json!(4 << 20)),
     ];
-    let gateway = gateway(&[&host], &settings);
+    let gateway = Gateway::before(&[&host], &settings);
     let mut deaf = Client::connect(gateway.address(), Wire::Bolt1).narrow();
     let mut reads = Client::connect(gateway.address(), Wire::Bolt1);
     for id in 0..64 {
@@ -98,12 +92,8 @@ fn unread_hard_bytes() {
             break;
         }
     }
-    until(&gateway, "http.rpc.downstream_cx_unread_closed", |closed| {
-        closed == 1
-    });
+    gateway.until("http.rpc.downstream_cx_unread_closed", |closed| closed == 1);
     reads.call(1, "others go on");
-    until(&gateway, "http.rpc.downstream_rq_active", |active| {
-        active == 0
-    });
+    gateway.until("http.rpc.downstream_rq_active", |active| active == 0);
     assert_eq!(host.accepted(), 1, "the host noticed nothing");
 }

@@ -5,27 +5,24 @@ use std::thread;
 use std::time::Duration;
 
 use crossdock_tests::fake::{Client, Host, Wire};
-use crossdock_tests::{Bootstrap, UnusedPort, eventually};
+use crossdock_tests::{Bootstrap, Gateway, UnusedPort, eventually};
 use serde_json::{Value, json};
 
 use crate::{
-    CONNECT_FAILED, CONNECTION_CLOSED, OVERLOAD, PATIENCE, QUIET, gateway, refused, text_of, until,
-    with_settings,
+    CONNECT_FAILED, CONNECTION_CLOSED, ONE_WORKER, OVERLOAD, PATIENCE, QUIET, refused, text_of,
 };
 
 #[test]
 fn connections_per_host_and_fill_calls() {
     let host = Host::mute();
     let settings = [("connections_per_host", json!(3)), ("fill_calls", json!(5))];
-    let gateway = gateway(&[&host], &settings);
+    let gateway = Gateway::before(&[&host], &settings);
     let mut client = Client::connect(gateway.address(), Wire::Dubbo);
     for (calls, connections) in [(5, 1), (10, 2), (15, 3), (40, 3)] {
         while gateway.stat("cluster.echo.upstream_rq_active") < calls {
             let before = gateway.stat("cluster.echo.upstream_rq_active");
             client.write(&Wire::Dubbo.request(before, "<<never>>"));
-            until(&gateway, "cluster.echo.upstream_rq_total", |sent| {
-                sent > before
-            });
+            gateway.until("cluster.echo.upstream_rq_total", |sent| sent > before);
         }
         let open = eventually(PATIENCE, || {
             (host.accepted() >= connections - 1).then_some(())
@@ -48,7 +45,7 @@ fn fill_bytes_and_unwritten_bytes() {
         ("fill_bytes", json!(100_000)),
         ("unwritten_bytes", json!(1 << 20)),
     ];
-    let gateway = gateway(&[&host], &settings);
+    let gateway = Gateway::before(&[&host], &settings);
     let mut client = Client::connect(gateway.address(), Wire::Bolt1);
     let call = Wire::Bolt1.request(1, &text_of(500_000));
     let mut sent = 0;
@@ -65,15 +62,13 @@ fn fill_bytes_and_unwritten_bytes() {
     for _ in 1..sent {
         assert!(!client.recv().is_good());
     }
-    until(&gateway, "http.rpc.downstream_rq_active", |active| {
-        active == 0
-    });
+    gateway.until("http.rpc.downstream_rq_active", |active| active == 0);
 }
 
 #[test]
 fn heartbeat_interval_ms() {
     let answers = Host::echo();
-    let gateway_of_good = gateway(&[&answers], &[("heartbeat_interval_ms", json!(100))]);
+    let gateway_of_good = Gateway::before(&[&answers], &[("heartbeat_interval_ms", json!(100))]);
     for wire in Wire::ALL {
         Client::connect(gateway_of_good.address(), wire).call(1, "known");
     }
@@ -86,7 +81,7 @@ fn heartbeat_interval_ms() {
     assert_eq!(gateway_of_good.stat("cluster.echo.upstream_cx_destroy"), 0);
 
     let mute = Host::mute();
-    let gateway_of_mute = gateway(&[&mute], &[("heartbeat_interval_ms", json!(100))]);
+    let gateway_of_mute = Gateway::before(&[&mute], &[("heartbeat_interval_ms", json!(100))]);
     let mut client = Client::connect(gateway_of_mute.address(), Wire::Bolt1);
     client.write(&Wire::Bolt1.request(1, "<<never>>"));
     refused(&client.recv(), 1, "", CONNECTION_CLOSED);
@@ -95,7 +90,7 @@ fn heartbeat_interval_ms() {
         1
     );
 
-    let never = gateway(&[&answers], &[("heartbeat_interval_ms", json!(0))]);
+    let never = Gateway::before(&[&answers], &[("heartbeat_interval_ms", json!(0))]);
     Client::connect(never.address(), Wire::Dubbo).call(1, "known");
     thread::sleep(QUIET * 3);
     assert_eq!(never.stat("codec.dubbo.heartbeat_sent"), 0);
@@ -116,31 +111,25 @@ fn a_frame_that_a_host_does_not_finish() {
             }
         }
     });
-    let gateway = gateway(&[&host], &[]);
+    let gateway = Gateway::before(&[&host], &[]);
     let mut client = Client::connect(gateway.address(), Wire::Bolt1);
     client.write(&Wire::Bolt1.request(1, "<<unfinished>>"));
     let answer = client.next(LONG).expect("in time").expect("an answer");
     refused(&answer, 1, "", CONNECTION_CLOSED);
-    until(&gateway, "cluster.echo.upstream_cx_destroy", |gone| {
-        gone == 1
-    });
+    gateway.until("cluster.echo.upstream_cx_destroy", |gone| gone == 1);
     assert_eq!(gateway.stat("cluster.echo.upstream_cx_heartbeat_fail"), 0);
 }
 
 #[test]
 fn upstream_idle_timeout_ms() {
     let host = Host::echo();
-    let gateway = gateway(&[&host], &[("upstream_idle_timeout_ms", json!(200))]);
+    let gateway = Gateway::before(&[&host], &[("upstream_idle_timeout_ms", json!(200))]);
     let mut client = Client::connect(gateway.address(), Wire::Dubbo);
     client.call(1, "opens");
-    until(
-        &gateway,
-        "cluster.echo.upstream_cx_idle_timeout",
-        |closed| closed == 1,
-    );
-    until(&gateway, "cluster.echo.upstream_cx_active", |open| {
-        open == 0
+    gateway.until("cluster.echo.upstream_cx_idle_timeout", |closed| {
+        closed == 1
     });
+    gateway.until("cluster.echo.upstream_cx_active", |open| open == 0);
     client.call(2, "opens another");
     assert_eq!(host.accepted(), 2);
 }
@@ -154,7 +143,7 @@ fn circuit_breakers() {
             json!([{"match": {"prefix": "/"}, "route": {"cluster": "narrow", "timeout": "0s"}}]);
         let bootstrap = Bootstrap::of(routes);
         let bootstrap = bootstrap.cluster("narrow", &[mute.address()], breakers(thresholds));
-        with_settings(bootstrap, settings)
+        Gateway::start(&bootstrap.settings(settings), ONE_WORKER)
     };
     let requests = gateway_with(json!({"max_requests": 3}), &[]);
     let mut client = Client::connect(requests.address(), Wire::Dubbo);
@@ -184,9 +173,7 @@ fn circuit_breakers() {
             client.write(&wire.request(id, "<<shares the one>>"));
         }
         let calls = 10 * (number as u64 + 1);
-        until(&connections, "cluster.narrow.upstream_rq_total", |sent| {
-            sent == calls
-        });
+        connections.until("cluster.narrow.upstream_rq_total", |sent| sent == calls);
     }
     assert_eq!(mute.accepted() - before, 2, "one for each protocol");
     assert!(connections.stat("cluster.narrow.upstream_cx_overflow") >= 1);
@@ -196,7 +183,7 @@ fn circuit_breakers() {
 fn hosts_tried_by_one_call() {
     let unused: Vec<UnusedPort> = (0..5).map(|_| UnusedPort::take()).collect();
     let closed: Vec<SocketAddr> = unused.iter().map(UnusedPort::address).collect();
-    let gateway = with_settings(Bootstrap::to(&closed), &[]);
+    let gateway = Gateway::start(&Bootstrap::to(&closed).settings(&[]), ONE_WORKER);
     let mut client = Client::connect(gateway.address(), Wire::Bolt1);
     client.write(&Wire::Bolt1.request(1, "<<nobody listens>>"));
     refused(&client.recv(), 1, "", CONNECT_FAILED);

@@ -14,7 +14,7 @@ use crossdock_tests::{Gateway, UnusedPort, eventually};
 use serde_json::json;
 
 use crate::call::Call;
-use crate::file::{File, everything_to};
+use crate::file::{File, everything_to, table};
 use crate::upstream::{PATIENCE, Upstream};
 
 /// A server that greets with its name, and when the client has said all, tells how much that was.
@@ -148,15 +148,20 @@ fn listener_stat(gateway: &Gateway, name: &str) -> u64 {
 }
 
 #[test]
-fn both_codecs_and_unknown_protocols_share_a_port() {
+fn codecs_http_and_unknown_protocols_share_a_port() {
     let echo = Upstream::named("v1");
-    let server = greeter("hello");
-    let file = File::echo(echo.address()).cluster("plain", &[server], json!({}));
+    let healthy = json!({"status": 200, "body": {"inline_string": "healthy"}});
+    let routes = table(json!([
+        {"match": {"path": "/health"}, "direct_response": healthy},
+        {"match": {"prefix": "/"}, "route": {"cluster": "echo", "timeout": "0s"}},
+    ]));
+    let file = File::new()
+        .rpc("rpc", json!({"route_config": routes}), json!({}))
+        .cluster("echo", &[echo.address()], json!({}))
+        .cluster("plain", &[greeter("hello")], json!({}));
     let closed = Gateway::start_text(&file.text(), &[]);
     let mut unknown = connect(closed.address());
-    unknown
-        .write_all(UNKNOWN)
-        .expect("the gateway reads");
+    unknown.write_all(UNKNOWN).expect("the gateway reads");
     assert_eq!(rest(&unknown), "", "nobody serves it");
     assert_eq!(listener_stat(&closed, "downstream_cx_unknown_protocol"), 1);
     drop(closed);
@@ -165,24 +170,27 @@ fn both_codecs_and_unknown_protocols_share_a_port() {
     let gateway = Gateway::start_text(&file.text(), &[]);
     let mut clients =
         [Wire::Dubbo, Wire::Bolt1].map(|wire| Client::connect(gateway.address(), wire));
-    let mut unknown = connect(gateway.address());
+    let [mut unknown, mut http] = [(); 2].map(|()| connect(gateway.address()));
     for round in 0..3 {
         for client in &mut clients {
             client.write(&Call::new(client.wire(), round).octets());
         }
-        unknown
-            .write_all(UNKNOWN)
-            .expect("the gateway reads");
+        unknown.write_all(UNKNOWN).expect("the gateway reads");
         for client in &mut clients {
             let answer = client.recv();
             assert_eq!((answer.id, answer.token()), (round, Some("v1")));
         }
     }
+    http.write_all(b"GET /health HTTP/1.1\r\nhost: any\r\nconnection: close\r\n\r\n")
+        .expect("the gateway reads");
+    let page = rest(&http);
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
+    assert!(page.ends_with("\r\n\r\nhealthy"), "{page}");
     unknown.shutdown(Shutdown::Write).expect("it is open");
     assert_eq!(rest(&unknown), "hello heard 57 octets");
-    assert_eq!(listener_stat(&gateway, "downstream_cx_total"), 3);
+    assert_eq!(listener_stat(&gateway, "downstream_cx_total"), 4);
     assert_eq!(listener_stat(&gateway, "downstream_cx_tcp_fallback"), 1);
-    assert_eq!(gateway.stat("http.rpc.downstream_cx_total"), 2);
+    assert_eq!(gateway.stat("http.rpc.downstream_cx_total"), 3);
 }
 
 #[test]
