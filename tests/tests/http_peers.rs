@@ -303,6 +303,8 @@ fn h2load_bursts() {
         (&["--h1"], "/who"),
         (&["--h1"], "/h2/who"),
         (&["-m", "32"], "/h2/blob/100000"),
+        (&["-m", "32"], "/blob/100000"),
+        (&["--h1"], "/h2/blob/100000"),
     ] {
         let url = scene.url(path);
         let mut args = vec!["-n", "5000", "-c", "20", "-T", "30"];
@@ -315,6 +317,15 @@ fn h2load_bursts() {
             said.contains("status codes: 5000 2xx"),
             "{more:?} {path}: {said}"
         );
+    }
+    // Nobody gave up, and no connection to a host was lost under its calls.
+    for metric in [
+        "http.rpc.downstream_rq_rx_reset",
+        "cluster.one.upstream_cx_destroy_with_active_rq",
+        "cluster.two.upstream_cx_destroy_with_active_rq",
+        "cluster.two.upstream_rq_retry_unsent",
+    ] {
+        assert_eq!(scene.gateway.stat(metric), 0, "{metric}");
     }
 }
 
