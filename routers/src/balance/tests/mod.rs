@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::net::SocketAddr;
 
 use crossdock_framework::cluster::{Balancer, Host, HostIx, HostSet, HostState, Pick};
@@ -6,9 +7,15 @@ use super::{BalancerConfig, HashFunction, LoadBalancer, Policy};
 
 mod avoidance;
 mod configs;
+mod cost;
 mod reuse;
 mod shares;
 mod vectors;
+
+thread_local! {
+    /// Hosts that balancers of this thread looked at, but for walks.
+    pub(super) static LOOKS: Cell<u32> = const { Cell::new(0) };
+}
 
 /// A healthy host.
 fn host(address: SocketAddr, weight: u32) -> Host {
