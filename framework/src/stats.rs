@@ -4,6 +4,7 @@
 //! counter that also goes down: one worker may take back what another added, only the sum counts.
 
 use std::{
+    cell::Cell,
     fmt,
     sync::{
         Arc, Mutex,
@@ -14,6 +15,23 @@ use std::{
 /// Which worker's cells to write. Number 0 belongs to the control runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard(pub usize);
+
+thread_local! {
+    static CURRENT: Cell<Shard> = const { Cell::new(Shard(0)) };
+}
+
+impl Shard {
+    /// The cells of the worker whose thread this is; those of the control runtime elsewhere. For
+    /// what is reached through a shared value and has no handle to its worker.
+    pub fn current() -> Self {
+        CURRENT.get()
+    }
+
+    /// Makes these the cells of this thread.
+    pub(crate) fn enter(self) {
+        CURRENT.set(self);
+    }
+}
 
 /// A set of metrics that belong to one thing: an enum whose variants name them.
 pub trait Metrics: Copy + 'static {

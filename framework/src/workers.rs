@@ -90,6 +90,7 @@ impl Workers {
             let handle = std::thread::Builder::new()
                 .name(format!("worker-{number}"))
                 .spawn(move || {
+                    Shard(number).enter();
                     let worker = Worker::new(Shard(number), live, registry, memory / count.max(1));
                     let local = tokio::task::LocalSet::new();
                     local.block_on(&runtime, run(worker, inbox, counted));

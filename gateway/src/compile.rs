@@ -3,10 +3,12 @@
 //! Every problem is collected before any is reported, and nothing is bound or started before the
 //! whole configuration has compiled: a wrong file never starts half.
 
+mod chains;
 mod clusters;
 mod http;
 mod listeners;
 mod tcp;
+mod tls;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -24,6 +26,7 @@ use crossdock_xds::{
 };
 
 pub(crate) use self::{
+    chains::{ChainPlan, Inspection, ListenFor},
     clusters::{ClusterPlan, DnsTarget},
     listeners::{ListenerPlan, RpcPlan, Serves},
     tcp::TcpPlan,
@@ -31,6 +34,7 @@ pub(crate) use self::{
 use crate::{
     access_log::Files,
     settings::{Settings, Wrong},
+    tls::Contexts,
 };
 
 /// A configuration, compiled.
@@ -46,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) admin: Option<SocketAddr>,
     /// Bytes that the process may buffer.
     pub(crate) buffer_bytes: usize,
+    /// Certificates in use.
+    pub(crate) certificates: Contexts,
 }
 
 /// Compiles a configuration.
@@ -69,7 +75,13 @@ pub(crate) fn compile(
         .static_resources
         .clone()
         .unwrap_or_default();
-    let mut clusters = clusters::compile(&resources.clusters, &settings, registry, &mut problems);
+    let certificates = Contexts::default();
+    let tls = tls::TlsCompiler {
+        secrets: &resources.secrets,
+        contexts: &certificates,
+    };
+    let clusters = &resources.clusters;
+    let mut clusters = clusters::compile(clusters, &settings, registry, tls, &mut problems);
     let built = clusters.iter_mut().map(ClusterPlan::build).collect();
     let mut snapshot = Snapshot::new(built);
     let listeners = {
@@ -78,6 +90,7 @@ pub(crate) fn compile(
             registry,
             files,
             clusters: resources.clusters.iter().map(|c| c.name.as_str()).collect(),
+            tls,
             snapshot: &mut snapshot,
             problems: &mut problems,
         };
@@ -93,6 +106,7 @@ pub(crate) fn compile(
             snapshot,
             admin,
             buffer_bytes: settings.buffer_bytes(),
+            certificates,
         }),
         false => {
             problems.list.sort();

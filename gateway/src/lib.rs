@@ -1,12 +1,15 @@
 //! The gateway: command line, configuration, listeners, workers, admin endpoint.
 //!
-//! The way of a connection: `listen` accepts it and hands it to a worker, `serve` finds out
-//! its protocol, and the framework's relay serves it to its end.
+//! The way of a connection: `listen` accepts it and hands it to a worker, `arrive` chooses its
+//! filter chain and shakes hands, `serve` finds out its protocol, and the framework's relay serves
+//! it to its end.
 #![forbid(unsafe_code)]
 
 mod access_log;
 mod admin;
 mod args;
+mod arrive;
+mod chains;
 mod compile;
 mod dns;
 mod listen;
@@ -17,6 +20,7 @@ mod serve;
 mod server;
 mod settings;
 mod tcp;
+mod tls;
 mod validate;
 
 use std::{process::ExitCode, time::Duration};

@@ -12,7 +12,7 @@ use std::{
 
 use crossdock_framework::{
     metrics,
-    protocol::{Io, LocalFuture},
+    protocol::LocalFuture,
     route::Facts,
     snapshot::Ends,
     stats::{Group, Registry, Shard},
@@ -23,12 +23,7 @@ use crossdock_xds::envoy_types::pb::envoy::data::accesslog::v3::AccessLogType;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::{net::TcpListener, sync::watch};
 
-use crate::{
-    access_log,
-    compile::{ListenerPlan, Serves},
-    serve::serve_rpc,
-    tcp::{self, Arrived, Outcome},
-};
+use crate::{access_log, arrive, compile::ListenerPlan, tcp::Outcome, tls::TlsMetric};
 
 /// Connections that the kernel keeps for a listener that is busy.
 const BACKLOG: i32 = 1024;
@@ -51,6 +46,12 @@ metrics! {
         counter DetectTimeout = "downstream_pre_cx_timeout",
         /// Connections whose first bytes belong to no protocol served here.
         counter Unknown = "downstream_cx_unknown_protocol",
+        /// Connections that no filter chain is for.
+        counter NoChain = "no_filter_chain_match",
+        /// Connections whose TLS handshake took too long.
+        counter TlsTimeout = "downstream_cx_transport_socket_connect_timeout",
+        /// Connections whose ClientHello is too long.
+        counter HelloTooLong = "tls_inspector.client_hello_too_large",
         /// Connections of unknown protocols passed on as plain bytes.
         counter Fallback = "downstream_cx_tcp_fallback",
     }
@@ -88,28 +89,6 @@ impl Site {
     /// Whether a drain concerns the listener.
     pub(crate) fn drains(&self, scope: DrainScope) -> bool {
         scope == DrainScope::All || self.plan.inbound
-    }
-
-    async fn serve_socket(
-        &self,
-        socket: tokio::net::TcpStream,
-        ends: Ends,
-        worker: &Worker,
-    ) -> Outcome {
-        let began = worker.tick();
-        match &self.plan.serves {
-            Serves::Rpc(rpc) => serve_rpc(self, rpc, socket, ends, began, worker).await,
-            Serves::Tcp(plan) => {
-                let arrived = Arrived {
-                    io: Io::Tcp(socket),
-                    prefix: bytes::BytesMut::new(),
-                    ends,
-                    tls: None,
-                    began,
-                };
-                tcp::serve(plan, arrived, worker).await
-            }
-        }
     }
 
     /// Writes a connection that has ended into the listener's own logs.
@@ -173,6 +152,10 @@ impl Bound {
         let reserved = Reserved::new(&format!("listener '{}'", plan.name), plan.address)?;
         let label = reserved.address.to_string().replace(':', "_");
         let stats = registry.group::<ListenerMetric>("listener", &label, false);
+        let ssl = registry.group::<TlsMetric>("listener", &label, false);
+        for tls in plan.plans.iter().filter_map(|chain| chain.tls.as_ref()) {
+            tls.count_in(&ssl);
+        }
         let site = Site {
             plan,
             stats,
@@ -261,14 +244,14 @@ impl Serve for Site {
             self.stats.inc(shard, ListenerMetric::CxActive);
             if let Ok(socket) = tokio::net::TcpStream::from_std(accepted.socket) {
                 let ends = accepted.ends;
-                let facts = Facts {
+                let mut facts = Facts {
                     source: Some(ends.peer),
                     ends,
                     began: worker.tick(),
                     tls: None,
                     random: worker.random(),
                 };
-                let outcome = self.serve_socket(socket, ends, &worker).await;
+                let outcome = arrive::serve(&self, socket, &mut facts, &worker).await;
                 self.log(&facts, &outcome, &worker);
             }
             self.stats.dec(shard, ListenerMetric::CxActive);

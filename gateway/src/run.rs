@@ -93,7 +93,8 @@ impl Gateway {
         let Loaded {
             bootstrap, unused, ..
         } = loaded;
-        let server = Server::new(bootstrap, unused, live, registry, sender, settings);
+        let mut server = Server::new(bootstrap, unused, live, registry, sender, settings);
+        server.certificates = Arc::new(plan.certificates);
         let gateway = Self {
             server: Arc::new(server),
             workers: Arc::new(workers),
@@ -140,6 +141,7 @@ impl Gateway {
             .admin
             .take()
             .map(|listener| tokio::spawn(admin::serve(listener, Arc::clone(&self.server))));
+        let watch = tokio::spawn(Arc::clone(&self.server.certificates).watch());
         let clusters = std::mem::take(&mut self.clusters);
         let looked_up = tokio::select! {
             () = dns::start(clusters, &self.server.live) => true,
@@ -152,6 +154,7 @@ impl Gateway {
                 ExitCode::SUCCESS
             }
         };
+        watch.abort();
         if let Some(admin) = admin {
             admin.abort();
         }

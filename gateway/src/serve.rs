@@ -1,16 +1,16 @@
-//! One accepted connection: which protocol it speaks, and who serves it.
+//! Which protocol a connection speaks, and who serves it.
 
-use std::sync::Arc;
+use std::{future::poll_fn, io, pin::Pin, sync::Arc};
 
 use bytes::BytesMut;
 use crossdock_framework::{
     codec::Probe,
     protocol::{Connection, Io, Protocol},
-    snapshot::{Ends, HttpMetric},
-    time::Moment,
+    snapshot::HttpMetric,
     worker::{Drain, Worker},
 };
-use tokio::net::TcpStream;
+use tokio::io::AsyncRead;
+use tokio_util::io::poll_read_buf;
 
 use crate::{
     compile::RpcPlan,
@@ -18,29 +18,27 @@ use crate::{
     tcp::{self, Arrived, Outcome},
 };
 
-/// Bytes by which every protocol can be told: the longest fixed header, with room to spare.
-const PREFIX: usize = 64;
+/// Octets that a read has room for at least: more than any fixed header, and most ClientHellos.
+const ROOM: usize = 2048;
 
-/// Serves a connection of a listener with an HTTP connection manager, and says what became of it
-/// where it went on as plain bytes.
+/// Serves a connection of a chain with an HTTP connection manager, and says what became of it where
+/// it went on as plain bytes.
 pub(crate) async fn serve_rpc(
     site: &Site,
     rpc: &RpcPlan,
-    mut socket: TcpStream,
-    ends: Ends,
-    began: Moment,
+    mut arrived: Arrived,
     worker: &Worker,
 ) -> Outcome {
     let shard = worker.shard();
-    match detect(rpc, &mut socket, worker).await {
+    let prefix = std::mem::take(&mut arrived.prefix);
+    match detect(rpc, &mut arrived.io, prefix, worker).await {
         Some(Detected::Protocol(protocol, prefix)) => {
-            let policy = rpc.policy;
             let connection = Connection {
-                io: Io::Tcp(socket),
+                io: arrived.io,
                 prefix,
-                ends,
-                policy,
-                tls: None,
+                ends: arrived.ends,
+                policy: rpc.policy,
+                tls: arrived.tls,
             };
             protocol.serve(connection, worker.clone()).await;
         }
@@ -55,17 +53,11 @@ pub(crate) async fn serve_rpc(
             match &rpc.fallback {
                 Some(fallback) => {
                     site.stats.inc(shard, ListenerMetric::Fallback);
-                    let arrived = Arrived {
-                        io: Io::Tcp(socket),
-                        prefix,
-                        ends,
-                        tls: None,
-                        began,
-                    };
+                    arrived.prefix = prefix;
                     return tcp::serve(fallback, arrived, worker).await;
                 }
                 None => tracing::debug!(
-                    listener = %site.plan.name, peer = %ends.peer,
+                    listener = %site.plan.name, peer = %arrived.ends.peer,
                     "unknown protocol, closing: it begins with {:02x?}", prefix.get(..8.min(prefix.len()))
                 ),
             }
@@ -83,14 +75,19 @@ enum Detected {
 
 /// Reads until a protocol says yes, or all say no, or the time is up. A drain ends the wait for a
 /// first byte. `None` when there is nothing left to serve.
-async fn detect(rpc: &RpcPlan, socket: &mut TcpStream, worker: &Worker) -> Option<Detected> {
-    let mut prefix = BytesMut::new();
-    if rpc.fallback.is_none() {
+async fn detect(
+    rpc: &RpcPlan,
+    io: &mut Io,
+    mut prefix: BytesMut,
+    worker: &Worker,
+) -> Option<Detected> {
+    if rpc.fallback.is_none() && prefix.is_empty() {
         // Callers connect long before their first call, and only a server's protocol begins with
         // silence: the time to tell protocols apart begins with the first byte.
         let policy = Arc::clone(worker.snapshot().policy(rpc.policy)?);
-        let idle = policy.limits.idle_timeout;
-        match tokio::time::timeout(idle, first_byte(rpc, socket, worker)).await {
+        let limits = policy.limits;
+        let first = first_bytes(io, &mut prefix, limits.inbound, worker);
+        match tokio::time::timeout(limits.idle_timeout, first).await {
             Ok(first) => first?,
             Err(_) => {
                 policy.stats.inc(worker.shard(), HttpMetric::CxIdleTimeout);
@@ -99,8 +96,12 @@ async fn detect(rpc: &RpcPlan, socket: &mut TcpStream, worker: &Worker) -> Optio
         }
     }
     let found = tokio::time::timeout(rpc.detect_timeout, async {
-        first_byte(rpc, socket, worker).await?;
-        sniff(rpc, socket, &mut prefix, worker).await
+        if prefix.is_empty() {
+            let policy = worker.snapshot().policy(rpc.policy).cloned();
+            let inbound = policy.is_some_and(|policy| policy.limits.inbound);
+            first_bytes(io, &mut prefix, inbound, worker).await?;
+        }
+        sniff(rpc, io, &mut prefix, worker).await
     });
     let timed_out = match found.await {
         Ok(Some((Probe::Yes, Some(protocol)))) => {
@@ -113,45 +114,56 @@ async fn detect(rpc: &RpcPlan, socket: &mut TcpStream, worker: &Worker) -> Optio
     Some(Detected::Unknown { prefix, timed_out })
 }
 
-/// Waits for the first byte; `None` when a drain or the peer ends the wait.
-async fn first_byte(rpc: &RpcPlan, socket: &TcpStream, worker: &Worker) -> Option<()> {
+/// Waits for the first bytes; `None` when a drain or the peer ends the wait.
+pub(crate) async fn first_bytes<R: AsyncRead + Unpin>(
+    from: &mut R,
+    prefix: &mut BytesMut,
+    inbound: bool,
+    worker: &Worker,
+) -> Option<()> {
     tokio::select! {
-        readable = socket.readable() => readable.ok(),
-        () = drained(rpc, worker) => None,
+        read = read(from, prefix, worker) => matches!(read, Ok(1..)).then_some(()),
+        () = drained(inbound, worker) => None,
     }
 }
 
 /// What the protocols say in the end; `None` if the peer leaves before.
 async fn sniff(
     rpc: &RpcPlan,
-    socket: &TcpStream,
+    io: &mut Io,
     prefix: &mut BytesMut,
     worker: &Worker,
 ) -> Option<(Probe, Option<Arc<dyn Protocol>>)> {
     loop {
-        // An idle connection holds no buffer, not even before its first byte.
-        socket.readable().await.ok()?;
-        let mut block = worker.take_block(PREFIX);
-        let read = socket.try_read_buf(&mut block);
-        prefix.extend_from_slice(&block.split());
-        worker.put_block(block);
-        match read {
-            Ok(0) => return None,
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
-            Err(_) => return None,
-        }
         let judged = judge(&rpc.protocols, prefix);
         if judged.0 != Probe::More {
             return Some(judged);
         }
+        if !matches!(read(io, prefix, worker).await, Ok(1..)) {
+            return None;
+        }
     }
 }
 
+/// Reads what has come and adds it to `prefix`. While nothing comes, no buffer is held. Can be
+/// dropped at any time without losing a byte.
+pub(crate) async fn read<R: AsyncRead + Unpin>(
+    from: &mut R,
+    prefix: &mut BytesMut,
+    worker: &Worker,
+) -> io::Result<usize> {
+    poll_fn(|cx| {
+        let mut block = worker.take_block(ROOM);
+        let polled = poll_read_buf(Pin::new(&mut *from), cx, &mut block);
+        prefix.extend_from_slice(&block.split());
+        worker.put_block(block);
+        polled
+    })
+    .await
+}
+
 /// Ends a quiet moment after a drain of the listener has begun.
-async fn drained(rpc: &RpcPlan, worker: &Worker) {
-    let policy = worker.snapshot().policy(rpc.policy).cloned();
-    let inbound = policy.is_some_and(|policy| policy.limits.inbound);
+async fn drained(inbound: bool, worker: &Worker) {
     worker.drain_begins(inbound).await;
     tokio::time::sleep(Drain::QUIET).await;
 }

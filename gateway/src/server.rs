@@ -35,6 +35,8 @@ pub(crate) struct Server {
     pub(crate) concurrency: usize,
     /// How long a drain may take.
     pub(crate) drain_time: std::time::Duration,
+    /// Certificates in use.
+    pub(crate) certificates: Arc<crate::tls::Contexts>,
     /// Changes the level of the log; `None` in tests without a log of their own.
     pub(crate) log_level: crate::logging::Level,
     state: AtomicU8,
@@ -94,6 +96,7 @@ impl Server {
             started: SystemTime::now(),
             concurrency: settings.concurrency,
             drain_time: settings.drain_time,
+            certificates: Arc::default(),
             log_level: settings.log_level,
             state: AtomicU8::new(State::Initializing as u8),
         }

@@ -21,4 +21,5 @@ mod values;
 pub use balance::{BalancerConfig, HashFunction, LoadBalancer, Policy};
 pub use hash::{hash, hash_of_source};
 pub use problem::Problem;
+pub use rules::text::TextRule;
 pub use table::{Options, Origin, RouteTable};

@@ -32,10 +32,20 @@ const BANNED: [(&str, &str); 6] = [
 ];
 
 /// Crates that are there in two versions, with the reason.
-const DUPLICATES: [(&str, &str); 1] = [(
-    "syn",
-    "procedural macros at build time; not in any artifact",
-)];
+const DUPLICATES: [(&str, &str); 3] = [
+    (
+        "syn",
+        "procedural macros at build time; not in any artifact",
+    ),
+    (
+        "getrandom",
+        "the older one for the keys of TLS, the newer one in tests alone",
+    ),
+    (
+        "base64",
+        "the older one for configuration, the newer one in tests alone",
+    ),
+];
 
 fn packages() -> Vec<Value> {
     let output = Command::new(env!("CARGO"))

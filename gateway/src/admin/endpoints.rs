@@ -3,8 +3,8 @@
 use hyper::{HeaderMap, Method, StatusCode, header};
 
 use super::{
-    Server, clusters, config, control, listeners, logging, process, query::Query, reply::Reply,
-    stats,
+    Server, certs, clusters, config, control, listeners, logging, process, query::Query,
+    reply::Reply, stats,
 };
 
 /// A page.
@@ -42,7 +42,7 @@ const ENDPOINTS: &[Endpoint] = &[
         access: Access::Read,
         help: "certificates in use",
         parameters: &[],
-        page: process::certs,
+        page: certs::page,
     },
     Endpoint {
         path: "/clusters",

@@ -7,6 +7,7 @@
 //!
 //! There is no authentication: the configuration is refused unless the address is a loopback one.
 
+mod certs;
 mod clusters;
 mod config;
 mod connections;

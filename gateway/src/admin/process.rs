@@ -76,8 +76,3 @@ pub(super) fn resident_bytes() -> u64 {
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or_default() * 1024
 }
-
-/// `/certs`: there are none, because no connection has TLS.
-pub(super) fn certs(_: &Server, _: &Query) -> Reply {
-    Reply::json(&json!({"certificates": []}))
-}

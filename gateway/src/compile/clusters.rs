@@ -6,6 +6,7 @@ use crossdock_framework::{
     cluster::{Breakers, Cluster, ClusterMetric, ClusterSettings, Host, HostSet, HostState},
     stats::{Group, Registry},
     stream::HttpUpstream,
+    transport::Secure,
 };
 use crossdock_routers::{BalancerConfig, LoadBalancer};
 use crossdock_xds::envoy_types::pb::envoy::config::{
@@ -17,8 +18,8 @@ use crossdock_xds::envoy_types::pb::envoy::config::{
     endpoint::v3::{LbEndpoint, lb_endpoint::HostIdentifier},
 };
 
-use super::{Problems, duration, http, name, own_settings, port};
-use crate::settings::Settings;
+use super::{Problems, duration, http, name, own_settings, port, tls::TlsCompiler};
+use crate::{settings::Settings, tls::TlsMetric};
 
 /// Circuit breakers of a cluster that configures none: Envoy's 1024 connections and waiting
 /// calls. Calls in flight are bounded by each worker's own table instead of Envoy's 1024, because
@@ -39,6 +40,7 @@ pub(crate) struct ClusterPlan {
     /// The balancer that was built last; its table is kept while its hosts stay the same.
     built: Option<Arc<LoadBalancer>>,
     connect_timeout: Duration,
+    secure: Option<Arc<dyn Secure>>,
     breakers: Arc<[Breakers; 2]>,
     settings: ClusterSettings,
     http: HttpUpstream,
@@ -95,7 +97,7 @@ impl ClusterPlan {
             hosts,
             balancer,
             connect_timeout: self.connect_timeout,
-            secure: None,
+            secure: self.secure.clone(),
             breakers: Arc::clone(&self.breakers),
             settings: self.settings,
             http: self.http,
@@ -128,6 +130,7 @@ pub(super) fn compile(
     clusters: &[ClusterProto],
     settings: &Settings,
     registry: &Registry,
+    tls: TlsCompiler<'_>,
     problems: &mut Problems<'_>,
 ) -> Vec<ClusterPlan> {
     let mut names = HashSet::new();
@@ -143,7 +146,9 @@ pub(super) fn compile(
                 "rename one of them",
             );
         }
-        plans.extend(compile_one(cluster, &path, settings, registry, problems));
+        plans.extend(compile_one(
+            cluster, &path, settings, registry, tls, problems,
+        ));
     }
     plans
 }
@@ -153,6 +158,7 @@ fn compile_one(
     path: &str,
     settings: &Settings,
     registry: &Registry,
+    tls: TlsCompiler<'_>,
     problems: &mut Problems<'_>,
 ) -> Option<ClusterPlan> {
     let by_name = discovery(cluster, path, problems)?;
@@ -171,6 +177,8 @@ fn compile_one(
         }
     };
     let hosts = hosts(cluster, path, by_name, problems);
+    let counts = || registry.group::<TlsMetric>("cluster", &cluster.name, false);
+    let secure = tls.upstream(cluster.transport_socket.as_ref(), path, counts, problems);
     #[expect(deprecated, reason = "Envoy's users still set it there")]
     let refresh = cluster.dns_refresh_rate.as_ref().and_then(duration);
     Some(ClusterPlan {
@@ -182,6 +190,7 @@ fn compile_one(
         balancer: balancer?,
         built: None,
         connect_timeout: connect_timeout(cluster, path, problems),
+        secure: secure.ok()?,
         breakers: breakers(cluster),
         settings,
         http: http::upstream(cluster, path, problems),

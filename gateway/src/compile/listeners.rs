@@ -1,4 +1,4 @@
-//! Listeners: one filter chain each, ended by an HTTP connection manager or by `tcp_proxy`.
+//! Listeners, and the HTTP connection manager.
 
 use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -14,35 +14,28 @@ use crossdock_framework::{
 };
 use crossdock_http::{Http1, Http2};
 use crossdock_routers::{Options, RouteTable};
-use crossdock_xds::envoy_types::pb::{
-    envoy::{
-        config::{
-            core::v3::TrafficDirection,
-            listener::v3::{FilterChain, Listener, filter::ConfigType},
-            route::v3::RouteConfiguration,
-        },
-        extensions::filters::network::{
-            http_connection_manager::v3::{
-                HttpConnectionManager, http_connection_manager::RouteSpecifier,
-            },
-            tcp_proxy::v3::TcpProxy,
-        },
+use crossdock_xds::envoy_types::pb::envoy::{
+    config::{core::v3::TrafficDirection, listener::v3::Listener, route::v3::RouteConfiguration},
+    extensions::filters::network::http_connection_manager::v3::{
+        HttpConnectionManager, http_connection_manager::RouteSpecifier,
     },
-    google::protobuf::Any,
 };
 
-use super::{Problems, duration, http, name, own_settings, socket_address, tcp::TcpPlan};
+use super::{
+    Problems,
+    chains::{ChainPlan, Inspection},
+    duration, http, name, own_settings, socket_address,
+    tcp::TcpPlan,
+    tls::TlsCompiler,
+};
 use crate::{
     access_log::{self, Files, Log},
+    chains::Chains,
     settings::Settings,
 };
 
-const HCM: &str =
-    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
-const TCP_PROXY: &str = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
-
 /// Envoy's `listener_filters_timeout`: how long the protocol of a connection may stay unknown.
-const DETECT_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const DETECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A listener to bind.
 #[derive(Debug)]
@@ -55,10 +48,15 @@ pub(crate) struct ListenerPlan {
     pub(crate) inbound: bool,
     /// Where ended connections are written.
     pub(crate) logs: Vec<Arc<Log>>,
-    pub(crate) serves: Serves,
+    /// What is looked at before a chain is chosen.
+    pub(crate) inspection: Inspection,
+    /// How a chain is chosen.
+    pub(crate) chains: Chains,
+    /// The chains, in the order of [`Chains`].
+    pub(crate) plans: Vec<ChainPlan>,
 }
 
-/// What a listener serves.
+/// What a filter chain does with its connections.
 #[derive(Debug)]
 pub(crate) enum Serves {
     /// Calls of every protocol that is told by its first bytes.
@@ -84,6 +82,7 @@ pub(super) struct Compiler<'c, 'l> {
     pub(super) files: &'c Files,
     /// The names of all clusters, also of those that have not compiled.
     pub(super) clusters: HashSet<&'c str>,
+    pub(super) tls: TlsCompiler<'c>,
     pub(super) snapshot: &'c mut Snapshot,
     pub(super) problems: &'c mut Problems<'l>,
 }
@@ -143,128 +142,26 @@ impl Compiler<'_, '_> {
             .map_err(|inner| self.problems.within(path, inner))
             .ok();
         let inbound = listener.traffic_direction() == TrafficDirection::Inbound;
-        let (chain, chain_path) = self.only_chain(listener, path)?;
-        let (config, type_name, config_path) = self.only_filter(chain, &chain_path)?;
-        let serves = match type_name.as_str() {
-            HCM => {
-                let hcm = self.decode::<HttpConnectionManager>(config, &config_path)?;
-                self.rpc(&hcm, listener, &settings, &config_path)
-                    .map(Serves::Rpc)
-            }
-            TCP_PROXY => {
-                let proxy = self.decode::<TcpProxy>(config, &config_path)?;
-                self.tcp(&proxy, inbound, &config_path).map(Serves::Tcp)
-            }
-            other => {
-                self.problems.add(
-                    &config_path,
-                    format!("the network filter {other} is not in this version"),
-                    "use http_connection_manager or tcp_proxy",
-                );
-                None
-            }
-        };
+        let (chains, plans) = self.chains(listener, &settings, path)?;
+        let inspection = self.inspection(listener, &chains, &settings, path);
         let shown = match listener.name.as_str() {
             "" => format!("listener-{ix}"),
             given => given.to_owned(),
         };
-        let (address, serves, logs) = (address?, serves?, logs?);
+        let (address, logs) = (address?, logs?);
         Some(ListenerPlan {
             name: name(&shown),
             address,
             connections: settings.connections(),
             inbound,
             logs,
-            serves,
+            inspection,
+            chains,
+            plans,
         })
     }
 
-    fn only_chain<'p>(
-        &mut self,
-        listener: &'p Listener,
-        path: &str,
-    ) -> Option<(&'p FilterChain, String)> {
-        let mut chains = listener.filter_chains.iter();
-        let (chain, chain_path) = match (chains.next(), &listener.default_filter_chain) {
-            (Some(chain), None) => (chain, format!("{path}.filter_chains[0]")),
-            (None, Some(chain)) => (chain, format!("{path}.default_filter_chain")),
-            (None, None) => {
-                self.problems
-                    .add(path, "the listener has no filter chain", "give it one");
-                return None;
-            }
-            (Some(_), Some(_)) => {
-                self.more_chains(format!("{path}.default_filter_chain"));
-                return None;
-            }
-        };
-        if chains.next().is_some() {
-            self.more_chains(format!("{path}.filter_chains[1]"));
-            return None;
-        }
-        Some((chain, chain_path))
-    }
-
-    fn more_chains(&mut self, path: String) {
-        self.problems.add(
-            path,
-            "choosing among several filter chains is not in this version",
-            "use a listener for each",
-        );
-    }
-
-    fn only_filter<'p>(
-        &mut self,
-        chain: &'p FilterChain,
-        path: &str,
-    ) -> Option<(&'p Any, String, String)> {
-        let [filter] = chain.filters.as_slice() else {
-            let (reason, cure) = match chain.filters.len() {
-                0 => (
-                    "the filter chain is empty",
-                    "give it an http_connection_manager",
-                ),
-                _ => (
-                    "several network filters in one chain are not in this version",
-                    "leave only http_connection_manager or tcp_proxy",
-                ),
-            };
-            self.problems.add(format!("{path}.filters"), reason, cure);
-            return None;
-        };
-        let path = format!("{path}.filters[0].typed_config");
-        match &filter.config_type {
-            Some(ConfigType::TypedConfig(any)) => {
-                let type_name = any
-                    .type_url
-                    .rsplit('/')
-                    .next()
-                    .unwrap_or_default()
-                    .to_owned();
-                Some((any, type_name, path))
-            }
-            _ => {
-                self.problems.add(
-                    path,
-                    "the filter has no configuration",
-                    "give a typed_config",
-                );
-                None
-            }
-        }
-    }
-
-    fn decode<M: prost::Message + Default>(&mut self, any: &Any, path: &str) -> Option<M> {
-        let decoded = M::decode(any.value.as_slice());
-        decoded
-            .inspect_err(|error| {
-                self.problems
-                    .add(path, format!("not a message of its type: {error}"), "");
-            })
-            .ok()
-    }
-
-    fn rpc(
+    pub(super) fn rpc(
         &mut self,
         hcm: &HttpConnectionManager,
         listener: &Listener,

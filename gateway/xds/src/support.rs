@@ -11,6 +11,7 @@ mod extension;
 mod http;
 mod listener;
 mod route;
+mod tls;
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -39,13 +40,14 @@ struct Message {
     fields: &'static [(Support, &'static [&'static str])],
 }
 
-const TABLES: [&[Message]; 6] = [
+const TABLES: [&[Message]; 7] = [
     bootstrap::MESSAGES,
     listener::MESSAGES,
     http::MESSAGES,
     route::MESSAGES,
     cluster::MESSAGES,
     access_log::MESSAGES,
+    tls::MESSAGES,
 ];
 
 static MESSAGES: LazyLock<HashMap<&str, &Message>> = LazyLock::new(|| {

@@ -4,11 +4,11 @@ use ::regex::Regex;
 use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern};
 
 use super::regex;
-use crate::problem::{Place, Problems};
+use crate::problem::{Place, Problem, Problems};
 
 /// A rule about one text.
 #[derive(Debug)]
-pub(crate) struct TextRule {
+pub struct TextRule {
     pattern: Pattern,
     /// Whether ASCII case is ignored; expressions say that themselves.
     fold: bool,
@@ -24,6 +24,17 @@ enum Pattern {
 }
 
 impl TextRule {
+    /// The rule of a `StringMatcher` that stands by itself.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it; paths begin at the matcher.
+    pub fn of(matcher: &StringMatcher) -> Result<Self, Vec<Problem>> {
+        let mut problems = Problems::default();
+        let rule = Self::compile(matcher, &Place::ROOT, &mut problems);
+        problems.or(rule)?.ok_or_else(Vec::new)
+    }
+
     /// The rule of a `StringMatcher`.
     pub(crate) fn compile(
         matcher: &StringMatcher,
@@ -96,7 +107,7 @@ impl TextRule {
     }
 
     /// Whether `value` is as the rule says.
-    pub(crate) fn matches(&self, value: &str) -> bool {
+    pub fn matches(&self, value: &str) -> bool {
         let value_bytes = value.as_bytes();
         let equal = |left: &[u8], right: &str| {
             if self.fold {

@@ -2,7 +2,7 @@
 
 use super::{
     Message,
-    Support::{Acts, Harmless, Ignored, Judged},
+    Support::{Acts, Harmless, Judged},
 };
 
 pub(super) const MESSAGES: &[Message] = &[
@@ -66,7 +66,10 @@ pub(super) const MESSAGES: &[Message] = &[
                     "environment_variable",
                 ],
             ),
-            (Ignored("a file is read once"), &["watched_directory"]),
+            (
+                Harmless("files of certificates are watched themselves, others are read once"),
+                &["watched_directory"],
+            ),
         ],
     },
 ];

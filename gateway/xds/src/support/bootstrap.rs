@@ -106,10 +106,7 @@ pub(super) const MESSAGES: &[Message] = &[
     },
     Message {
         name: "envoy.config.bootstrap.v3.Bootstrap.StaticResources",
-        fields: &[
-            (Acts, &["listeners", "clusters"]),
-            (Ignored(TLS), &["secrets"]),
-        ],
+        fields: &[(Acts, &["listeners", "clusters", "secrets"])],
     },
     Message {
         name: "envoy.config.core.v3.Node",

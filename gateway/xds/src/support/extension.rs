@@ -17,8 +17,6 @@ pub(super) struct Slot {
 }
 
 const UNCHECKED: &str = "calls would pass without the check that was asked for";
-const CLEAR_TEXT: &str = "TLS is not in this version, and bytes would pass in the clear";
-const NO_TLS: &str = "terminate TLS in front of Crossdock and remove it";
 
 pub(super) const SLOTS: &[Slot] = &[
     Slot {
@@ -67,7 +65,7 @@ pub(super) const SLOTS: &[Slot] = &[
         fields: &["envoy.config.listener.v3.ListenerFilter.typed_config"],
         types: &[
             (
-                Harmless("every connection is sniffed"),
+                Acts,
                 &[
                     "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
                     "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector",
@@ -204,19 +202,14 @@ pub(super) const SLOTS: &[Slot] = &[
     },
     Slot {
         fields: &["envoy.config.core.v3.TransportSocket.typed_config"],
-        types: &[
-            (
-                Acts,
-                &["envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"],
-            ),
-            (
-                Refused(CLEAR_TEXT, NO_TLS),
-                &[
-                    "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-                    "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-                ],
-            ),
-        ],
+        types: &[(
+            Acts,
+            &[
+                "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer",
+                "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+                "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+            ],
+        )],
         other: Refused("this transport socket is not in this version", REMOVE),
     },
     Slot {

@@ -21,12 +21,7 @@ pub(super) const MESSAGES: &[Message] = &[
         name: "envoy.config.listener.v3.Listener",
         fields: &[
             (Acts, &["listener_filters_timeout"]),
-            (
-                Ignored(
-                    "a connection that stays silent is closed, or goes to `crossdock.tcp_fallback`",
-                ),
-                &["continue_on_listener_filters_timeout"],
-            ),
+            (Acts, &["continue_on_listener_filters_timeout"]),
             (
                 Acts,
                 &[
@@ -111,7 +106,7 @@ pub(super) const MESSAGES: &[Message] = &[
         fields: &[
             (Acts, &["name", "typed_config"]),
             (Refused(DISCOVERY, STATIC), &["config_discovery"]),
-            (Harmless("no listener filter is run"), &["filter_disabled"]),
+            (Acts, &["filter_disabled"]),
         ],
     },
     Message {
@@ -130,30 +125,80 @@ pub(super) const MESSAGES: &[Message] = &[
                 &["use_proxy_proto"],
             ),
             (Harmless("metadata for someone else"), &["metadata"]),
-            (Harmless(TLS), &["transport_socket_connect_timeout"]),
+            (Acts, &["transport_socket_connect_timeout"]),
         ],
     },
     Message {
         name: "envoy.config.listener.v3.FilterChainMatch",
-        fields: &[(
-            Refused(
-                ONE_CHAIN,
-                "give each kind of connection a listener of its own",
+        fields: &[
+            (
+                Acts,
+                &[
+                    "prefix_ranges",
+                    "source_prefix_ranges",
+                    "source_ports",
+                    "destination_port",
+                    "transport_protocol",
+                    "application_protocols",
+                    "server_names",
+                    "source_type",
+                    "direct_source_prefix_ranges",
+                ],
             ),
+            (
+                Refused("addresses are matched by their prefixes", REMOVE),
+                &["address_suffix", "suffix_len"],
+            ),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.CidrRange",
+        fields: &[(Acts, &["address_prefix", "prefix_len"])],
+    },
+    Message {
+        name: "envoy.config.listener.v3.ListenerFilterChainMatchPredicate",
+        fields: &[(
+            Acts,
             &[
-                "prefix_ranges",
-                "address_suffix",
-                "suffix_len",
-                "source_prefix_ranges",
-                "source_ports",
-                "destination_port",
-                "transport_protocol",
-                "application_protocols",
-                "server_names",
-                "source_type",
-                "direct_source_prefix_ranges",
+                "or_match",
+                "and_match",
+                "not_match",
+                "any_match",
+                "destination_port_range",
             ],
         )],
+    },
+    Message {
+        name: "envoy.config.listener.v3.ListenerFilterChainMatchPredicate.MatchSet",
+        fields: &[(Acts, &["rules"])],
+    },
+    Message {
+        name: "envoy.type.v3.Int32Range",
+        fields: &[(Acts, &["start", "end"])],
+    },
+    Message {
+        name: "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
+        fields: &[
+            (
+                Harmless("fingerprints of clients are not made"),
+                &["enable_ja3_fingerprinting", "enable_ja4_fingerprinting"],
+            ),
+            (
+                Harmless("what is read grows with what comes"),
+                &["initial_read_buffer_size"],
+            ),
+            (
+                Acts,
+                &[
+                    "max_client_hello_size",
+                    "close_connection_on_client_hello_parsing_errors",
+                ],
+            ),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector",
+        fields: &[],
     },
     Message {
         name: "envoy.config.listener.v3.Filter",

@@ -1,0 +1,153 @@
+//! Listener filters: what is looked at before a filter chain is chosen.
+
+use std::time::Duration;
+
+use crossdock_xds::envoy_types::pb::{
+    envoy::{
+        config::listener::v3::{
+            Listener, ListenerFilter, ListenerFilterChainMatchPredicate,
+            listener_filter::ConfigType, listener_filter_chain_match_predicate::Rule,
+        },
+        extensions::filters::listener::tls_inspector::v3::TlsInspector,
+    },
+    google::protobuf::Any,
+};
+
+use crate::{
+    chains::{Chains, Predicate},
+    compile::{duration, listeners::Compiler, listeners::DETECT_TIMEOUT},
+    settings::Settings,
+    tls::MAX_HELLO,
+};
+
+const TLS_INSPECTOR: &str = "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector";
+const HTTP_INSPECTOR: &str = "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector";
+
+/// What is looked at before a filter chain is chosen.
+#[derive(Debug)]
+pub(crate) struct Inspection {
+    /// Whether the connection begins with a ClientHello.
+    pub(crate) hello: Option<ListenFor>,
+    /// Which protocol a connection in plain text speaks.
+    pub(crate) protocol: Option<ListenFor>,
+    /// How long that may take, from the first byte (`listener_filters_timeout`).
+    pub(crate) timeout: Duration,
+    /// Choose a chain by what is known when the time is up, instead of closing.
+    pub(crate) go_on: bool,
+    /// How long a first byte is awaited.
+    pub(crate) silence: Duration,
+}
+
+/// What one inspector does.
+#[derive(Clone, Debug)]
+pub(crate) struct ListenFor {
+    /// Connections that it leaves alone.
+    disabled: Option<Predicate>,
+    /// The most octets of a ClientHello.
+    pub(crate) limit: usize,
+    /// Close a connection whose ClientHello cannot be read.
+    pub(crate) strict: bool,
+}
+
+impl Default for ListenFor {
+    fn default() -> Self {
+        Self {
+            disabled: None,
+            limit: MAX_HELLO,
+            strict: false,
+        }
+    }
+}
+
+impl ListenFor {
+    /// Whether connections to this port are looked at.
+    pub(crate) fn concerns(&self, port: u16) -> bool {
+        !self
+            .disabled
+            .as_ref()
+            .is_some_and(|disabled| disabled.holds(port))
+    }
+}
+
+impl Compiler<'_, '_> {
+    /// Compiles the listener filters of the listener at `path`.
+    pub(in crate::compile) fn inspection(
+        &mut self,
+        listener: &Listener,
+        chains: &Chains,
+        settings: &Settings,
+        path: &str,
+    ) -> Inspection {
+        let (mut hello, mut protocol) = (None, None);
+        for (ix, filter) in listener.listener_filters.iter().enumerate() {
+            let path = format!("{path}.listener_filters[{ix}]");
+            let any = match &filter.config_type {
+                Some(ConfigType::TypedConfig(any)) => any,
+                _ => &Any::default(),
+            };
+            match any.type_url.rsplit('/').next().unwrap_or_default() {
+                TLS_INSPECTOR => hello = Some(self.tls_inspector(filter, any, &path)),
+                HTTP_INSPECTOR => {
+                    protocol = Some(ListenFor {
+                        disabled: disabled(filter),
+                        ..ListenFor::default()
+                    });
+                }
+                // Judged by the type alone.
+                _ => {}
+            }
+        }
+        if hello.is_none() && chains.need_hello() {
+            // As Envoy, which adds the filter and says so.
+            tracing::info!("{path}: filter chains ask for TLS: connections are looked at");
+            hello = Some(ListenFor::default());
+        }
+        let given = listener.listener_filters_timeout.as_ref();
+        let given = given.and_then(duration).filter(|time| !time.is_zero());
+        let timeout = settings.detect_timeout().or(given);
+        let timeout = timeout.unwrap_or(DETECT_TIMEOUT);
+        let go_on = listener.continue_on_listener_filters_timeout;
+        Inspection {
+            hello,
+            protocol: protocol.filter(|_| chains.need_protocol()),
+            timeout,
+            go_on,
+            // Callers connect long before their first call. Who is to be served when the time is
+            // up may be waiting for the server's first word.
+            silence: match go_on || settings.tcp_fallback().is_some() {
+                true => timeout,
+                false => settings.downstream(Default::default()).idle_timeout,
+            },
+        }
+    }
+
+    fn tls_inspector(&mut self, filter: &ListenerFilter, any: &Any, path: &str) -> ListenFor {
+        let config = self.decode::<TlsInspector>(any, &format!("{path}.typed_config"));
+        let config = config.unwrap_or_default();
+        let limit = config.max_client_hello_size.map(|size| size.value as usize);
+        ListenFor {
+            disabled: disabled(filter),
+            limit: limit.map_or(MAX_HELLO, |limit| limit.min(MAX_HELLO)),
+            strict: config.close_connection_on_client_hello_parsing_errors,
+        }
+    }
+}
+
+fn disabled(filter: &ListenerFilter) -> Option<Predicate> {
+    filter.filter_disabled.as_ref().map(predicate)
+}
+
+/// As deep as protobuf's readers allow messages within each other: below 100.
+fn predicate(given: &ListenerFilterChainMatchPredicate) -> Predicate {
+    match &given.rule {
+        Some(Rule::OrMatch(set)) => Predicate::Or(set.rules.iter().map(predicate).collect()),
+        Some(Rule::AndMatch(set)) => Predicate::And(set.rules.iter().map(predicate).collect()),
+        Some(Rule::NotMatch(rule)) => Predicate::Not(Box::new(predicate(rule))),
+        Some(Rule::DestinationPortRange(range)) => {
+            Predicate::Ports(range.start.into(), range.end.into())
+        }
+        Some(Rule::AnyMatch(_)) => Predicate::Always,
+        // Envoy requires a rule; without one nothing is left out.
+        None => Predicate::Not(Box::new(Predicate::Always)),
+    }
+}

@@ -1,0 +1,229 @@
+//! The side of TLS that hosts see: `UpstreamTlsContext`.
+
+use std::{future::Future, io, pin::Pin, sync::Arc};
+
+use arc_swap::ArcSwap;
+use crossdock_framework::{
+    cluster::Host,
+    protocol::{Io, Tls},
+    stats::{Group, Shard},
+    transport::{Opened, Secure},
+};
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind,
+    client::Resumption,
+    pki_types::{DnsName, ServerName},
+};
+use tokio::net::TcpStream;
+
+use super::{
+    identity::IdentitySource,
+    params::{Params, suite_name, version_name},
+    reload::{Reload, Shown},
+    source::Source,
+    stats::{self, TlsMetric},
+    stream::{Failure, TlsStream},
+    trust::TrustSource,
+    verifier::Servers,
+};
+
+/// What a cluster says of TLS.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientSource {
+    /// What hosts are shown when they ask.
+    pub(crate) identity: Option<IdentitySource>,
+    /// What hosts have to show; `None` to take anything.
+    pub(crate) hosts: Option<TrustSource>,
+    pub(crate) params: Params,
+    /// Protocols to offer; where empty, those that the caller speaks.
+    pub(crate) alpn: Vec<Vec<u8>>,
+    pub(crate) server_name: Asked,
+    /// The host's certificate has to be for the server name that was asked for.
+    pub(crate) match_name: bool,
+    /// Server names whose sessions are remembered.
+    pub(crate) sessions: usize,
+}
+
+/// Which server name a host is asked for (SNI); none where neither field gives one.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    /// The same for every host.
+    pub(crate) name: Option<DnsName<'static>>,
+    /// The host's own name goes before, where it has one.
+    pub(crate) host: bool,
+}
+
+/// TLS for the hosts of a cluster. What is read from files is swapped when they change.
+#[derive(Debug)]
+pub(crate) struct ClientTls {
+    source: ClientSource,
+    state: ArcSwap<State>,
+    stats: Arc<Group>,
+}
+
+/// What one reading of the files gave.
+#[derive(Debug)]
+struct State {
+    /// Asks for a server name.
+    asking: Arc<ClientConfig>,
+    /// Asks for none.
+    silent: Arc<ClientConfig>,
+    shown: Vec<Shown>,
+}
+
+impl ClientTls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    ///
+    /// What an operator reads.
+    pub(crate) fn new(source: ClientSource, stats: Arc<Group>) -> Result<Self, String> {
+        let state = State::load(&source)?;
+        Ok(Self {
+            source,
+            state: ArcSwap::from_pointee(state),
+            stats,
+        })
+    }
+
+    /// The server name that `host` is asked for.
+    fn asked(&self, host: &Host) -> Option<DnsName<'static>> {
+        let asked = &self.source.server_name;
+        let own = host.hostname.as_deref().filter(|_| asked.host);
+        let own = own.and_then(|name| DnsName::try_from(name.to_owned()).ok());
+        own.or_else(|| asked.name.clone())
+    }
+
+    async fn shake_hands(
+        &self,
+        host: &Host,
+        alpn: &[&[u8]],
+        socket: TcpStream,
+    ) -> Result<(TlsStream<ClientConnection>, Tls), Failure> {
+        let state = self.state.load_full();
+        let (config, name) = match self.asked(host) {
+            Some(name) => (&state.asking, ServerName::DnsName(name)),
+            // No name is sent; the address only tells sessions of different hosts apart.
+            None => (
+                &state.silent,
+                ServerName::IpAddress(host.address.ip().into()),
+            ),
+        };
+        let offered = match self.source.alpn.is_empty() {
+            true => alpn.iter().map(|protocol| protocol.to_vec()).collect(),
+            false => self.source.alpn.clone(),
+        };
+        let session = ClientConnection::new_with_alpn(Arc::clone(config), name, offered)
+            .map_err(Failure::Tls)?;
+        let mut stream = TlsStream::new(socket, session, &[]);
+        stream.handshake().await?;
+        let session = stream.session();
+        let suite = session.negotiated_cipher_suite();
+        let tls = Tls {
+            alpn: session.alpn_protocol().map(Into::into),
+            version: version_name(session.protocol_version()),
+            cipher: suite.map_or("unknown", |suite| suite_name(suite.suite())),
+            resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
+            ..Tls::default()
+        };
+        Ok((stream, tls))
+    }
+}
+
+impl Secure for ClientTls {
+    fn secure<'s>(
+        &'s self,
+        host: &'s Host,
+        alpn: &'s [&'s [u8]],
+        socket: TcpStream,
+    ) -> Pin<Box<dyn Future<Output = io::Result<Opened>> + 's>> {
+        Box::pin(async move {
+            let shard = Shard::current();
+            match self.shake_hands(host, alpn, socket).await {
+                Ok((stream, tls)) => {
+                    stats::completed_with_server(&self.stats, shard, &tls);
+                    Ok(Opened {
+                        io: Io::Other(Box::new(stream)),
+                        alpn: tls.alpn,
+                    })
+                }
+                Err(failure) => {
+                    stats::failed(&self.stats, shard, &failure);
+                    Err(io::Error::other(format!("TLS handshake: {failure}")))
+                }
+            }
+        })
+    }
+}
+
+impl State {
+    fn load(source: &ClientSource) -> Result<Self, String> {
+        let provider = source.params.provider();
+        let mut shown = Vec::new();
+        let trust = match &source.hosts {
+            None => None,
+            Some(hosts) => {
+                let trust = Arc::new(hosts.load()?);
+                shown.extend(Shown::authorities(&trust, hosts));
+                Some(trust)
+            }
+        };
+        let verifier = Arc::new(Servers {
+            trust,
+            algorithms: provider.signature_verification_algorithms,
+            match_name: source.match_name,
+        });
+        let config = ClientConfig::builder_with_provider(Arc::clone(provider))
+            .with_protocol_versions(source.params.versions())
+            .map_err(|error| format!("versions and cipher suites do not fit: {error}"))?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let mut asking = match &source.identity {
+            None => config.with_no_client_auth(),
+            Some(identity) => {
+                let identity = identity.load(provider)?;
+                shown.push(Shown::identity(&identity));
+                let key = rustls::sign::SingleCertAndKey::from(Arc::clone(&identity.key));
+                config.with_client_cert_resolver(Arc::new(key))
+            }
+        };
+        // Fresh for every reading: which hosts may resume a session is judged by the rules of today.
+        asking.resumption = match source.sessions {
+            0 => Resumption::disabled(),
+            sessions => Resumption::in_memory_sessions(sessions),
+        };
+        let mut silent = asking.clone();
+        silent.enable_sni = false;
+        Ok(Self {
+            asking: Arc::new(asking),
+            silent: Arc::new(silent),
+            shown,
+        })
+    }
+}
+
+impl Reload for ClientTls {
+    fn sources(&self) -> Vec<&Source> {
+        let ours = self
+            .source
+            .identity
+            .iter()
+            .flat_map(IdentitySource::sources);
+        let theirs = self.source.hosts.iter().flat_map(TrustSource::sources);
+        ours.chain(theirs).collect()
+    }
+
+    fn reload(&self) -> Result<(), String> {
+        let loaded = State::load(&self.source).map(|state| self.state.store(Arc::new(state)));
+        let metric = match &loaded {
+            Ok(()) => TlsMetric::Reloaded,
+            Err(_) => TlsMetric::NotReloaded,
+        };
+        self.stats.inc(Shard(0), metric);
+        loaded
+    }
+
+    fn shown(&self) -> Vec<Shown> {
+        self.state.load().shown.clone()
+    }
+}
