@@ -10,7 +10,8 @@ use crossdock_framework::{
     worker::Worker,
 };
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header, request, response,
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, request,
+    response,
 };
 
 use crate::{
@@ -46,6 +47,14 @@ impl StreamCodec for Http {
         trailers: Option<&'h HeaderMap>,
     ) -> ResponseView<'h> {
         ResponseView { head, trailers }
+    }
+
+    fn upgrade(head: &request::Parts) -> Option<&str> {
+        if head.method == Method::CONNECT {
+            let protocol = head.extensions.get::<::h2::ext::Protocol>();
+            return Some(protocol.map_or("CONNECT", |protocol| protocol.as_str()));
+        }
+        head.headers.get(header::UPGRADE)?.to_str().ok()
     }
 
     fn edit_request(head: &mut request::Parts, edits: &Edits) -> Result<(), String> {

@@ -3,6 +3,7 @@
 
 mod hops;
 mod path;
+mod target;
 
 use std::{
     fmt::Write as _,
@@ -76,11 +77,11 @@ pub(crate) fn receive(
     if head.version == Version::HTTP_10 && !head.headers.contains_key(header::HOST) {
         name_host(head, policy);
     }
+    target::judge(head)?;
     let wish = match head.version {
         Version::HTTP_2 => http2(head)?,
         _ => http1(head)?,
     };
-    allowed(wish, policy)?;
     if wish != Wish::Tunnel {
         path::check(head)?;
         path::normalise(head, policy)?;
@@ -122,9 +123,6 @@ fn http1(head: &mut request::Parts) -> Result<Wish, Status> {
         _ => {}
     }
     if head.method == Method::CONNECT {
-        if head.uri.authority().is_none() || head.uri.path_and_query().is_some() {
-            return Err(bad("the target of CONNECT is not host:port"));
-        }
         hops::strip(&mut head.headers).map_err(bad)?;
         return Ok(Wish::Tunnel);
     }
@@ -132,13 +130,10 @@ fn http1(head: &mut request::Parts) -> Result<Wish, Status> {
         // RFC 9112 section 3.2.2: an absolute target replaces the Host field.
         let host = HeaderValue::from_str(authority.as_str());
         let host = host.map_err(|_| bad("the target has no host"))?;
-        if authority.as_str().contains('@') {
-            return Err(bad("the target has user information"));
-        }
         head.headers.insert(header::HOST, host);
         let path = match view::path(head) {
-            "" => "/".to_owned(),
-            path => path.to_owned(),
+            path if path.starts_with('/') => path.to_owned(),
+            query => format!("/{query}"),
         };
         head.uri = http::Uri::default();
         edits::set_path(head, &path).map_err(|_| bad("the target has no path"))?;
@@ -171,26 +166,13 @@ fn http2(head: &mut request::Parts) -> Result<Wish, Status> {
     })
 }
 
-fn allowed(wish: Wish, policy: &HttpPolicy) -> Result<(), Status> {
-    match wish {
-        Wish::Upgrade if !policy.websocket => Err(Status::new(
-            Cause::Denied,
-            "upgrades are not configured here (upgrade_configs)",
-        )),
-        Wish::Tunnel if !policy.connect => Err(Status::new(
-            Cause::NoRoute,
-            "CONNECT is not configured here (upgrade_configs)",
-        )),
-        _ => Ok(()),
-    }
-}
-
 /// Letters, digits and what else stands in `host:port` and `[v6]:port`.
 fn is_authority(host: &[u8]) -> bool {
     !host.is_empty()
         && host
             .iter()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(byte))
+        && target::has_good_port(host)
 }
 
 /// Takes off `:authority` what rules are not to see.

@@ -15,7 +15,7 @@ use crate::{
     accounts,
     attempts::{self, MAX_ATTEMPTS, Tried},
     cluster::{Cluster, ClusterMetric},
-    edits::Edits,
+    edits::{Edit, Edits},
     exchange::{self, Aim, Decision, Progress},
     filter::{Flow, ResponseCx, Verdict},
     protocol::Tls,
@@ -23,7 +23,7 @@ use crate::{
     snapshot::{Ends, PolicyIx},
     stats::Group,
     status::{Cause, Status},
-    view::RoutingView,
+    view::{Key, RoutingView},
     worker::Worker,
 };
 
@@ -115,6 +115,7 @@ fn open<C: StreamCodec>(door: &Rc<Door>, request: Request<C::Body>) -> Box<Ledge
 async fn forward<C: StreamCodec>(ledger: &mut Ledger<C>) -> Result<Response<C::Body>, Status> {
     let aim = decide(ledger).await?;
     ledger.aim = Some(aim);
+    permit(ledger, &aim)?;
     let cluster = ledger.cluster().cloned();
     let cluster = cluster.ok_or_else(|| Status::new(Cause::NoCluster, "the cluster is gone"))?;
     attempts::admit(&cluster, aim.priority, ledger.door.worker.shard())?;
@@ -160,6 +161,22 @@ async fn decide<C: StreamCodec>(ledger: &mut Ledger<C>) -> Result<Aim, Status> {
             }
             Verdict::Reply(status) => return Err(status),
         }
+    }
+}
+
+/// Whether a request that wants to speak something else afterwards may: by its route, or else by
+/// the connection manager.
+fn permit<C: StreamCodec>(ledger: &Ledger<C>, aim: &Aim) -> Result<(), Status> {
+    let (Some(kind), Some(policy)) = (C::upgrade(&ledger.request), ledger.policy()) else {
+        return Ok(());
+    };
+    let by_route = exchange::forward(policy, aim).and_then(|forward| forward.upgrade(kind));
+    match by_route.unwrap_or_else(|| policy.http.allows(kind)) {
+        true => Ok(()),
+        false => Err(Status::new(
+            Cause::Denied,
+            format!("'{kind}' is no upgrade that is configured here (upgrade_configs)"),
+        )),
     }
 }
 
@@ -227,7 +244,7 @@ async fn attempt<C: StreamCodec>(
             }
             Ok(Ok(response)) => {
                 ledger.answered_at = Some(worker.now());
-                ledger.flight.moved();
+                ledger.flight.answered();
                 return Ok(response);
             }
             Ok(Err(failure)) => failure,
@@ -271,10 +288,40 @@ fn outgoing<C: StreamCodec>(ledger: &Ledger<C>, aim: &Aim) -> Result<request::Pa
     if !edits.is_empty() {
         C::edit_request(&mut head, edits).map_err(|text| Status::new(Cause::CannotEdit, text))?;
     }
+    name_after_host(ledger, aim, &mut head)?;
     if let Some(deadline) = ledger.flight.deadline() {
         C::tell_deadline(&mut head, deadline.since(ledger.door.worker.now()));
     }
     Ok(head)
+}
+
+/// Makes the name of the host that was chosen the request's authority, where the route says so.
+fn name_after_host<C: StreamCodec>(
+    ledger: &Ledger<C>,
+    aim: &Aim,
+    head: &mut request::Parts,
+) -> Result<(), Status> {
+    let forward = ledger
+        .policy()
+        .and_then(|policy| exchange::forward(policy, aim));
+    let Some(forward) = forward.filter(|forward| forward.auto_host_rewrite) else {
+        return Ok(());
+    };
+    let host = ledger.tried.last().zip(ledger.cluster());
+    let host = host.and_then(|(ix, cluster)| cluster.hosts.get(ix));
+    let Some(name) = host.and_then(|host| host.hostname.as_deref()) else {
+        return Ok(());
+    };
+    let mut edits = Edits::none();
+    if forward.append_x_forwarded_host
+        && let Some(former) = C::request(head).get(Key::Authority)
+        && former != name
+    {
+        let former = former.as_ref().into();
+        edits.push(Edit::Append("x-forwarded-host".into(), former));
+    }
+    edits.push(Edit::Set(":authority".into(), name.into()));
+    C::edit_request(head, &edits).map_err(|text| Status::new(Cause::CannotEdit, text))
 }
 
 /// Passes the host's answer on, unless a filter replaces it.

@@ -39,6 +39,9 @@ pub trait StreamCodec: Sized + 'static {
         trailers: Option<&'h HeaderMap>,
     ) -> Self::Response<'h>;
 
+    /// What the request wants to speak afterwards, if it wants anything: `websocket`, `CONNECT`.
+    fn upgrade(head: &request::Parts) -> Option<&str>;
+
     /// Makes the changes that rules ask for.
     ///
     /// # Errors

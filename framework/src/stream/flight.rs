@@ -19,6 +19,10 @@ use super::{
 };
 use crate::{time::Moment, worker::Worker};
 
+/// Bytes of a request body that are kept until the answer begins, to be sent again over another
+/// connection if the host says that it has not acted upon them.
+const KEPT: usize = 64 * 1024;
+
 /// Why a call is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expiry {
@@ -38,8 +42,11 @@ pub(crate) struct Flight<B> {
     body: RefCell<B>,
     /// Bytes of the request body that have come.
     received: Cell<u64>,
-    /// Something of the request body has been taken: it cannot be sent from its beginning again.
-    touched: Cell<bool>,
+    /// What of the request body has been taken; `None` when it cannot be sent from its beginning
+    /// again.
+    kept: RefCell<Option<Vec<u8>>>,
+    /// Which upload may take from the body: the latest.
+    uploads: Cell<u32>,
     /// The request body has come to its end.
     complete: Cell<bool>,
     limits: Cell<Limits>,
@@ -70,7 +77,8 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
             key: Cell::new(None),
             body: RefCell::new(body),
             received: Cell::new(0),
-            touched: Cell::new(false),
+            kept: RefCell::new(Some(Vec::new())),
+            uploads: Cell::new(0),
             complete: Cell::new(complete),
             limits: Cell::default(),
             moved: Cell::new(worker.now()),
@@ -88,9 +96,15 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
         self.arm();
     }
 
-    /// The request body as it is sent upstream.
+    /// The request body as it is sent upstream, from its beginning. An earlier one breaks off.
     pub(crate) fn upload(self: &Rc<Self>) -> Upload<B> {
-        Upload(Rc::clone(self))
+        let number = self.uploads.get() + 1;
+        self.uploads.set(number);
+        Upload {
+            flight: Rc::clone(self),
+            number,
+            again: 0,
+        }
     }
 
     /// Bytes of the request body that have come.
@@ -100,7 +114,23 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
 
     /// Whether the request can be sent once more from its beginning.
     pub(crate) fn is_whole(&self) -> bool {
-        !self.touched.get()
+        self.kept.borrow().is_some()
+    }
+
+    /// The answer has begun: the request is not sent again.
+    pub(crate) fn answered(&self) {
+        *self.kept.borrow_mut() = None;
+        self.moved();
+    }
+
+    /// Keeps what has been taken, unless that gets too much.
+    fn keep(&self, frame: &Frame<Bytes>) {
+        let mut kept = self.kept.borrow_mut();
+        let Some(bytes) = &mut *kept else { return };
+        match frame.data_ref() {
+            Some(data) if bytes.len() + data.len() <= KEPT => bytes.extend_from_slice(data),
+            _ => *kept = None,
+        }
     }
 
     /// When the call has to be over, as far as is known yet.
@@ -204,22 +234,35 @@ fn sooner(one: Option<Moment>, other: Option<Moment>) -> Option<Moment> {
 }
 
 /// The request body of a call on its way upstream. Several may be made one after another, as long
-/// as nothing has been taken.
-pub struct Upload<B>(Rc<Flight<B>>);
+/// as what has been taken is kept.
+pub struct Upload<B> {
+    flight: Rc<Flight<B>>,
+    number: u32,
+    /// Bytes of what is kept that have been taken once more.
+    again: usize,
+}
 
 impl<B> std::fmt::Debug for Upload<B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Upload")
-            .field("received", &self.0.received.get())
+            .field("received", &self.flight.received.get())
             .finish()
     }
 }
 
 impl<B> Upload<B> {
-    /// The bodies' own type, for what a codec can do with it directly. It counts as taken.
+    /// The bodies' own type, for what a codec can do with it directly. The request can then not be
+    /// sent again.
     pub fn with<R>(&self, use_it: impl FnOnce(&mut B) -> R) -> R {
-        self.0.touched.set(true);
-        use_it(&mut self.0.body.borrow_mut())
+        *self.flight.kept.borrow_mut() = None;
+        use_it(&mut self.flight.body.borrow_mut())
+    }
+
+    /// What is kept and has not been taken by this upload.
+    fn left(&self) -> usize {
+        let kept = self.flight.kept.borrow();
+        let kept = kept.as_ref().map_or(0, Vec::len);
+        kept.saturating_sub(self.again)
     }
 }
 
@@ -228,17 +271,29 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Body for Upload<B>
     type Error = Broken;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let flight = &self.0;
+        let this = &mut *self;
+        let flight = &this.flight;
+        if this.number != flight.uploads.get() {
+            return Poll::Ready(Some(Err(Broken::Reset(None))));
+        }
+        if this.left() > 0 {
+            let kept = flight.kept.borrow();
+            let rest = kept.as_ref().and_then(|kept| kept.get(this.again..));
+            let data = Bytes::copy_from_slice(rest.unwrap_or_default());
+            this.again += data.len();
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
         let mut body = flight.body.borrow_mut();
         let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
-        flight.touched.set(true);
         match &frame {
             Some(Ok(frame)) => {
                 flight.moved();
+                flight.keep(frame);
                 if let Some(data) = frame.data_ref() {
+                    this.again += data.len();
                     flight
                         .received
                         .set(flight.received.get() + data.len() as u64);
@@ -247,17 +302,24 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Body for Upload<B>
                     flight.end_request();
                 }
             }
-            Some(Err(_)) => {}
+            Some(Err(_)) => *flight.kept.borrow_mut() = None,
             None => flight.end_request(),
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.body.borrow().is_end_stream()
+        self.left() == 0 && self.flight.body.borrow().is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.body.borrow().size_hint()
+        let rest = self.flight.body.borrow().size_hint();
+        let left = self.left() as u64;
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower() + left);
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + left);
+        }
+        hint
     }
 }

@@ -137,6 +137,12 @@ impl Default for HttpPolicy {
 }
 
 impl HttpPolicy {
+    /// Whether an upgrade such as `websocket` or `CONNECT` is passed on where a route says nothing.
+    pub fn allows(&self, upgrade: &str) -> bool {
+        let is = |name: &str| upgrade.eq_ignore_ascii_case(name);
+        (self.websocket && is("websocket")) || (self.connect && is("CONNECT"))
+    }
+
     /// The HTTP/2 window of a connection: where none is configured, as much as all of its streams
     /// may use, so that streams whose readers are slow never hold up the others.
     pub fn connection_window(&self) -> u32 {

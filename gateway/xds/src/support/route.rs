@@ -1,7 +1,7 @@
 //! Route configurations: virtual hosts, matches, actions, edits of headers.
 
 use super::{
-    DEFAULT, Message, REMOVE, RETRIES, RUNTIME, STATISTICS,
+    Message, REMOVE, RETRIES, RUNTIME, STATISTICS,
     Support::{Acts, Harmless, Ignored, Judged, Refused},
     TRACING,
 };
@@ -251,15 +251,7 @@ pub(super) const MESSAGES: &[Message] = &[
                 Ignored("what waits to be written has the idle time of its stream"),
                 &["flush_timeout"],
             ),
-            (Harmless(DEFAULT), &["auto_host_rewrite=false"]),
-            (
-                Ignored("hosts get the authority that the caller named"),
-                &["auto_host_rewrite"],
-            ),
-            (
-                Ignored("the connection manager says which upgrades are passed on"),
-                &["upgrade_configs"],
-            ),
+            (Acts, &["auto_host_rewrite", "upgrade_configs"]),
             (Ignored(CORS), &["cors"]),
             (Ignored(UNREACHED), &["max_internal_redirects"]),
             (
