@@ -26,8 +26,6 @@ struct Family {
     way: &'static str,
     /// What a call says whose provider was killed.
     killed: &'static str,
-    /// Whether the caller's library reads on after that.
-    recovers: bool,
     /// What calls may say besides when their provider ends; `None` where it says so before and answers on: then
     /// no call is lost.
     leaving: Option<&'static [&'static str]>,
@@ -48,7 +46,6 @@ const JAVA_DUBBO: Family = Family {
     provider: None,
     way: r#"{"timeout": 20000, "heartbeat": 600}"#,
     killed: "RpcException/1",
-    recovers: true,
     leaving: None,
     impatient: (&["--heartbeat", "1000"], &[]),
     beating: &[],
@@ -69,7 +66,6 @@ const JAVA_SOFA: Family = Family {
     provider: None,
     way: r#"{"timeout": 20000}"#,
     killed: "SofaRpcException/250",
-    recovers: true,
     // Its pool of threads ends before its connections.
     leaving: Some(&["SofaRpcException/100"]),
     impatient: (&[], &["bolt.tcp.server.idle.interval=1500"]),
@@ -93,7 +89,6 @@ const NODE_BOLT: Family = Family {
     provider: None,
     way: r#"{"timeout": 20000, "wire": "bolt", "heartbeat": 500}"#,
     killed: "Error/1",
-    recovers: true,
     leaving: Some(&[]),
     impatient: (&["--wire", "bolt", "--idle", "1500"], &[]),
     beating: &[],
@@ -126,10 +121,8 @@ const PYTHON_BOLT: Family = Family {
 const PYTHON_DUBBO: Family = Family {
     kind: Kind::Python,
     provider: Some(Kind::JavaDubbo),
-    way: r#"{"timeout": 4000, "wire": "dubbo"}"#,
-    // Its own timeout: the status, which it does not know, stays in its buffer.
-    killed: "DubboRequestTimeoutException/-1",
-    recovers: false,
+    way: r#"{"timeout": 20000, "wire": "dubbo"}"#,
+    killed: "DubboResponseException/-1",
     // It would, but the thread for that fails each time.
     beats: false,
     ..JAVA_DUBBO
@@ -205,17 +198,12 @@ fn upstream_killed(family: &Family) {
     let port = address.port().to_string();
     let options = [family.options, &["--port", &port]].concat();
     let _again = Provider::start(&providers, "v1", &options);
-    let mut expected = connections;
-    if !family.recovers {
-        consumer = family.consumer(&peers, &gateway);
-        expected += 1;
-    }
     let works = eventually(PATIENCE, || {
         consumer.call("who", json!([])).ok().then_some(())
     });
     assert!(works.is_some(), "the provider is back");
     let after = gateway.stat("http.rpc.downstream_cx_total");
-    assert_eq!(after, expected, "the caller kept its connection");
+    assert_eq!(after, connections, "the caller kept its connection");
 }
 
 /// A provider that announces its end loses no call. One that just closes its connections may lose those that it

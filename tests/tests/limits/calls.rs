@@ -4,7 +4,7 @@ use crossdock_tests::Gateway;
 use crossdock_tests::fake::{Client, Host, Wire};
 use serde_json::json;
 
-use crate::{QUIET, TIMEOUT, refused};
+use crate::{CONNECT_FAILED, OVERLOAD, QUIET, TIMEOUT, refused};
 
 #[test]
 fn calls_per_connection() {
@@ -32,6 +32,32 @@ fn calls_per_connection() {
         );
     }
     assert!(gateway.stat("http.rpc.downstream_flow_control_paused_reading_total") >= 1);
+}
+
+/// The table of a worker is as long for one protocol as for the other.
+#[test]
+fn calls_in_flight_of_one_worker_and_protocol() {
+    const MOST: u64 = 131_000;
+    let host = Host::mute();
+    let gateway = Gateway::before(&[&host], &[("calls_per_connection", json!(MOST))]);
+    let mut greedy = Client::connect(gateway.address(), Wire::Bolt1);
+    for first in (0..MOST).step_by(1000) {
+        let calls = (first..first + 1000).flat_map(|id| Wire::Bolt1.request(id, "<<never>>"));
+        greedy.write(&calls.collect::<Vec<u8>>());
+    }
+    let active = |calls| gateway.until("http.rpc.downstream_rq_active", |now| now == calls);
+    active(MOST);
+    let mut late = Client::connect(gateway.address(), Wire::Bolt2);
+    late.write(&Wire::Bolt2.request(1, "<<one too many>>"));
+    refused(&late.recv(), 1, "", OVERLOAD);
+    assert_eq!(gateway.stat("codec.bolt.calls_overflow"), 1);
+    let mut other = Client::connect(gateway.address(), Wire::Dubbo);
+    other.write(&Wire::Dubbo.request(1, "<<there is room>>"));
+    active(MOST + 1);
+    drop((greedy, host));
+    active(0);
+    late.write(&Wire::Bolt2.request(2, "<<room again>>"));
+    refused(&late.recv(), 2, "", CONNECT_FAILED);
 }
 
 #[test]
