@@ -100,10 +100,14 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
     pub(crate) fn upload(self: &Rc<Self>) -> Upload<B> {
         let number = self.uploads.get() + 1;
         self.uploads.set(number);
+        let again = match self.kept.borrow().as_deref() {
+            None | Some([]) => Bytes::new(),
+            Some(kept) => Bytes::copy_from_slice(kept),
+        };
         Upload {
             flight: Rc::clone(self),
             number,
-            again: 0,
+            again,
         }
     }
 
@@ -238,8 +242,8 @@ fn sooner(one: Option<Moment>, other: Option<Moment>) -> Option<Moment> {
 pub struct Upload<B> {
     flight: Rc<Flight<B>>,
     number: u32,
-    /// Bytes of what is kept that have been taken once more.
-    again: usize,
+    /// What was taken by earlier ones and this one has not passed on yet.
+    again: Bytes,
 }
 
 impl<B> std::fmt::Debug for Upload<B> {
@@ -257,13 +261,6 @@ impl<B> Upload<B> {
         *self.flight.kept.borrow_mut() = None;
         use_it(&mut self.flight.body.borrow_mut())
     }
-
-    /// What is kept and has not been taken by this upload.
-    fn left(&self) -> usize {
-        let kept = self.flight.kept.borrow();
-        let kept = kept.as_ref().map_or(0, Vec::len);
-        kept.saturating_sub(self.again)
-    }
 }
 
 impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Body for Upload<B> {
@@ -279,11 +276,8 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Body for Upload<B>
         if this.number != flight.uploads.get() {
             return Poll::Ready(Some(Err(Broken::Reset(None))));
         }
-        if this.left() > 0 {
-            let kept = flight.kept.borrow();
-            let rest = kept.as_ref().and_then(|kept| kept.get(this.again..));
-            let data = Bytes::copy_from_slice(rest.unwrap_or_default());
-            this.again += data.len();
+        if !this.again.is_empty() {
+            let data = std::mem::take(&mut this.again);
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         let mut body = flight.body.borrow_mut();
@@ -293,7 +287,6 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Body for Upload<B>
                 flight.moved();
                 flight.keep(frame);
                 if let Some(data) = frame.data_ref() {
-                    this.again += data.len();
                     flight
                         .received
                         .set(flight.received.get() + data.len() as u64);
@@ -309,12 +302,12 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Body for Upload<B>
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left() == 0 && self.flight.body.borrow().is_end_stream()
+        self.again.is_empty() && self.flight.body.borrow().is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         let rest = self.flight.body.borrow().size_hint();
-        let left = self.left() as u64;
+        let left = self.again.len() as u64;
         let mut hint = SizeHint::new();
         hint.set_lower(rest.lower() + left);
         if let Some(upper) = rest.upper() {
