@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    fmt,
     future::{Future, poll_fn},
     pin::{Pin, pin},
     rc::Rc,
@@ -43,11 +44,17 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// before calls have to wait for it.
 const OPEN_AHEAD: u32 = 7;
 
+/// Streams of a connection whose host has not said yet how many it allows, where none has said so
+/// before.
+const EXPECTED: u32 = 100;
+
 /// The connections of one worker to one host.
 #[derive(Debug)]
 pub(crate) struct Pool {
     worker: Worker,
     ups: RefCell<Vec<Rc<Up>>>,
+    /// Streams that the host allowed on its latest connection.
+    expected: Cell<u32>,
     /// Told when a stream ends or a connection opens or closes.
     room: Notify,
 }
@@ -84,6 +91,7 @@ impl Pool {
         Rc::new(Self {
             worker: worker.clone(),
             ups: RefCell::default(),
+            expected: Cell::new(EXPECTED),
             room: Notify::new(),
         })
     }
@@ -172,8 +180,8 @@ impl Up {
     /// Streams that it may carry: by configuration and by what the host allows.
     fn capacity(&self) -> u32 {
         let allowed = match &*self.sender.borrow() {
-            Some(sender) => u32::try_from(sender.current_max_send_streams()).unwrap_or(u32::MAX),
-            None => 100,
+            Some(sender) if !self.opening.get() => allowed(sender),
+            _ => self.pool.expected.get(),
         };
         let settings = &self.cluster.settings;
         allowed
@@ -183,6 +191,11 @@ impl Up {
 
     fn has_room(&self) -> bool {
         self.streams.get() < self.capacity()
+    }
+
+    /// More streams hoped for a place than the host allows.
+    fn is_overfull(&self) -> bool {
+        self.streams.get() > self.capacity()
     }
 
     fn is_crowded(&self) -> bool {
@@ -199,15 +212,13 @@ impl Up {
         let opened = pools::open(&self.worker, &self.cluster, &self.host, &[b"h2"]).await;
         match opened {
             Ok(opened) => self.serve(opened).await,
-            Err(Failure::Unsent(status)) => self.fail(status),
+            Err(Failure::Unsent(status)) => {
+                *self.failed.borrow_mut() = Some(status);
+                self.cluster.breakers[0].end_connection();
+                self.close();
+            }
             Err(_) => unreachable!("a connection that cannot be opened has sent nothing"),
         }
-    }
-
-    fn fail(self: &Rc<Self>, status: Status) {
-        *self.failed.borrow_mut() = Some(status);
-        self.cluster.breakers[0].end_connection();
-        self.close();
     }
 
     fn close(self: &Rc<Self>) {
@@ -226,21 +237,22 @@ impl Up {
             .initial_connection_window_size(http.connection_window())
             .max_header_list_size(http.header_bytes)
             .max_send_buffer_size(SEND_BUFFER)
+            // None before the host's settings have come: it might refuse them.
+            .initial_max_send_streams(0)
             .enable_push(false)
             .handshake::<_, Bytes>(wire)
             .await;
         let (sender, connection) = match shaken {
             Ok(shaken) => shaken,
             Err(error) => {
-                let text = format!("{} does not speak HTTP/2: {error}", self.host.address);
-                return self.fail(Status::new(Cause::ConnectFailed, text));
+                self.refuse(&error);
+                self.cluster.breakers[0].end_connection();
+                return self.close();
             }
         };
         let (stats, shard) = (&self.cluster.stats, self.worker.shard());
         stats.inc(shard, ClusterMetric::CxActive);
         *self.sender.borrow_mut() = Some(sender);
-        self.opening.set(false);
-        self.opened.notify_waiters();
         self.keep(connection, &meter).await;
         self.close();
         let (read, written) = meter.take();
@@ -263,11 +275,21 @@ impl Up {
                 if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                     return Poll::Ready(Some(ended));
                 }
+                if self.opening.get() {
+                    self.note_settings();
+                }
                 check.as_mut().poll(cx).map(|()| None)
             });
-            match ended.await {
+            let ended = ended.await;
+            if self.opening.get() && !matches!(ended, Some(Err(_))) {
+                return self.refuse(&"no settings came");
+            }
+            match ended {
                 Some(Ok(())) => return,
                 Some(Err(error)) => {
+                    if self.opening.get() {
+                        self.refuse(&error);
+                    }
                     let (stats, shard) = (&self.cluster.stats, self.worker.shard());
                     if error.is_go_away() && error.is_remote() {
                         stats.inc(shard, ClusterMetric::CxGoaway);
@@ -282,6 +304,22 @@ impl Up {
                     self.check(meter);
                 }
             }
+        }
+    }
+
+    /// The host does not speak HTTP/2, as far as can be told.
+    fn refuse(&self, why: &dyn fmt::Display) {
+        let text = format!("{} does not speak HTTP/2: {why}", self.host.address);
+        *self.failed.borrow_mut() = Some(Status::new(Cause::ConnectFailed, text));
+    }
+
+    /// The connection is open once its host has said how many streams it allows.
+    fn note_settings(&self) {
+        let allowed = self.sender.borrow().as_ref().map_or(0, allowed);
+        if allowed > 0 {
+            self.pool.expected.set(allowed);
+            self.opening.set(false);
+            self.opened.notify_waiters();
         }
     }
 
@@ -304,10 +342,14 @@ impl Up {
     }
 }
 
+/// Streams that the host allows; none before its settings have come.
+fn allowed(sender: &SendRequest<Bytes>) -> u32 {
+    u32::try_from(sender.current_max_send_streams()).unwrap_or(u32::MAX)
+}
+
 impl Hold {
     fn new(up: &Rc<Up>) -> Self {
         up.streams.set(up.streams.get() + 1);
-        up.served.set(up.served.get() + 1);
         Self {
             up: Rc::clone(up),
             stop: Rc::default(),
@@ -349,6 +391,7 @@ pub(crate) async fn send(
     let over = body.is_end_stream();
     let sent = sender.send_request(Request::from_parts(head, ()), over);
     let (answer, stream) = sent.map_err(|error| failure(&error, host))?;
+    hold.up.served.set(hold.up.served.get() + 1);
     retire_if_worn_out(&hold.up);
     if !over {
         upload(body, stream, &hold.stop);
@@ -398,6 +441,10 @@ async fn stream_on(
         }
         if let Some(status) = &*up.failed.borrow() {
             return Err(Failure::Unsent(status.clone()));
+        }
+        // The host allows fewer streams than there are calls that waited for it.
+        if up.is_overfull() {
+            continue;
         }
         let sender = up.sender.borrow().clone();
         let Some(mut sender) = sender else { continue };
