@@ -41,6 +41,8 @@ impl RoutingView for RequestView<'_> {
         let head = self.0;
         match key {
             Key::Authority => authority(head).map(Cow::Borrowed),
+            // To rules the server itself is its root.
+            Key::Path if path(head) == "*" => Some(Cow::Borrowed("/")),
             Key::Path => Some(Cow::Borrowed(path(head))).filter(|path| !path.is_empty()),
             Key::HttpMethod => Some(Cow::Borrowed(head.method.as_str())),
             Key::Scheme => field(&head.headers, "x-forwarded-proto"),

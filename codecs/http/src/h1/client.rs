@@ -397,6 +397,11 @@ pub(crate) async fn send(
         receiver
     });
     let tunnel = head.method == Method::CONNECT;
+    if !body.is_end_stream() && !head.headers.contains_key(header::CONTENT_LENGTH) && !tunnel {
+        // Said here because hyper takes methods that usually have no body to have none.
+        let chunked = HeaderValue::from_static("chunked");
+        head.headers.insert(header::TRANSFER_ENCODING, chunked);
+    }
     ready.up.awaited.set(match head.method {
         Method::CONNECT => Awaited::Tunnel,
         _ if upgrades => Awaited::Upgrade,

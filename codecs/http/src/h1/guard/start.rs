@@ -23,6 +23,10 @@ pub(super) fn request(line: &[u8], fields: &mut Fields) -> Result<(), Refusal> {
     if target.is_empty() || !target.iter().all(printable) {
         return bad("the target has characters that have to be escaped");
     }
+    let tunnel = method == b"CONNECT";
+    if !tunnel && !is_path_or_url(target) {
+        return bad("the target is neither a path nor a URL");
+    }
     fields.old = match version {
         b"HTTP/1.1" => false,
         b"HTTP/1.0" => true,
@@ -33,9 +37,18 @@ pub(super) fn request(line: &[u8], fields: &mut Fields) -> Result<(), Refusal> {
     };
     fields.began = true;
     fields.bytes = target.len();
-    fields.tunnel = method == b"CONNECT";
-    fields.switches = fields.tunnel;
+    fields.tunnel = tunnel;
+    fields.switches = tunnel;
     Ok(())
+}
+
+/// Origin form, absolute form, or the `*` of OPTIONS (RFC 9112 section 3.2).
+fn is_path_or_url(target: &[u8]) -> bool {
+    let url = |scheme: &[u8]| {
+        let start = target.get(..scheme.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    };
+    target.starts_with(b"/") || target == b"*" || url(b"http://") || url(b"https://")
 }
 
 /// Version, status and reason (RFC 9112 section 4).
