@@ -73,9 +73,10 @@ impl Ear {
         if all.len() < HANDSHAKE.len() {
             return Heard::More;
         }
-        while let Some(mut rest) = all.get(self.fed..).filter(|rest| !rest.is_empty()) {
+        let end = all.len().min(self.limit);
+        while let Some(mut rest) = all.get(self.fed..end).filter(|rest| !rest.is_empty()) {
             match self.acceptor.read_tls(&mut rest) {
-                Ok(1..) => self.fed = all.len() - rest.len(),
+                Ok(1..) => self.fed = end - rest.len(),
                 // Its buffer holds more than any ClientHello.
                 Ok(0) | Err(_) => return Heard::TooLong,
             }

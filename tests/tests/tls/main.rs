@@ -2,9 +2,12 @@
 //! for each test.
 
 mod authority;
+mod chains;
 mod downstream;
 mod file;
+mod hostile;
 mod peer;
+mod reload;
 mod upstream;
 
 use crossdock_tests::{Gateway, eventually};
@@ -28,6 +31,18 @@ fn cluster_settles(gateway: &Gateway, name: &str, value: u64) {
     let read = || gateway.stat(&format!("cluster.echo.{name}"));
     let settled = eventually(peer::PATIENCE, || (read() == value).then_some(())).is_some();
     assert!(settled, "{name}: {}, not {value}", read());
+}
+
+/// Waits until a metric of the listener has this value.
+#[track_caller]
+fn listener_settles(gateway: &Gateway, name: &str, value: u64) {
+    let settled = || (listener_stat(gateway, name) == value).then_some(());
+    let settled = eventually(peer::PATIENCE, settled).is_some();
+    assert!(
+        settled,
+        "{name}: {}, not {value}",
+        listener_stat(gateway, name)
+    );
 }
 
 /// A metric of the listener.

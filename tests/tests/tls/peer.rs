@@ -148,10 +148,10 @@ impl Client {
         self.stream.read_to_end(&mut all).map(|_| all)
     }
 
-    pub(crate) fn read_exact(&mut self, length: usize) -> Vec<u8> {
-        let mut octets = vec![0; length];
-        self.stream.read_exact(&mut octets).expect("they come");
-        octets
+    /// Says that nothing more comes, and goes on reading.
+    pub(crate) fn leave(&mut self) {
+        self.stream.conn.send_close_notify();
+        self.stream.flush().expect("the gateway reads");
     }
 
     /// The session.
