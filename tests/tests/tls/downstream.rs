@@ -229,7 +229,7 @@ fn certificates_are_pinned_by_their_digests() {
     let colons: Vec<_> = (0..32)
         .map(|at| hash[2 * at..2 * at + 2].to_uppercase())
         .collect();
-    for pin in [hash.clone(), colons.join(":")] {
+    for pin in [hash, colons.join(":")] {
         let context = mutual(&server, json!({"verify_certificate_hash": [pin]}));
         let context = merged(context, json!({"require_client_certificate": true}));
         let gateway = Gateway::start_text(&File::tls(context, &[echo.address()]).text(), &[]);
