@@ -2,6 +2,7 @@
 //! upstreams whose every octet the tests know.
 
 mod call;
+mod describing;
 mod draining;
 mod file;
 mod hashing;
