@@ -44,7 +44,9 @@ pub(crate) async fn serve(
 ) -> Outcome {
     let ends = facts.ends;
     let mut prefix = BytesMut::new();
-    let Some(told) = inspect(site, &mut socket, &mut prefix, ends, worker).await else {
+    // What a connection does once stands in a box of its own: an idle one pays for none of it.
+    let inspecting = Box::pin(inspect(site, &mut socket, &mut prefix, ends, worker));
+    let Some(told) = inspecting.await else {
         return Outcome::default();
     };
     let seen = Seen {
@@ -69,7 +71,7 @@ pub(crate) async fn serve(
         began: facts.began,
     };
     if let Some(tls) = &chain.tls {
-        let shaking = shake_hands(tls, told.hello, arrived, worker);
+        let shaking = Box::pin(shake_hands(tls, told.hello, arrived, worker));
         arrived = match tokio::time::timeout(chain.handshake, shaking).await {
             Ok(Some(secured)) => secured,
             Ok(None) => return Outcome::default(),
@@ -82,7 +84,7 @@ pub(crate) async fn serve(
     }
     match &chain.serves {
         Serves::Rpc(rpc) => serve::serve_rpc(site, rpc, arrived, worker).await,
-        Serves::Tcp(plan) => tcp::serve(plan, arrived, worker).await,
+        Serves::Tcp(plan) => Box::pin(tcp::serve(plan, arrived, worker)).await,
     }
 }
 

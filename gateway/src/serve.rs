@@ -5,7 +5,7 @@ use std::{future::poll_fn, io, pin::Pin, sync::Arc};
 use bytes::BytesMut;
 use crossdock_framework::{
     codec::Probe,
-    protocol::{Connection, Io, Protocol},
+    protocol::{Connection, Io, Protocol, Tls},
     snapshot::HttpMetric,
     worker::{Drain, Worker},
 };
@@ -31,7 +31,8 @@ pub(crate) async fn serve_rpc(
 ) -> Outcome {
     let shard = worker.shard();
     let prefix = std::mem::take(&mut arrived.prefix);
-    match detect(rpc, &mut arrived.io, prefix, worker).await {
+    let agreed = arrived.tls.as_ref().and_then(|tls| agreed(rpc, tls));
+    match detect(rpc, agreed, &mut arrived.io, prefix, worker).await {
         Some(Detected::Protocol(protocol, prefix)) => {
             let connection = Connection {
                 io: arrived.io,
@@ -54,7 +55,7 @@ pub(crate) async fn serve_rpc(
                 Some(fallback) => {
                     site.stats.inc(shard, ListenerMetric::Fallback);
                     arrived.prefix = prefix;
-                    return tcp::serve(fallback, arrived, worker).await;
+                    return Box::pin(tcp::serve(fallback, arrived, worker)).await;
                 }
                 None => tracing::debug!(
                     listener = %site.plan.name, peer = %arrived.ends.peer,
@@ -73,15 +74,26 @@ enum Detected {
     Unknown { prefix: BytesMut, timed_out: bool },
 }
 
-/// Reads until a protocol says yes, or all say no, or the time is up. A drain ends the wait for a
-/// first byte. `None` when there is nothing left to serve.
+/// HTTP/2, where client and gateway agreed upon it (RFC 9113 section 3.2): whatever comes then is read
+/// as that. Other names say less: a client of RPC may offer `http/1.1` because its library does.
+fn agreed(rpc: &RpcPlan, tls: &Tls) -> Option<Arc<dyn Protocol>> {
+    let http2 = rpc.protocols.iter().find(|one| one.name() == "http2");
+    http2
+        .filter(|_| tls.alpn.as_deref() == Some(b"h2"))
+        .cloned()
+}
+
+/// Reads until a protocol says yes, or all say no, or the time is up; of a connection whose protocol
+/// is agreed upon, the first bytes. A drain ends the wait for a first byte. `None` when there is
+/// nothing left to serve.
 async fn detect(
     rpc: &RpcPlan,
+    agreed: Option<Arc<dyn Protocol>>,
     io: &mut Io,
     mut prefix: BytesMut,
     worker: &Worker,
 ) -> Option<Detected> {
-    if rpc.fallback.is_none() && prefix.is_empty() {
+    if (rpc.fallback.is_none() || agreed.is_some()) && prefix.is_empty() {
         // Callers connect long before their first call, and only a server's protocol begins with
         // silence: the time to tell protocols apart begins with the first byte.
         let policy = Arc::clone(worker.snapshot().policy(rpc.policy)?);
@@ -94,6 +106,9 @@ async fn detect(
                 return None;
             }
         }
+    }
+    if let Some(protocol) = agreed {
+        return Some(Detected::Protocol(protocol, prefix));
     }
     let found = tokio::time::timeout(rpc.detect_timeout, async {
         if prefix.is_empty() {

@@ -59,7 +59,9 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
         stats: Arc::clone(&policy.stats),
     });
     let wire = Wire::new(connection.io, connection.prefix, &meter);
-    let shaken = tokio::time::timeout(HANDSHAKE, builder(&policy).handshake(wire)).await;
+    // In a box of its own: it is over soon, and the connection lasts.
+    let shaking = Box::pin(builder(&policy).handshake(wire));
+    let shaken = tokio::time::timeout(HANDSHAKE, shaking).await;
     match shaken {
         Ok(Ok(served)) => {
             let client = Client {

@@ -22,6 +22,10 @@ const NEEDED: [&str; 6] = [
 ///
 /// When `connection` names a field that the message cannot be read without.
 pub(crate) fn strip(headers: &mut HeaderMap) -> Result<bool, &'static str> {
+    // Most messages have none of them, and looking is cheaper than removing what is not there.
+    if !headers.keys().any(belongs_to_connection) {
+        return Ok(false);
+    }
     let mut upgrade = false;
     let mut named: Vec<HeaderName> = Vec::new();
     for value in headers.get_all(header::CONNECTION) {
@@ -70,6 +74,18 @@ pub(crate) fn strip(headers: &mut HeaderMap) -> Result<bool, &'static str> {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
     Ok(upgrade)
+}
+
+fn belongs_to_connection(name: &HeaderName) -> bool {
+    [
+        &header::CONNECTION,
+        &header::TRANSFER_ENCODING,
+        &header::TE,
+        &header::UPGRADE,
+        &KEEP_ALIVE,
+        &PROXY_CONNECTION,
+    ]
+    .contains(&name)
 }
 
 fn wants_trailers(te: &[u8]) -> bool {
