@@ -42,10 +42,10 @@ use crate::{
 };
 
 /// How often an open connection looks after itself.
-const CHECK: Duration = Duration::from_secs(5);
+const CHECK: Duration = Duration::from_secs(1);
 
 /// After this long without a call a connection's buffers are given back.
-const REST: Duration = Duration::from_secs(2);
+const REST: Duration = Duration::from_secs(1);
 
 /// Bytes of an answer that wait to be written before no more are asked for.
 const WRITE_BUFFER: usize = 64 * 1024;
@@ -183,6 +183,8 @@ impl Session {
         let mut builder = http1::Builder::new();
         builder
             .half_close(true)
+            // A head and a short body in one buffer cost less than two.
+            .writev(false)
             .max_buf_size(WRITE_BUFFER.max(self.limits().longest()));
         if http.headers != USUAL_HEADERS {
             builder.max_headers(http.headers as usize);
