@@ -139,6 +139,35 @@ fn calls_go_by_interface_method_and_header() {
     }
 }
 
+/// Of a body that is not read, rules know nothing: such a call takes the route that asks for nothing.
+#[test]
+fn a_call_in_an_unknown_serialization_takes_the_default_route() {
+    const KRYO: u8 = 8;
+    let (named, rest) = (Upstream::named("named"), Upstream::named("rest"));
+    let path = json!({"path": "/com.acme.Echo/echo"});
+    let everything = json!({"prefix": "/"});
+    let routes = table(json!([
+        route(path, json!([]), "named"),
+        route(everything, json!([]), "rest"),
+    ]));
+    let text = File::new()
+        .rpc("rpc", json!({"route_config": routes}), json!({}))
+        .cluster("named", &[named.address()], json!({}))
+        .cluster("rest", &[rest.address()], json!({}))
+        .text();
+    let gateway = Gateway::start_text(&text, &[]);
+    let mut client = Client::connect(gateway.address(), Wire::Dubbo);
+    assert_eq!(
+        ask(&mut client, &Call::new(Wire::Dubbo, 1)).token(),
+        Some("named")
+    );
+    let mut opaque = Call::new(Wire::Dubbo, 2).octets();
+    opaque[2] = opaque[2] & 0xe0 | KRYO;
+    client.write(&opaque);
+    let answer = client.recv();
+    assert_eq!((answer.id, answer.token()), (2, Some("rest")));
+}
+
 #[test]
 fn a_split_by_weight_is_kept_to() {
     let (v1, v2) = (Upstream::named("v1"), Upstream::named("v2"));
