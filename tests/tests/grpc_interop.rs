@@ -117,7 +117,6 @@ fn every_client_with_every_server_through_one_port() {
 }
 
 #[test]
-#[ignore = "listeners refuse TLS until it is built"]
 fn every_client_with_every_server_through_one_port_with_tls_on_both_sides() {
     let _turn = Turn::take();
     let Some(peers) = all_peers() else { return };

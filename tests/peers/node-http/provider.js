@@ -6,6 +6,7 @@
 // /seen       what arrived, as JSON: method, url, version, headers, trailers, octets of the body
 // /echo       the body, while it arrives; trailers of the request come back
 // /blob/N     N octets; with ?chunked without a length, and with a trailer
+// /late/N     the same after a moment
 // /status/N   that status
 // /reset      an answer that breaks off
 
@@ -18,6 +19,7 @@ const given = options(process.argv);
 const label = given.label || 'v1';
 // The pattern of the octets repeats after so many.
 const PIECE = 1 << 16;
+const LATE_MILLIS = 100;
 const INTERNAL_ERROR = http2.constants.NGHTTP2_INTERNAL_ERROR;
 
 function seen(request, response) {
@@ -83,6 +85,8 @@ function answer(request, response) {
         return response.end();
       }
       return octets(Number(number), searchParams.has('chunked'), response);
+    case 'late':
+      return setTimeout(() => octets(Number(number), false, response), LATE_MILLIS);
     case 'status':
       response.statusCode = Number(number);
       return response.end();
