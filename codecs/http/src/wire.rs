@@ -6,12 +6,14 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::{Buf, BytesMut};
 use crossdock_framework::{protocol::Io, time::Moment, worker::Worker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::h2::flood::Flood;
 
 /// A socket and its meter.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub(crate) struct Wire {
     io: Io,
     prefix: BytesMut,
     meter: Rc<Meter>,
+    /// Counts the frames of a client that speaks HTTP/2.
+    flood: Option<Box<Flood>>,
 }
 
 /// What has moved on a connection.
@@ -33,6 +37,8 @@ pub(crate) struct Meter {
     pub(crate) moved: Cell<Moment>,
     /// Whether a call is on its way whose peer might break off while nothing is read.
     pub(crate) watched: Cell<bool>,
+    /// Why no more frames are read.
+    pub(crate) flooded: Cell<Option<&'static str>>,
 }
 
 impl Meter {
@@ -44,6 +50,7 @@ impl Meter {
             stalled: Cell::new(None),
             moved: Cell::new(worker.now()),
             watched: Cell::new(false),
+            flooded: Cell::new(None),
         })
     }
 
@@ -76,7 +83,14 @@ impl Wire {
             io,
             prefix,
             meter: Rc::clone(meter),
+            flood: None,
         }
+    }
+
+    /// Counts frames from the first byte on.
+    pub(crate) fn counting(mut self, flood: Flood) -> Self {
+        self.flood = Some(Box::new(flood));
+        self
     }
 
     /// The socket.
@@ -87,6 +101,13 @@ impl Wire {
     /// The socket, and bytes that were read and are not consumed.
     pub(crate) fn into_parts(self) -> (Io, BytesMut) {
         (self.io, self.prefix)
+    }
+
+    fn count(&mut self, polled: &Poll<io::Result<usize>>) {
+        self.meter.count(polled);
+        if let (Some(flood), Poll::Ready(Ok(written))) = (&mut self.flood, polled) {
+            flood.sent(*written);
+        }
     }
 
     /// Looks for a connection that its peer has broken off. A peer that only sends no more still
@@ -111,7 +132,16 @@ impl AsyncRead for Wire {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.prefix.is_empty() {
+        let before = buf.filled().len();
+        if this.prefix.is_empty() {
+            ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
+            let read = buf.filled().len() - before;
+            if read > 0 {
+                let meter = &this.meter;
+                meter.read.set(meter.read.get() + read as u64);
+                meter.moved.set(meter.worker.tick());
+            }
+        } else {
             let count = this.prefix.len().min(buf.remaining());
             if let Some(taken) = this.prefix.get(..count) {
                 buf.put_slice(taken);
@@ -120,17 +150,15 @@ impl AsyncRead for Wire {
             if this.prefix.is_empty() {
                 this.prefix = BytesMut::new();
             }
-            return Poll::Ready(Ok(()));
         }
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut this.io).poll_read(cx, buf);
-        let read = buf.filled().len() - before;
-        if read > 0 {
-            let meter = &this.meter;
-            meter.read.set(meter.read.get() + read as u64);
-            meter.moved.set(meter.worker.tick());
+        if let Some(flood) = &mut this.flood {
+            let fresh = buf.filled().get(before..).unwrap_or_default();
+            if let Err(why) = flood.judge(fresh, this.meter.worker.now()) {
+                this.meter.flooded.set(Some(why));
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why)));
+            }
         }
-        polled
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -142,7 +170,7 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.io).poll_write(cx, buf);
-        this.meter.count(&polled);
+        this.count(&polled);
         polled
     }
 
@@ -157,7 +185,7 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
-        this.meter.count(&polled);
+        this.count(&polled);
         polled
     }
 

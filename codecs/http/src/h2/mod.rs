@@ -1,6 +1,7 @@
 //! HTTP/2 over the h2 crate, whose windows give exact backpressure.
 
 pub(crate) mod client;
+pub(crate) mod flood;
 mod pump;
 mod server;
 

@@ -21,13 +21,17 @@ use crossdock_framework::{
 use http::{Request, Response, Version, response};
 use http_body::Body as _;
 
-use super::pump::{self, Stopped, Watch};
+use super::{
+    flood::Flood,
+    pump::{self, Stopped, Watch},
+};
 use crate::{
     codec::Http,
     date::Dates,
     inbound,
     outbound::Face,
     payload::{Inflow, Payload},
+    tunnel::{self, Wanted},
     wire::{Meter, Wire},
 };
 
@@ -36,6 +40,9 @@ const CHECK: Duration = Duration::from_secs(5);
 
 /// The longest a client may take to answer with its settings.
 const HANDSHAKE: Duration = Duration::from_secs(15);
+
+/// Who holds a connection's client while there is no stream: its keeper, three times.
+const HOLDERS: usize = 3;
 
 /// Bytes of one stream that wait to be written beside the window of its reader.
 const SEND_BUFFER: usize = 64 * 1024;
@@ -58,7 +65,8 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
         policy: connection.policy,
         stats: Arc::clone(&policy.stats),
     });
-    let wire = Wire::new(connection.io, connection.prefix, &meter);
+    let flood = Flood::new(policy.http.resets, worker.now());
+    let wire = Wire::new(connection.io, connection.prefix, &meter).counting(flood);
     // In a box of its own: it is over soon, and the connection lasts.
     let shaking = Box::pin(builder(&policy).handshake(wire));
     let shaken = tokio::time::timeout(HANDSHAKE, shaking).await;
@@ -81,6 +89,10 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
         }
         Err(_) => policy.stats.inc(shard, HttpMetric::CxFrameTimeout),
     }
+    if let Some(why) = meter.flooded.get() {
+        tracing::debug!(peer = %door.ends.peer, "HTTP/2 connection refused: {why}");
+        policy.stats.inc(shard, HttpMetric::CxProtocolError);
+    }
     let (read, written) = meter.take();
     policy.stats.add(shard, HttpMetric::CxRx, read);
     policy.stats.add(shard, HttpMetric::CxTx, written);
@@ -99,7 +111,7 @@ fn builder(policy: &Policy) -> server::Builder {
         .max_concurrent_reset_streams(http.resets as usize)
         .max_pending_accept_reset_streams(http.resets as usize)
         .max_local_error_reset_streams(Some(http.resets as usize * 4));
-    if http.websocket || http.connect {
+    if http.websocket || http.connect || policy.router.allows_upgrades() {
         builder.enable_connect_protocol();
     }
     builder
@@ -135,11 +147,22 @@ impl Keeper {
 
     /// Accepts streams until the connection ends.
     async fn run(&mut self, mut served: server::Connection<Wire, Bytes>) -> Result<(), HttpMetric> {
+        let client = Rc::clone(&self.client);
+        let (worker, inbound) = (&client.door.worker, client.policy.limits.inbound);
         let mut check = pin!(tokio::time::sleep(CHECK));
+        let mut drain = pin!(worker.drain_begins(inbound));
+        let mut listens = false;
         loop {
             let accepted = poll_fn(|cx| {
                 if let Poll::Ready(accepted) = served.poll_accept(cx) {
                     return Poll::Ready(Some(accepted));
+                }
+                // It wakes the task once; whether it has begun is cheaper to ask.
+                if !std::mem::replace(&mut listens, true) {
+                    let _ = drain.as_mut().poll(cx);
+                }
+                if !self.leaving && worker.drain_of(inbound).is_some() {
+                    return Poll::Ready(None);
                 }
                 check.as_mut().poll(cx).map(|()| None)
             });
@@ -205,7 +228,7 @@ impl Keeper {
         if stalled.is_some_and(|since| now.since(since) > limits.stall_timeout) {
             return Err(HttpMetric::CxSlow);
         }
-        let quiet = Rc::strong_count(&client) == 2;
+        let quiet = Rc::strong_count(&client) == HOLDERS;
         if quiet && now.since(self.meter.moved.get()) > limits.idle_timeout {
             stats.inc(shard, HttpMetric::CxIdleTimeout);
             self.leave(served);
@@ -241,6 +264,7 @@ impl Client {
             false => Payload::Two(Inflow::new(body, None)),
         };
         let id = self.face.id_to_tell(&head);
+        let tunnel = Wanted::of(&head).map(|_| head.method.clone());
         let request = Request::from_parts(head, payload);
         let response = match fit {
             Ok(_) => {
@@ -259,11 +283,19 @@ impl Client {
             }
             Err(status) => refuse::<Http>(&self.door, request, &status),
         };
-        let (mut head, answer) = response.into_parts();
+        let (mut head, mut answer) = response.into_parts();
+        let tunnel = tunnel.is_some_and(|asked| tunnel::agrees(&asked, head.status));
+        if tunnel {
+            tunnel::agree_h2(&mut head);
+            answer.open_tunnel();
+        }
         head.version = Version::HTTP_2;
         self.face.show(&mut head, id);
         self.dates.stamp(&mut head.headers);
-        pass_back(head, answer, &mut respond).await;
+        match tunnel {
+            true => feed(head, answer, &mut respond).await,
+            false => pass_back(head, answer, &mut respond).await,
+        }
     }
 }
 
@@ -281,10 +313,34 @@ async fn pass_back(
     }
     match pump::pump(&mut answer, &mut Caller, &mut stream).await {
         Ok(()) | Err(Stopped::Reset) => {}
-        Err(Stopped::Broken(broken)) => stream.send_reset(match pump::reason(&broken) {
-            Reason::NO_ERROR => Reason::INTERNAL_ERROR,
-            reason => reason,
-        }),
+        Err(Stopped::Broken(broken)) => stream.send_reset(reset_reason(&broken)),
+    }
+}
+
+fn reset_reason(broken: &Broken) -> Reason {
+    match pump::reason(broken) {
+        Reason::NO_ERROR => Reason::INTERNAL_ERROR,
+        reason => reason,
+    }
+}
+
+/// Moves what the host of a tunnel sends. The two directions end on their own.
+async fn feed(
+    head: response::Parts,
+    mut answer: Answer<Http>,
+    respond: &mut server::SendResponse<Bytes>,
+) {
+    let Ok(mut stream) = respond.send_response(Response::from_parts(head, ()), false) else {
+        return;
+    };
+    let moved = match pump::pump(&mut answer, &mut Caller, &mut stream).await {
+        Ok(()) => tunnel::finish(&mut answer).await,
+        Err(Stopped::Reset) => return,
+        Err(Stopped::Broken(broken)) => Err(broken),
+    };
+    match moved {
+        Ok(()) => answer.finish(),
+        Err(broken) => stream.send_reset(reset_reason(&broken)),
     }
 }
 
