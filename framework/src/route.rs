@@ -32,6 +32,11 @@ pub trait Router: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Whether a route allows an upgrade, whatever the connection manager says of it.
+    fn allows_upgrades(&self) -> bool {
+        false
+    }
+
     /// The names of all clusters that routes may name, in the order of [`ClusterSlot`]s.
     fn clusters(&self) -> &[Arc<str>];
 }

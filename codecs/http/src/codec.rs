@@ -51,8 +51,7 @@ impl StreamCodec for Http {
 
     fn upgrade(head: &request::Parts) -> Option<&str> {
         if head.method == Method::CONNECT {
-            let protocol = head.extensions.get::<::h2::ext::Protocol>();
-            return Some(protocol.map_or("CONNECT", |protocol| protocol.as_str()));
+            return Some("CONNECT");
         }
         head.headers.get(header::UPGRADE)?.to_str().ok()
     }

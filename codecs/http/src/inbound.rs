@@ -18,8 +18,9 @@ use crossdock_framework::{
 use http::{HeaderName, HeaderValue, Method, Version, header, request};
 
 pub(crate) use hops::strip as strip_hops;
+pub(crate) use target::judge_length;
 
-use crate::{edits, view};
+use crate::{edits, tunnel, view};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -76,6 +77,12 @@ pub(crate) fn receive(
     }
     if head.version == Version::HTTP_10 && !head.headers.contains_key(header::HOST) {
         name_host(head, policy);
+    }
+    if head.headers.len() > policy.headers as usize {
+        return Err(Status {
+            http: 431,
+            ..bad("the request has too many fields")
+        });
     }
     target::judge(head)?;
     let wish = match head.version {
@@ -160,9 +167,12 @@ fn http2(head: &mut request::Parts) -> Result<Wish, Status> {
             http::Uri::from_parts(parts).map_err(|_| bad("the request names no authority"))?;
     }
     head.headers.remove(header::HOST);
-    Ok(match head.method == Method::CONNECT {
-        true => Wish::Tunnel,
-        false => Wish::Answer,
+    if head.method != Method::CONNECT {
+        return Ok(Wish::Answer);
+    }
+    Ok(match tunnel::receive(head).map_err(bad)? {
+        true => Wish::Upgrade,
+        false => Wish::Tunnel,
     })
 }
 

@@ -10,6 +10,7 @@ mod codec;
 mod date;
 mod edits;
 mod grpc;
+mod grpc_web;
 mod h1;
 mod h2;
 mod inbound;
@@ -17,6 +18,7 @@ mod outbound;
 mod payload;
 mod pools;
 mod stop;
+mod tunnel;
 mod view;
 mod wire;
 

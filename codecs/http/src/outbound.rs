@@ -5,7 +5,7 @@ use crossdock_framework::{
     stream::{HttpPolicy, ServerHeader},
 };
 use http::{
-    HeaderMap, HeaderValue, Method, Uri, Version, header, request, response,
+    HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header, request, response,
     uri::{PathAndQuery, Scheme},
 };
 
@@ -15,6 +15,9 @@ use crate::{inbound, view};
 pub(crate) fn for_h1(head: &mut request::Parts) -> Result<(), Status> {
     head.version = Version::HTTP_11;
     if head.method == Method::CONNECT {
+        let authority = view::authority(head).unwrap_or_default();
+        let host = HeaderValue::from_str(authority).map_err(|error| cannot(&error))?;
+        head.headers.insert(header::HOST, host);
         return Ok(());
     }
     if let Some(authority) = head.uri.authority() {
@@ -51,7 +54,6 @@ pub(crate) fn for_h2(head: &mut request::Parts) -> Result<(), Status> {
     }
     head.uri = Uri::from_parts(parts).map_err(|error| cannot(&error))?;
     head.headers.remove(header::HOST);
-    head.headers.remove(header::UPGRADE);
     Ok(())
 }
 
@@ -75,8 +77,13 @@ fn join_cookies(headers: &mut HeaderMap) {
 ///
 /// # Errors
 ///
-/// When it says of its connection what would change its reading.
+/// When it says of its connection or its length what would change its reading.
 pub(crate) fn receive(head: &mut response::Parts) -> Result<(), &'static str> {
+    if head.status == StatusCode::NO_CONTENT {
+        // Some say a length, which it cannot have (RFC 9110 section 8.6).
+        head.headers.remove(header::CONTENT_LENGTH);
+    }
+    inbound::judge_length(&head.headers)?;
     inbound::strip_hops(&mut head.headers).map(|_| ())
 }
 

@@ -4,6 +4,7 @@ use std::{
     error::Error as _,
     io,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll, ready},
 };
 
@@ -18,7 +19,10 @@ use hyper::body::Incoming;
 
 use tokio::sync::oneshot;
 
-use crate::h1::{Lease, client::Upgraded};
+use crate::{
+    h1::{Lease, client::Upgraded},
+    tunnel::{Gate, Inlet},
+};
 
 /// The bytes and trailers of one direction of a call.
 #[derive(Debug, Default)]
@@ -32,6 +36,10 @@ pub(crate) enum Payload {
     Two(Inflow),
     /// None, because the connection speaks something else now; until it is taken.
     Upgraded(Option<oneshot::Receiver<Upgraded>>),
+    /// What the host of a tunnel sends over a connection of its own.
+    Inlet(Inlet),
+    /// What the client of a tunnel sends once the host has agreed to it.
+    Gate(Rc<Gate>),
 }
 
 /// The body of an HTTP/2 stream. Its sender gets new credit only for what has been passed on.
@@ -41,7 +49,7 @@ pub(crate) struct Inflow {
     /// Bytes handed out and not yet credited: they are passed on when the next are asked for.
     owed: usize,
     /// Kept for as long as the stream lasts.
-    _hold: Option<crate::h2::Hold>,
+    hold: Option<crate::h2::Hold>,
 }
 
 impl Inflow {
@@ -49,7 +57,7 @@ impl Inflow {
         Self {
             stream,
             owed: 0,
-            _hold: hold,
+            hold,
         }
     }
 
@@ -73,6 +81,20 @@ impl Inflow {
                 Ok(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
                 Err(error) => Some(Err(broken_h2(&error))),
             }),
+        }
+    }
+}
+
+impl Payload {
+    /// Ready when the request whose answer this is has been sent to its end. For tunnels, whose two
+    /// directions end on their own.
+    pub(crate) fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Inlet(inlet) => inlet.poll_sent(cx),
+            Self::Two(Inflow {
+                hold: Some(hold), ..
+            }) => hold.poll_sent(cx),
+            _ => Poll::Ready(()),
         }
     }
 }
@@ -143,13 +165,15 @@ impl Body for Payload {
                 Poll::Ready(frame.map(|frame| frame.map_err(|error| broken_h1(&error))))
             }
             Self::Two(inflow) => inflow.poll_frame(cx),
+            Self::Inlet(inlet) => inlet.poll_data(cx).map_ok(Frame::data),
+            Self::Gate(gate) => gate.poll_data(cx).map_ok(Frame::data),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Upgraded(_) => false,
+            Self::Upgraded(_) | Self::Inlet(_) | Self::Gate(_) => false,
             Self::One(body, _) => body.is_end_stream(),
             Self::Two(inflow) => inflow.stream.is_end_stream(),
         }
@@ -159,7 +183,9 @@ impl Body for Payload {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::One(body, _) => body.size_hint(),
-            Self::Two(_) | Self::Upgraded(_) => SizeHint::default(),
+            Self::Two(_) | Self::Upgraded(_) | Self::Inlet(_) | Self::Gate(_) => {
+                SizeHint::default()
+            }
         }
     }
 }

@@ -16,6 +16,9 @@ pub(crate) struct Stop {
     stopped: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     broken: RefCell<Option<Broken>>,
+    finished: Cell<bool>,
+    /// Who waits for the task's end.
+    waiting: RefCell<Option<Waker>>,
 }
 
 impl Stop {
@@ -35,6 +38,28 @@ impl Stop {
     /// What the caller is answered if it broke off by the caller's own fault.
     pub(crate) fn blame(&self) -> Option<Status> {
         payload::blame(self.broken.borrow().as_ref()?)
+    }
+
+    /// Notes that the task has ended.
+    pub(crate) fn finish(&self) {
+        self.finished.set(true);
+        if let Some(waker) = self.waiting.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Whether the task has ended with the end of the body.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.finished.get() && self.broken.borrow().is_none()
+    }
+
+    /// Ready when the task has ended.
+    pub(crate) fn poll_finished(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.finished.get() {
+            return Poll::Ready(());
+        }
+        *self.waiting.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// Ready when the task is to stop.

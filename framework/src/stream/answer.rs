@@ -20,6 +20,8 @@ pub struct Answer<C: StreamCodec> {
     source: Source<C::Body>,
     /// Gone when the call has ended.
     ledger: Option<Box<Ledger<C>>>,
+    /// The call has become a tunnel: the end of the answer is not its own.
+    tunnel: bool,
 }
 
 enum Source<B> {
@@ -42,6 +44,7 @@ impl<C: StreamCodec> Answer<C> {
         let mut answer = Self {
             source: Source::Upstream(body),
             ledger: Some(ledger),
+            tunnel: false,
         };
         if answer.is_end_stream() {
             answer.end();
@@ -54,6 +57,7 @@ impl<C: StreamCodec> Answer<C> {
         let mut answer = Self {
             source: Source::Local(body),
             ledger: Some(ledger),
+            tunnel: false,
         };
         if answer.is_end_stream() {
             answer.end();
@@ -70,11 +74,22 @@ impl<C: StreamCodec> Answer<C> {
         }
     }
 
-    /// Ends the call after it had become something else: so many bytes have moved then.
-    pub fn finish(mut self, sent: u64) {
+    /// Makes the call a tunnel, whose two directions end on their own: [`Answer::finish`] is its
+    /// end then.
+    pub fn open_tunnel(&mut self) {
+        self.tunnel = true;
+    }
+
+    /// Says how many bytes have moved where the relay has not seen them.
+    pub fn count(&mut self, received: u64, sent: u64) {
         if let Some(ledger) = &mut self.ledger {
+            ledger.flight.count(received);
             ledger.outcome.sent = sent;
         }
+    }
+
+    /// Ends the call after it had become something else.
+    pub fn finish(mut self) {
         self.end();
     }
 
@@ -162,13 +177,15 @@ impl<C: StreamCodec> Body for Answer<C> {
             Poll::Ready(Some(frame)) => {
                 this.note(&frame);
                 let last = frame.as_ref().map_or(true, Frame::is_trailers);
-                if last || this.is_end_stream() {
+                if frame.is_err() || !this.tunnel && (last || this.is_end_stream()) {
                     this.end();
                 }
                 Poll::Ready(Some(frame))
             }
             Poll::Ready(None) => {
-                this.end();
+                if !this.tunnel {
+                    this.end();
+                }
                 Poll::Ready(None)
             }
         }

@@ -1,6 +1,6 @@
 //! One streamed call: decided upon, sent, and its answer passed back while it comes.
 
-use std::{rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, request};
@@ -202,10 +202,18 @@ fn limit<C: StreamCodec>(ledger: &Ledger<C>, aim: &Aim) {
         (duration, told) => duration.or(told),
     };
     let upload = http.and_then(|http| http.request_timeout);
+    // The request of an upgrade has no end: its answer has to begin in time.
+    let upgrade = C::upgrade(&ledger.request).is_some();
+    let (head, answer) = match upgrade {
+        true => (aim.times.timeout, None),
+        false => (None, aim.times.timeout),
+    };
+    let after = |longest: Duration| ledger.began.after(longest);
     ledger.flight.limit(Limits {
-        deadline: longest.map(|longest| ledger.began.after(longest)),
-        upload: upload.map(|longest| ledger.began.after(longest)),
-        answer: aim.times.timeout,
+        deadline: longest.map(after),
+        head: head.map(after),
+        upload: upload.filter(|_| !upgrade).map(after),
+        answer,
         idle,
     });
 }

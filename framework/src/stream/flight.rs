@@ -60,6 +60,8 @@ pub(crate) struct Flight<B> {
 pub(crate) struct Limits {
     /// When the call has to be over.
     pub(crate) deadline: Option<Moment>,
+    /// When the head of the answer has to be there: of an upgrade, whose request has no end.
+    pub(crate) head: Option<Moment>,
     /// When the request has to have come to its end.
     pub(crate) upload: Option<Moment>,
     /// The longest time from the end of the request to the end of the answer: the route's timeout.
@@ -111,6 +113,11 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
         }
     }
 
+    /// Says how many bytes of the request body have come.
+    pub(crate) fn count(&self, received: u64) {
+        self.received.set(received);
+    }
+
     /// Bytes of the request body that have come.
     pub(crate) fn received(&self) -> u64 {
         self.received.get()
@@ -122,8 +129,13 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
     }
 
     /// The answer has begun: the request is not sent again.
-    pub(crate) fn answered(&self) {
+    pub(crate) fn answered(self: &Rc<Self>) {
         *self.kept.borrow_mut() = None;
+        let mut limits = self.limits.get();
+        if limits.head.take().is_some() {
+            self.limits.set(limits);
+            self.arm();
+        }
         self.moved();
     }
 
@@ -194,7 +206,8 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
         let limits = self.limits.get();
         let idle = limits.idle.map(|idle| self.moved.get().after(idle));
         let upload = limits.upload.filter(|_| !self.complete.get());
-        if let Some(at) = sooner(sooner(limits.deadline, upload), idle) {
+        let over = sooner(limits.deadline, limits.head);
+        if let Some(at) = sooner(sooner(over, upload), idle) {
             let flight = Rc::clone(self) as Rc<dyn Expires>;
             self.key.set(Some(self.timers.arm(at, flight)));
         }
@@ -217,7 +230,8 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Expires for Flight
         let late = |at: Option<Moment>| at.is_some_and(|at| at.ms() <= now.ms());
         let idle = limits.idle.map(|idle| self.moved.get().after(idle));
         let upload = limits.upload.filter(|_| !self.complete.get());
-        let expiry = match (late(limits.deadline), late(upload), late(idle)) {
+        let over = late(limits.deadline) || late(limits.head);
+        let expiry = match (over, late(upload), late(idle)) {
             (true, ..) => Expiry::Deadline,
             (_, true, _) => Expiry::Upload,
             (.., true) => Expiry::Idle,

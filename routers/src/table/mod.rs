@@ -197,6 +197,13 @@ impl Router for RouteTable {
         }
     }
 
+    fn allows_upgrades(&self) -> bool {
+        self.routes.iter().any(|route| match &route.action {
+            Action::Forward(forward) => forward.upgrades.iter().any(|upgrade| upgrade.allowed),
+            Action::Direct(_) | Action::Redirect(_) => false,
+        })
+    }
+
     fn clusters(&self) -> &[Arc<str>] {
         &self.clusters
     }

@@ -33,6 +33,7 @@ use crate::{
     payload::{self, Payload},
     pools::{self, Pools},
     stop::Stop,
+    tunnel::{self, Inlet, Socket, Wanted},
     wire::{Meter, Wire},
 };
 
@@ -267,7 +268,8 @@ impl Drop for Place {
 
 /// A request body on its way.
 struct Sending {
-    upload: Upload<Payload>,
+    /// `None` for a request without a body.
+    upload: Option<Upload<Payload>>,
     up: Rc<Up>,
 }
 
@@ -285,15 +287,19 @@ impl Body for Sending {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        Pin::new(&mut self.upload).poll_frame(cx)
+        match &mut self.upload {
+            Some(upload) => Pin::new(upload).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.upload.is_end_stream()
+        self.upload.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.upload.size_hint()
+        let none = || SizeHint::with_exact(0);
+        self.upload.as_ref().map_or_else(none, Body::size_hint)
     }
 }
 
@@ -389,17 +395,15 @@ pub(crate) async fn send(
     ready.up.served.set(ready.up.served.get() + 1);
     let repeatable = head.method.is_idempotent();
     let upgrades = head.headers.contains_key(header::UPGRADE) || head.method == Method::CONNECT;
-    let upgraded = upgrades.then(|| {
-        let (sender, receiver) = oneshot::channel();
-        *ready.up.upgrade.borrow_mut() = Some(sender);
-        if head.method != Method::CONNECT {
-            let upgrade = HeaderValue::from_static("upgrade");
-            head.headers.insert(header::CONNECTION, upgrade);
-        }
-        receiver
-    });
-    let tunnel = head.method == Method::CONNECT;
-    if !body.is_end_stream() && !head.headers.contains_key(header::CONTENT_LENGTH) && !tunnel {
+    let asked = upgrades.then(|| Asked::prepare(&mut head, &ready.up, &pool.worker));
+    // What a tunnel's client sends is no body of HTTP/1: it follows the answer.
+    let (body, rest) = match Wanted::of(&head) {
+        Some(Wanted::Stream) => (None, Some(body)),
+        Some(Wanted::Connection) => (None, None),
+        None => (Some(body), None),
+    };
+    let over = body.as_ref().is_none_or(Body::is_end_stream);
+    if !over && !head.headers.contains_key(header::CONTENT_LENGTH) {
         // Said here because hyper takes methods that usually have no body to have none.
         let chunked = HeaderValue::from_static("chunked");
         head.headers.insert(header::TRANSFER_ENCODING, chunked);
@@ -421,7 +425,31 @@ pub(crate) async fn send(
             return Err(failure(error.error(), &ready.up, retry));
         }
     };
-    receive(response, ready, pool, tunnel, upgraded)
+    receive(response, ready, pool, asked, rest).await
+}
+
+/// An upgrade or a tunnel that a request asks for.
+struct Asked {
+    method: Method,
+    upgraded: oneshot::Receiver<Upgraded>,
+    /// The key of a WebSocket whose client gave none.
+    key: Option<HeaderValue>,
+}
+
+impl Asked {
+    fn prepare(head: &mut request::Parts, up: &Up, worker: &Worker) -> Self {
+        let (sender, upgraded) = oneshot::channel();
+        *up.upgrade.borrow_mut() = Some(sender);
+        let key = match head.method {
+            Method::CONNECT => None,
+            _ => tunnel::ask_h1(&mut head.headers, (worker.random(), worker.random())),
+        };
+        Self {
+            method: head.method.clone(),
+            upgraded,
+            key,
+        }
+    }
 }
 
 /// What an error before the answer means to the call; one that says nothing of the answer may mean
@@ -451,13 +479,14 @@ fn failure(error: &hyper::Error, up: &Up, retry: bool) -> Failure {
     }
 }
 
-/// The answer's head, and its body with the connection that it comes on.
-fn receive(
+/// The answer's head, and its body with the connection that it comes on. `rest` is what an HTTP/2
+/// client sends through the tunnel that it asked for.
+async fn receive(
     response: Response<hyper::body::Incoming>,
     ready: Ready,
     pool: Rc<Pool>,
-    tunnel: bool,
-    upgraded: Option<oneshot::Receiver<Upgraded>>,
+    asked: Option<Asked>,
+    rest: Option<Upload<Payload>>,
 ) -> Result<Response<Payload>, Failure> {
     let (mut head, body) = response.into_parts();
     let host = ready.up.host.address;
@@ -467,24 +496,37 @@ fn receive(
             format!("the answer of {host} cannot be passed on: {text}"),
         ))
     };
-    let switches = match tunnel {
-        true => head.status.is_success(),
-        false => head.status == StatusCode::SWITCHING_PROTOCOLS,
+    let switches = match &asked {
+        Some(asked) => tunnel::agrees(&asked.method, head.status),
+        None => head.status == StatusCode::SWITCHING_PROTOCOLS,
     };
-    match (switches, upgraded) {
-        (true, Some(upgraded)) => {
+    match (switches, asked) {
+        (true, Some(asked)) => {
             let upgrade = head.headers.get(header::UPGRADE).cloned();
             outbound::receive(&mut head).map_err(refused)?;
             if let Some(upgrade) = upgrade {
                 head.headers.insert(header::UPGRADE, upgrade);
             }
-            return Ok(Response::from_parts(
-                head,
-                Payload::Upgraded(Some(upgraded)),
-            ));
+            if let Some(key) = &asked.key {
+                tunnel::check_accept(&mut head.headers, key).map_err(refused)?;
+            }
+            let payload = match rest {
+                None => Payload::Upgraded(Some(asked.upgraded)),
+                Some(rest) => {
+                    let upgraded = asked.upgraded.await;
+                    let (io, read) = upgraded.map_err(|_| refused("its connection is lost"))?;
+                    let wire = Wire::new(io, read, &Meter::new(&pool.worker));
+                    Payload::Inlet(Inlet::begin(Socket::new(wire, &pool.worker), rest))
+                }
+            };
+            return Ok(Response::from_parts(head, payload));
         }
         // It would leave a connection that speaks something else for the next call.
         (true, None) => return Err(refused("it switches protocols, which nobody asked for")),
+        // To a client of HTTP/2 that would be an agreement.
+        (false, Some(_)) if rest.is_some() && head.status.is_success() => {
+            return Err(refused("it neither agrees to the upgrade nor declines it"));
+        }
         (false, _) => *ready.up.upgrade.borrow_mut() = None,
     }
     outbound::receive(&mut head).map_err(refused)?;

@@ -21,7 +21,7 @@ use crossdock_framework::{
     time::Moment,
     worker::{Drain, Worker},
 };
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Method, Request, Response, Version, header, request};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -38,6 +38,7 @@ use crate::{
     inbound::{self, Wish},
     outbound::Face,
     payload::Payload,
+    tunnel::{self, Opener, Socket, Wanted},
     wire::{Meter, Wire},
 };
 
@@ -109,8 +110,27 @@ struct Session {
 }
 
 struct Switched {
-    upstream: oneshot::Receiver<Upgraded>,
+    upstream: Upstream,
     answer: Answer<Http>,
+}
+
+/// The other end of a tunnel.
+enum Upstream {
+    /// A connection of its own.
+    Connection(oneshot::Receiver<Upgraded>),
+    /// A stream, which takes what comes through the gate and answers with the body.
+    Stream(Opener),
+}
+
+/// What has to be known of a request when its answer comes.
+struct Asked {
+    method: Method,
+    /// The gateway's id of the request, if the client is told of it.
+    id: Option<HeaderValue>,
+    /// The key of a WebSocket.
+    key: Option<HeaderValue>,
+    /// Lets through what the client sends over a tunnel.
+    opener: Opener,
 }
 
 /// Why hyper's part of a connection ends.
@@ -315,21 +335,18 @@ impl Session {
         self.served.set(self.served.get() + 1);
         let (mut head, body) = request.into_parts();
         let fit = inbound::receive(&mut head, &self.door, &self.policy.http);
+        let id = self.face.id_to_tell(&head);
+        let method = head.method.clone();
+        if matches!(fit, Ok(Wish::Upgrade | Wish::Tunnel)) {
+            return Ok(self.negotiate(head, body).await);
+        }
         let payload = match body.is_end_stream() {
             true => Payload::Empty,
             false => Payload::One(body, None),
         };
-        let id = self.face.id_to_tell(&head);
-        let asked = head.method.clone();
         let request = Request::from_parts(head, payload);
         let response = match fit {
-            Ok(wish) => {
-                let response = carry::<Http>(&self.door, request).await;
-                if wish != Wish::Answer {
-                    return Ok(self.switch(response, &asked, id));
-                }
-                response
-            }
+            Ok(_) => carry::<Http>(&self.door, request).await,
             Err(status) => {
                 let mut response = refuse::<Http>(&self.door, request, &status);
                 let close = HeaderValue::from_static("close");
@@ -337,7 +354,26 @@ impl Session {
                 response
             }
         };
-        Ok(self.pass_back(response, &asked, id))
+        Ok(self.pass_back(response, &method, id))
+    }
+
+    /// One request that asks for an upgrade or a tunnel.
+    async fn negotiate(self: &Rc<Self>, mut head: request::Parts, body: Incoming) -> Response<Out> {
+        let asked = Asked {
+            method: head.method.clone(),
+            id: self.face.id_to_tell(&head),
+            key: tunnel::key(&head),
+            opener: Opener::default(),
+        };
+        let payload = match body.is_end_stream() {
+            true => {
+                head.extensions.insert(Wanted::Connection);
+                Payload::Gate(asked.opener.gate())
+            }
+            false => Payload::One(body, None),
+        };
+        let response = carry::<Http>(&self.door, Request::from_parts(head, payload)).await;
+        self.switch(response, asked)
     }
 
     fn pass_back(
@@ -377,21 +413,19 @@ impl Session {
     fn switch(
         self: &Rc<Self>,
         mut response: Response<Answer<Http>>,
-        asked: &Method,
-        id: Option<HeaderValue>,
+        asked: Asked,
     ) -> Response<Out> {
+        let agrees = tunnel::agrees(&asked.method, response.status());
         let upstream = match response.body_mut().body_mut() {
-            Some(Payload::Upgraded(upstream)) => upstream.take(),
+            Some(Payload::Upgraded(upstream)) => upstream.take().map(Upstream::Connection),
+            Some(_) if agrees => Some(Upstream::Stream(asked.opener)),
             _ => None,
         };
         let Some(upstream) = upstream else {
-            return self.pass_back(response, asked, id);
+            return self.pass_back(response, &asked.method, asked.id);
         };
         let (mut head, answer) = response.into_parts();
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            let upgrade = HeaderValue::from_static("upgrade");
-            head.headers.insert(header::CONNECTION, upgrade);
-        }
+        tunnel::agree_h1(&mut head, asked.key.as_ref());
         *self.switched.borrow_mut() = Some(Switched { upstream, answer });
         let body = Out {
             left: Length::default(),
@@ -402,11 +436,51 @@ impl Session {
     }
 
     /// Moves bytes between the two connections, which speak something else now.
-    async fn tunnel(&self, mut io: Io, prefix: BytesMut, switched: Switched) {
+    async fn tunnel(&self, io: Io, prefix: BytesMut, switched: Switched) {
         let Switched { upstream, answer } = switched;
-        let Ok((socket, rest)) = upstream.await else {
-            return;
+        match upstream {
+            Upstream::Connection(upstream) => {
+                if let Ok(upstream) = upstream.await {
+                    self.join(io, prefix, upstream, answer).await;
+                }
+            }
+            Upstream::Stream(opener) => self.feed(io, prefix, opener, answer).await,
+        }
+    }
+
+    /// Moves bytes between the client's connection and a stream.
+    async fn feed(&self, io: Io, prefix: BytesMut, opener: Opener, mut answer: Answer<Http>) {
+        let worker = &self.door.worker;
+        let inbound = self.policy.limits.inbound;
+        let wire = Wire::new(io, prefix, &Meter::new(worker));
+        let socket = Socket::new(wire, worker);
+        opener.open(&socket);
+        answer.open_tunnel();
+        let drained = async {
+            let drain = worker.drain_begins(inbound).await;
+            tokio::time::sleep(drain.deadline.since(worker.now())).await;
         };
+        let moved = tokio::select! {
+            moved = tunnel::serve(&mut answer, &socket) => moved,
+            () = drained => Err(Broken::Draining),
+        };
+        match moved {
+            Ok(()) => answer.finish(),
+            Err(broken) => {
+                tracing::debug!(peer = %self.door.ends.peer, "a tunnel ends: {broken}");
+                socket.reset();
+            }
+        }
+    }
+
+    /// Moves bytes between the two connections.
+    async fn join(
+        &self,
+        mut io: Io,
+        prefix: BytesMut,
+        (socket, rest): Upgraded,
+        mut answer: Answer<Http>,
+    ) {
         let worker = &self.door.worker;
         let meter = Meter::new(worker);
         let mut host = Wire::new(socket, rest, &meter);
@@ -418,10 +492,12 @@ impl Session {
         let flow = tcp::Flow::new(group("upgrade"), group("upgrade_upstream"));
         let limits = tcp::Limits {
             idle: Some(self.policy.http.stream_idle_timeout).filter(|idle| !idle.is_zero()),
+            inbound: self.policy.limits.inbound,
             ..tcp::Limits::default()
         };
         tcp::relay(&mut io, &mut host, prefix, &limits, &flow, worker).await;
-        answer.finish(flow.sent.get());
+        answer.count(flow.received.get(), flow.sent.get());
+        answer.finish();
     }
 }
 

@@ -31,6 +31,7 @@ use crate::{
     payload::{Inflow, Payload},
     pools::{self, Pools},
     stop::Stop,
+    tunnel::{self, Wanted},
     wire::{Meter, Wire},
 };
 
@@ -357,6 +358,13 @@ impl Hold {
     }
 }
 
+impl Hold {
+    /// Ready when the request body has been sent, or broke off.
+    pub(crate) fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.stop.poll_finished(cx)
+    }
+}
+
 impl Drop for Hold {
     fn drop(&mut self) {
         let up = &self.up;
@@ -380,14 +388,19 @@ impl<B> Watch<B> for Rc<Stop> {
 pub(crate) async fn send(
     pools: &Rc<Pools>,
     attempt: Attempt<'_>,
-    head: request::Parts,
+    mut head: request::Parts,
     body: Upload<Payload>,
 ) -> Result<Response<Payload>, Failure> {
     let Some(host) = attempt.cluster.hosts.get(attempt.host) else {
         return Err(pools::gone());
     };
+    let tunnel = Wanted::of(&head).is_some();
+    let upgrade = tunnel::ask_h2(&mut head).map_err(Failure::Refused)?;
     let pool = pools.two(host.state.id);
     let (hold, mut sender) = stream_on(&pool, attempt, host).await?;
+    if upgrade.is_some() && !sender.is_extended_connect_protocol_enabled() {
+        return Err(no_upgrades(host));
+    }
     let over = body.is_end_stream();
     let sent = sender.send_request(Request::from_parts(head, ()), over);
     let (answer, stream) = sent.map_err(|error| failure(&error, host))?;
@@ -407,11 +420,26 @@ pub(crate) async fn send(
             format!("the answer of {} cannot be passed on: {text}", host.address),
         ))
     })?;
-    let payload = match body.is_end_stream() {
+    // A tunnel whose host sends nothing may still take something.
+    let lasts = tunnel && head.status.is_success();
+    if let Some(upgrade) = upgrade {
+        tunnel::receive_answer(&mut head, upgrade);
+    }
+    let payload = match body.is_end_stream() && !lasts {
         true => Payload::Empty,
         false => Payload::Two(Inflow::new(body, Some(hold))),
     };
     Ok(Response::from_parts(head, payload))
+}
+
+/// The host does not take extended CONNECT (RFC 8441 section 3).
+fn no_upgrades(host: &Host) -> Failure {
+    let text = format!(
+        "{} offers no upgrades over HTTP/2 (SETTINGS_ENABLE_CONNECT_PROTOCOL); speak HTTP/1.1 to \
+         it",
+        host.address
+    );
+    Failure::Refused(Status::new(Cause::BadResponse, text))
 }
 
 /// A place on a connection that is open and takes a stream now.
@@ -478,6 +506,7 @@ fn upload(body: Upload<Payload>, stream: ::h2::SendStream<Bytes>, stop: &Rc<Stop
                 stop.break_off(broken);
             }
         }
+        stop.finish();
     });
     let mut cx = Context::from_waker(Waker::noop());
     if Pin::new(&mut work).poll(&mut cx).is_pending() {

@@ -1,8 +1,8 @@
-//! Targets whose form does not go with their method (RFC 9112 section 3.2), and methods that nobody
-//! should pass on.
+//! Targets whose form does not go with their method (RFC 9112 section 3.2), methods that nobody
+//! should pass on, and lengths that are said twice.
 
 use crossdock_framework::status::Status;
-use http::{Method, Version, request};
+use http::{HeaderMap, Method, Version, header, request};
 
 use super::bad;
 
@@ -15,6 +15,7 @@ pub(super) fn judge(head: &request::Parts) -> Result<(), Status> {
             ..bad("TRACE is not served here")
         });
     }
+    judge_length(&head.headers).map_err(bad)?;
     let Some(authority) = head.uri.authority() else {
         return match head.method == Method::CONNECT {
             true => Err(bad("the target of CONNECT is not host:port")),
@@ -39,6 +40,22 @@ pub(super) fn judge(head: &request::Parts) -> Result<(), Status> {
         }
         (false, None) => Err(bad("the target is a host without a path")),
         _ => Ok(()),
+    }
+}
+
+/// One length or none: a peer over HTTP/2, whose frames need none, may say several.
+pub(crate) fn judge_length(headers: &HeaderMap) -> Result<(), &'static str> {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(length) = lengths.next() else {
+        return Ok(());
+    };
+    if lengths.next().is_some() {
+        return Err("several Content-Length fields");
+    }
+    let digits = length.as_bytes();
+    match digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        true => Err("Content-Length is not a number"),
+        false => Ok(()),
     }
 }
 
