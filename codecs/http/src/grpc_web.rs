@@ -1,0 +1,3 @@
+//! gRPC-Web (the gRPC project's PROTOCOL-WEB).
+
+pub(crate) mod base64;
