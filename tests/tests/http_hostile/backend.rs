@@ -58,12 +58,16 @@ impl Backend {
 pub(crate) struct Reader {
     pub(crate) stream: TcpStream,
     buf: Vec<u8>,
+    ended: bool,
 }
 
 impl Reader {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        let buf = Vec::new();
-        Self { stream, buf }
+        Self {
+            stream,
+            buf: Vec::new(),
+            ended: false,
+        }
     }
 
     /// More bytes; `false` at the end.
@@ -74,8 +78,20 @@ impl Reader {
                 self.buf.extend_from_slice(&space[..count]);
                 true
             }
-            _ => false,
+            Ok(_) => {
+                self.ended = true;
+                false
+            }
+            Err(error) => {
+                self.ended = error.kind() == std::io::ErrorKind::ConnectionReset;
+                false
+            }
         }
+    }
+
+    /// Whether the end of the connection was seen, as opposed to silence.
+    pub(crate) fn ended(&self) -> bool {
+        self.ended
     }
 
     /// Everything until the end.
@@ -141,7 +157,7 @@ impl Reader {
             found.map(|(_, value)| value.as_str())
         };
         if value("transfer-encoding") == Some("chunked") {
-            return self.chunks();
+            return self.chunks(true);
         }
         match value("content-length").map(str::parse) {
             Some(Ok(length)) => self
@@ -151,7 +167,19 @@ impl Reader {
         }
     }
 
-    fn chunks(&mut self) -> Result<Vec<u8>, Vec<u8>> {
+    /// As [`Reader::body`], and nothing of trailers.
+    pub(crate) fn chunked_or_counted(
+        &mut self,
+        fields: &[(String, String)],
+    ) -> Result<Vec<u8>, Vec<u8>> {
+        let chunked = ("transfer-encoding".to_owned(), "chunked".to_owned());
+        match fields.contains(&chunked) {
+            true => self.chunks(false),
+            false => self.body(fields),
+        }
+    }
+
+    fn chunks(&mut self, with_trailers: bool) -> Result<Vec<u8>, Vec<u8>> {
         let mut body = Vec::new();
         loop {
             let size = self.line().ok_or_else(|| body.clone())?;
@@ -159,7 +187,7 @@ impl Reader {
             let size = size.and_then(|size| usize::from_str_radix(size, 16).ok());
             let Some(size @ 1..) = size else {
                 let trailers = self.fields().ok_or_else(|| body.clone())?;
-                for (name, value) in trailers {
+                for (name, value) in trailers.iter().filter(|_| with_trailers) {
                     body.extend_from_slice(format!("|{name}={value}").as_bytes());
                 }
                 return Ok(body);

@@ -69,6 +69,11 @@ impl Client {
         })
     }
 
+    /// Whether the end of the connection was seen, as opposed to silence.
+    pub(crate) fn ended(&self) -> bool {
+        self.reader.ended()
+    }
+
     /// A request, and its answer.
     #[track_caller]
     pub(crate) fn call(&mut self, request: &str) -> Answer {

@@ -4,13 +4,21 @@
 mod answers;
 mod backend;
 mod client;
+mod faults;
+mod floods;
+mod h2;
+mod mutation;
 mod rows;
+
+use std::time::Duration;
 
 use crossdock_tests::{Bootstrap, Gateway};
 use serde_json::{Value, json};
 
 use backend::Backend;
 use client::Client;
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A gateway before one host.
 struct Scene {

@@ -1,0 +1,3 @@
+module crossdock.test/host
+
+go 1.21
