@@ -166,14 +166,33 @@ fn tell(address: SocketAddr, bytes: &[u8]) -> Vec<Told> {
     told
 }
 
-/// Whether they were told the same, as far as each host took the request at all.
+/// Methods that every host knows.
+const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
+
+/// Whether they were told the same. A host may refuse what another takes, and with it all that
+/// follows on that connection where the method is not one of those that all know.
 fn agree(one: &[Told], other: &[Told]) -> bool {
-    one.len() == other.len()
-        && one.iter().zip(other).all(|pair| match pair {
-            (Told::Saw(one), Told::Saw(other)) => one == other,
-            (Told::Silence, _) | (_, Told::Silence) => false,
-            _ => true,
-        })
+    let mut pairs = one.iter().zip(other);
+    let refused = pairs.by_ref().find_map(|pair| match pair {
+        (Told::Saw(one), Told::Saw(other)) if one == other => None,
+        (Told::Saw(_), Told::Saw(_)) | (Told::Silence, _) | (_, Told::Silence) => Some(false),
+        (Told::Saw(saw), Told::Status(_)) | (Told::Status(_), Told::Saw(saw)) => {
+            is_unknown(saw).then_some(true)
+        }
+        (Told::Status(_), Told::Status(_)) => None,
+    });
+    let shorter = one.len().min(other.len());
+    let next = one.get(shorter).or_else(|| other.get(shorter));
+    refused.unwrap_or_else(|| match next {
+        None => true,
+        Some(Told::Saw(saw)) => is_unknown(saw),
+        Some(_) => false,
+    })
+}
+
+fn is_unknown(saw: &str) -> bool {
+    let method = saw.split(' ').next();
+    method.is_some_and(|method| !KNOWN.contains(&method))
 }
 
 /// Tells what it saw by the letter, and nothing else.
