@@ -15,7 +15,9 @@ use http::{
 };
 
 use crate::{
-    edits, grpc, h1, h2, outbound,
+    edits, grpc,
+    grpc_web::Web,
+    h1, h2, outbound,
     payload::Payload,
     pools::Pools,
     view::{RequestView, ResponseView},
@@ -109,6 +111,7 @@ impl StreamCodec for Http {
     ) -> Result<Response<Payload>, Failure> {
         let version = match attempt.cluster.http.version {
             UpstreamVersion::Usual if !grpc::is_grpc(&head.headers) => Version::HTTP_11,
+            UpstreamVersion::Usual if Web::of(&head).is_some() => Version::HTTP_2,
             UpstreamVersion::Usual | UpstreamVersion::Downstream => head.version,
             UpstreamVersion::Http1 => Version::HTTP_11,
             UpstreamVersion::Http2 => Version::HTTP_2,

@@ -15,12 +15,12 @@ use crossdock_framework::{
     stream::{Caller, Door, HttpPolicy, StripPort, Underscores},
     xfcc,
 };
-use http::{HeaderName, HeaderValue, Method, Version, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request};
 
 pub(crate) use hops::strip as strip_hops;
 pub(crate) use target::judge_length;
 
-use crate::{edits, tunnel, view};
+use crate::{edits, grpc_web::Web, tunnel, view};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -93,6 +93,7 @@ pub(crate) fn receive(
         path::check(head)?;
         path::normalise(head, policy)?;
     }
+    Web::receive(head, policy);
     // Met here, when the body is first asked for.
     head.headers.remove(header::EXPECT);
     judge_underscores(head, policy)?;
@@ -111,6 +112,14 @@ fn name_host(head: &mut request::Parts, policy: &HttpPolicy) {
     {
         head.headers.insert(header::HOST, host);
     }
+}
+
+/// Whether a client waits for `100 Continue` before it sends the body (RFC 9110 section 10.1.1).
+/// hyper sees to that for HTTP/1.
+pub(crate) fn expects(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::EXPECT)
+        .is_some_and(|expects| expects.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// The target and `host` of an HTTP/1 request become one authority; fields of the connection go.

@@ -20,6 +20,7 @@ use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
 use crate::{
+    grpc_web::{self, Web},
     h1::{Lease, client::Upgraded},
     tunnel::{Gate, Inlet},
 };
@@ -40,6 +41,8 @@ pub(crate) enum Payload {
     Inlet(Inlet),
     /// What the client of a tunnel sends once the host has agreed to it.
     Gate(Rc<Gate>),
+    /// Of a gRPC-Web request in base64.
+    Text(Box<grpc_web::Text>),
 }
 
 /// The body of an HTTP/2 stream. Its sender gets new credit only for what has been passed on.
@@ -86,6 +89,14 @@ impl Inflow {
 }
 
 impl Payload {
+    /// The body of a request, which its caller may have written in base64.
+    pub(crate) fn decoded(self, web: Option<Web>) -> Self {
+        match web {
+            Some(Web { text: true, .. }) => Self::Text(Box::new(grpc_web::Text::new(self))),
+            _ => self,
+        }
+    }
+
     /// Ready when the request whose answer this is has been sent to its end. For tunnels, whose two
     /// directions end on their own.
     pub(crate) fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -167,6 +178,7 @@ impl Body for Payload {
             Self::Two(inflow) => inflow.poll_frame(cx),
             Self::Inlet(inlet) => inlet.poll_data(cx).map_ok(Frame::data),
             Self::Gate(gate) => gate.poll_data(cx).map_ok(Frame::data),
+            Self::Text(text) => text.poll_next(cx),
         }
     }
 
@@ -176,6 +188,7 @@ impl Body for Payload {
             Self::Upgraded(_) | Self::Inlet(_) | Self::Gate(_) => false,
             Self::One(body, _) => body.is_end_stream(),
             Self::Two(inflow) => inflow.stream.is_end_stream(),
+            Self::Text(text) => text.is_end(),
         }
     }
 
@@ -183,7 +196,7 @@ impl Body for Payload {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::One(body, _) => body.size_hint(),
-            Self::Two(_) | Self::Upgraded(_) | Self::Inlet(_) | Self::Gate(_) => {
+            Self::Two(_) | Self::Upgraded(_) | Self::Inlet(_) | Self::Gate(_) | Self::Text(_) => {
                 SizeHint::default()
             }
         }

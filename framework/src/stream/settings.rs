@@ -45,6 +45,8 @@ pub struct HttpPolicy {
     pub websocket: bool,
     /// Whether CONNECT is passed on (`upgrade_configs`, type CONNECT).
     pub connect: bool,
+    /// Whether gRPC-Web is told to hosts as gRPC (`envoy.filters.http.grpc_web`).
+    pub grpc_web: bool,
     /// Whether the gateway is the edge (`use_remote_address`): it appends the caller's address to
     /// `x-forwarded-for` and trusts nothing that the caller says of itself.
     pub edge: bool,
@@ -111,6 +113,7 @@ impl Default for HttpPolicy {
             scheme: None,
             websocket: false,
             connect: false,
+            grpc_web: false,
             edge: false,
             trusted_hops: 0,
             skip_xff_append: false,

@@ -51,6 +51,9 @@ const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 /// The type of the filter that ends the chain.
 const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
 
+/// The type of the filter that tells gRPC-Web as gRPC.
+const GRPC_WEB: &str = "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb";
+
 /// What an HTTP connection manager says of its connections.
 pub(super) fn policy(hcm: &HttpConnectionManager) -> HttpPolicy {
     let mut policy = HttpPolicy::default();
@@ -80,6 +83,7 @@ pub(super) fn policy(hcm: &HttpConnectionManager) -> HttpPolicy {
     };
     policy.websocket = upgrades("websocket");
     policy.connect = upgrades("CONNECT");
+    policy.grpc_web = has_filter(hcm, GRPC_WEB);
     policy.edge = on(hcm.use_remote_address.as_ref(), false);
     policy.trusted_hops = hcm.xff_num_trusted_hops;
     policy.skip_xff_append = hcm.skip_xff_append;
@@ -112,6 +116,17 @@ fn scheme(hcm: &HttpConnectionManager) -> Option<&str> {
         Some(Transformation::SchemeToOverwrite(scheme)) => Some(scheme),
         None => None,
     }
+}
+
+/// Whether a filter of this type is in the chain and not switched off.
+fn has_filter(hcm: &HttpConnectionManager, type_name: &str) -> bool {
+    hcm.http_filters.iter().any(|filter| {
+        let is = |url: &str| url.rsplit('/').next() == Some(type_name);
+        match &filter.config_type {
+            Some(ConfigType::TypedConfig(any)) => !filter.disabled && is(&any.type_url),
+            _ => false,
+        }
+    })
 }
 
 /// What the filter says that ends the chain.

@@ -1,5 +1,7 @@
 //! HTTP/1 connections to hosts: one call at a time each, kept for the next.
 
+mod answer;
+
 use std::{
     cell::{Cell, RefCell},
     error::Error as _,
@@ -21,19 +23,20 @@ use crossdock_framework::{
     transport::Opened,
     worker::{Worker, spawn},
 };
-use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
+use http::{HeaderValue, Method, Request, Response, header, request};
 use http_body::{Body, Frame, SizeHint};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::sync::{Notify, oneshot};
 
+use answer::{Asked, receive};
+
 use super::guard::{Awaited, Guard, Guarded, Limits, Notes};
 use crate::{
-    outbound,
     payload::{self, Payload},
     pools::{self, Pools},
     stop::Stop,
-    tunnel::{self, Inlet, Socket, Wanted},
+    tunnel::Wanted,
     wire::{Meter, Wire},
 };
 
@@ -428,30 +431,6 @@ pub(crate) async fn send(
     receive(response, ready, pool, asked, rest).await
 }
 
-/// An upgrade or a tunnel that a request asks for.
-struct Asked {
-    method: Method,
-    upgraded: oneshot::Receiver<Upgraded>,
-    /// The key of a WebSocket whose client gave none.
-    key: Option<HeaderValue>,
-}
-
-impl Asked {
-    fn prepare(head: &mut request::Parts, up: &Up, worker: &Worker) -> Self {
-        let (sender, upgraded) = oneshot::channel();
-        *up.upgrade.borrow_mut() = Some(sender);
-        let key = match head.method {
-            Method::CONNECT => None,
-            _ => tunnel::ask_h1(&mut head.headers, (worker.random(), worker.random())),
-        };
-        Self {
-            method: head.method.clone(),
-            upgraded,
-            key,
-        }
-    }
-}
-
 /// What an error before the answer means to the call; one that says nothing of the answer may mean
 /// that the connection was stale.
 fn failure(error: &hyper::Error, up: &Up, retry: bool) -> Failure {
@@ -477,69 +456,4 @@ fn failure(error: &hyper::Error, up: &Up, retry: bool) -> Failure {
         true => Failure::Stale(status),
         false => Failure::Lost(status),
     }
-}
-
-/// The answer's head, and its body with the connection that it comes on. `rest` is what an HTTP/2
-/// client sends through the tunnel that it asked for.
-async fn receive(
-    response: Response<hyper::body::Incoming>,
-    ready: Ready,
-    pool: Rc<Pool>,
-    asked: Option<Asked>,
-    rest: Option<Upload<Payload>>,
-) -> Result<Response<Payload>, Failure> {
-    let (mut head, body) = response.into_parts();
-    let host = ready.up.host.address;
-    let refused = |text: &str| {
-        Failure::Lost(Status::new(
-            Cause::BadResponse,
-            format!("the answer of {host} cannot be passed on: {text}"),
-        ))
-    };
-    let switches = match &asked {
-        Some(asked) => tunnel::agrees(&asked.method, head.status),
-        None => head.status == StatusCode::SWITCHING_PROTOCOLS,
-    };
-    match (switches, asked) {
-        (true, Some(asked)) => {
-            let upgrade = head.headers.get(header::UPGRADE).cloned();
-            outbound::receive(&mut head).map_err(refused)?;
-            if let Some(upgrade) = upgrade {
-                head.headers.insert(header::UPGRADE, upgrade);
-            }
-            if let Some(key) = &asked.key {
-                tunnel::check_accept(&mut head.headers, key).map_err(refused)?;
-            }
-            let payload = match rest {
-                None => Payload::Upgraded(Some(asked.upgraded)),
-                Some(rest) => {
-                    let upgraded = asked.upgraded.await;
-                    let (io, read) = upgraded.map_err(|_| refused("its connection is lost"))?;
-                    let wire = Wire::new(io, read, &Meter::new(&pool.worker));
-                    Payload::Inlet(Inlet::begin(Socket::new(wire, &pool.worker), rest))
-                }
-            };
-            return Ok(Response::from_parts(head, payload));
-        }
-        // It would leave a connection that speaks something else for the next call.
-        (true, None) => return Err(refused("it switches protocols, which nobody asked for")),
-        // To a client of HTTP/2 that would be an agreement.
-        (false, Some(_)) if rest.is_some() && head.status.is_success() => {
-            return Err(refused("it neither agrees to the upgrade nor declines it"));
-        }
-        (false, _) => *ready.up.upgrade.borrow_mut() = None,
-    }
-    outbound::receive(&mut head).map_err(refused)?;
-    let lease = Lease {
-        ready: Some(ready),
-        pool,
-    };
-    let payload = match body.is_end_stream() {
-        true => {
-            lease.give_back();
-            Payload::Empty
-        }
-        false => Payload::One(body, Some(lease)),
-    };
-    Ok(Response::from_parts(head, payload))
 }

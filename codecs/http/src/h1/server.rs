@@ -1,6 +1,8 @@
 //! The server side of HTTP/1: hyper cuts messages and keeps their order; what it is not asked to
 //! know stands here.
 
+mod switch;
+
 use std::{
     cell::{Cell, RefCell},
     convert::Infallible,
@@ -17,28 +19,27 @@ use crossdock_framework::{
     protocol::{Connection, Io},
     snapshot::{HttpMetric, Policy},
     stream::{Answer, Broken, Door, carry, refuse},
-    tcp::{self, TcpMetric},
     time::Moment,
     worker::{Drain, Worker},
 };
-use http::{HeaderValue, Method, Request, Response, Version, header, request};
+use http::{HeaderValue, Method, Request, Response, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::sync::oneshot;
+
+use switch::Switched;
 
 use super::{
-    client::Upgraded,
     ending,
     guard::{Guard, Guarded, Limits, Notes},
     length::{self, Length},
 };
 use crate::{
     codec::Http,
+    grpc_web::{Outgoing, Web},
     inbound::{self, Wish},
     outbound::Face,
     payload::Payload,
-    tunnel::{self, Opener, Socket, Wanted},
     wire::{Meter, Wire},
 };
 
@@ -107,30 +108,6 @@ struct Session {
     switched: RefCell<Option<Switched>>,
     /// What the guard says of what the client sent.
     notes: Rc<Notes>,
-}
-
-struct Switched {
-    upstream: Upstream,
-    answer: Answer<Http>,
-}
-
-/// The other end of a tunnel.
-enum Upstream {
-    /// A connection of its own.
-    Connection(oneshot::Receiver<Upgraded>),
-    /// A stream, which takes what comes through the gate and answers with the body.
-    Stream(Opener),
-}
-
-/// What has to be known of a request when its answer comes.
-struct Asked {
-    method: Method,
-    /// The gateway's id of the request, if the client is told of it.
-    id: Option<HeaderValue>,
-    /// The key of a WebSocket.
-    key: Option<HeaderValue>,
-    /// Lets through what the client sends over a tunnel.
-    opener: Opener,
 }
 
 /// Why hyper's part of a connection ends.
@@ -344,7 +321,8 @@ impl Session {
             true => Payload::Empty,
             false => Payload::One(body, None),
         };
-        let request = Request::from_parts(head, payload);
+        let web = Web::of(&head);
+        let request = Request::from_parts(head, payload.decoded(web));
         let response = match fit {
             Ok(_) => carry::<Http>(&self.door, request).await,
             Err(status) => {
@@ -354,26 +332,7 @@ impl Session {
                 response
             }
         };
-        Ok(self.pass_back(response, &method, id))
-    }
-
-    /// One request that asks for an upgrade or a tunnel.
-    async fn negotiate(self: &Rc<Self>, mut head: request::Parts, body: Incoming) -> Response<Out> {
-        let asked = Asked {
-            method: head.method.clone(),
-            id: self.face.id_to_tell(&head),
-            key: tunnel::key(&head),
-            opener: Opener::default(),
-        };
-        let payload = match body.is_end_stream() {
-            true => {
-                head.extensions.insert(Wanted::Connection);
-                Payload::Gate(asked.opener.gate())
-            }
-            false => Payload::One(body, None),
-        };
-        let response = carry::<Http>(&self.door, Request::from_parts(head, payload)).await;
-        self.switch(response, asked)
+        Ok(self.pass_back(response, &method, id, web))
     }
 
     fn pass_back(
@@ -381,8 +340,10 @@ impl Session {
         response: Response<Answer<Http>>,
         asked: &Method,
         id: Option<HeaderValue>,
+        web: Option<Web>,
     ) -> Response<Out> {
         let (mut head, answer) = response.into_parts();
+        let web = web.filter(|web| web.show(&mut head));
         head.version = Version::HTTP_11;
         self.face.show(&mut head, id);
         let most = self.policy.http.requests_per_connection;
@@ -403,108 +364,17 @@ impl Session {
         }
         let body = Out {
             left: Length::of(asked, &head),
-            answer: Some(answer),
+            answer: Some(Outgoing::new(answer, web)),
             session: Rc::clone(self),
         };
         Response::from_parts(head, body)
-    }
-
-    /// The host agreed to speak something else, or did not.
-    fn switch(
-        self: &Rc<Self>,
-        mut response: Response<Answer<Http>>,
-        asked: Asked,
-    ) -> Response<Out> {
-        let agrees = tunnel::agrees(&asked.method, response.status());
-        let upstream = match response.body_mut().body_mut() {
-            Some(Payload::Upgraded(upstream)) => upstream.take().map(Upstream::Connection),
-            Some(_) if agrees => Some(Upstream::Stream(asked.opener)),
-            _ => None,
-        };
-        let Some(upstream) = upstream else {
-            return self.pass_back(response, &asked.method, asked.id);
-        };
-        let (mut head, answer) = response.into_parts();
-        tunnel::agree_h1(&mut head, asked.key.as_ref());
-        *self.switched.borrow_mut() = Some(Switched { upstream, answer });
-        let body = Out {
-            left: Length::default(),
-            answer: None,
-            session: Rc::clone(self),
-        };
-        Response::from_parts(head, body)
-    }
-
-    /// Moves bytes between the two connections, which speak something else now.
-    async fn tunnel(&self, io: Io, prefix: BytesMut, switched: Switched) {
-        let Switched { upstream, answer } = switched;
-        match upstream {
-            Upstream::Connection(upstream) => {
-                if let Ok(upstream) = upstream.await {
-                    self.join(io, prefix, upstream, answer).await;
-                }
-            }
-            Upstream::Stream(opener) => self.feed(io, prefix, opener, answer).await,
-        }
-    }
-
-    /// Moves bytes between the client's connection and a stream.
-    async fn feed(&self, io: Io, prefix: BytesMut, opener: Opener, mut answer: Answer<Http>) {
-        let worker = &self.door.worker;
-        let inbound = self.policy.limits.inbound;
-        let wire = Wire::new(io, prefix, &Meter::new(worker));
-        let socket = Socket::new(wire, worker);
-        opener.open(&socket);
-        answer.open_tunnel();
-        let drained = async {
-            let drain = worker.drain_begins(inbound).await;
-            tokio::time::sleep(drain.deadline.since(worker.now())).await;
-        };
-        let moved = tokio::select! {
-            moved = tunnel::serve(&mut answer, &socket) => moved,
-            () = drained => Err(Broken::Draining),
-        };
-        match moved {
-            Ok(()) => answer.finish(),
-            Err(broken) => {
-                tracing::debug!(peer = %self.door.ends.peer, "a tunnel ends: {broken}");
-                socket.reset();
-            }
-        }
-    }
-
-    /// Moves bytes between the two connections.
-    async fn join(
-        &self,
-        mut io: Io,
-        prefix: BytesMut,
-        (socket, rest): Upgraded,
-        mut answer: Answer<Http>,
-    ) {
-        let worker = &self.door.worker;
-        let meter = Meter::new(worker);
-        let mut host = Wire::new(socket, rest, &meter);
-        let group = |kind| {
-            worker
-                .registry()
-                .group::<TcpMetric>(kind, &self.policy.name, false)
-        };
-        let flow = tcp::Flow::new(group("upgrade"), group("upgrade_upstream"));
-        let limits = tcp::Limits {
-            idle: Some(self.policy.http.stream_idle_timeout).filter(|idle| !idle.is_zero()),
-            inbound: self.policy.limits.inbound,
-            ..tcp::Limits::default()
-        };
-        tcp::relay(&mut io, &mut host, prefix, &limits, &flow, worker).await;
-        answer.count(flow.received.get(), flow.sent.get());
-        answer.finish();
     }
 }
 
 /// The body of an answer as hyper asks for it.
 struct Out {
     left: Length,
-    answer: Option<Answer<Http>>,
+    answer: Option<Outgoing>,
     session: Rc<Session>,
 }
 
@@ -515,7 +385,7 @@ impl Drop for Out {
         session.meter.watched.set(false);
         session.last.set(session.door.worker.now());
         if let Some(answer) = self.answer.take_if(|_| self.left.is_given()) {
-            length::finish(answer);
+            length::finish(answer.answer);
         }
     }
 }

@@ -18,7 +18,7 @@ use crossdock_framework::{
     time::Moment,
     worker::{Drain, Worker, spawn},
 };
-use http::{Request, Response, Version, response};
+use http::{Request, Response, StatusCode, Version, response};
 use http_body::Body as _;
 
 use super::{
@@ -28,6 +28,7 @@ use super::{
 use crate::{
     codec::Http,
     date::Dates,
+    grpc_web::{Outgoing, Web},
     inbound,
     outbound::Face,
     payload::{Inflow, Payload},
@@ -258,14 +259,22 @@ impl Client {
         mut respond: server::SendResponse<Bytes>,
     ) {
         let (mut head, body) = request.into_parts();
+        let waits = !body.is_end_stream() && inbound::expects(&head.headers);
         let fit = inbound::receive(&mut head, &self.door, &self.policy.http);
+        if waits && fit.is_ok() {
+            let mut proceed = Response::new(());
+            *proceed.status_mut() = StatusCode::CONTINUE;
+            // A stream that is gone says so again below.
+            let _ = respond.send_informational(proceed);
+        }
         let payload = match body.is_end_stream() {
             true => Payload::Empty,
             false => Payload::Two(Inflow::new(body, None)),
         };
+        let web = Web::of(&head);
         let id = self.face.id_to_tell(&head);
         let tunnel = Wanted::of(&head).map(|_| head.method.clone());
-        let request = Request::from_parts(head, payload);
+        let request = Request::from_parts(head, payload.decoded(web));
         let response = match fit {
             Ok(_) => {
                 let mut carried = pin!(carry::<Http>(&self.door, request));
@@ -294,14 +303,17 @@ impl Client {
         self.dates.stamp(&mut head.headers);
         match tunnel {
             true => feed(head, answer, &mut respond).await,
-            false => pass_back(head, answer, &mut respond).await,
+            false => {
+                let answer = Outgoing::new(answer, web.filter(|web| web.show(&mut head)));
+                pass_back(head, answer, &mut respond).await;
+            }
         }
     }
 }
 
 async fn pass_back(
     head: response::Parts,
-    mut answer: Answer<Http>,
+    mut answer: Outgoing,
     respond: &mut server::SendResponse<Bytes>,
 ) {
     let over = answer.is_end_stream();
@@ -346,6 +358,16 @@ async fn feed(
 
 /// Watches the deadlines of a call while its answer is passed back.
 struct Caller;
+
+impl Watch<Outgoing> for Caller {
+    fn poll(&mut self, body: &mut Outgoing, cx: &mut Context<'_>) -> Poll<Broken> {
+        body.answer.poll_expired(cx)
+    }
+
+    fn moved(&mut self, body: &Outgoing) {
+        body.answer.moved();
+    }
+}
 
 impl Watch<Answer<Http>> for Caller {
     fn poll(&mut self, answer: &mut Answer<Http>, cx: &mut Context<'_>) -> Poll<Broken> {

@@ -94,7 +94,13 @@ pub(super) const SLOTS: &[Slot] = &[
             "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter.typed_config",
         ],
         types: &[
-            (Acts, &["envoy.extensions.filters.http.router.v3.Router"]),
+            (
+                Acts,
+                &[
+                    "envoy.extensions.filters.http.router.v3.Router",
+                    "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb",
+                ],
+            ),
             (
                 Refused(UNCHECKED, REMOVE),
                 &[
@@ -133,7 +139,6 @@ pub(super) const SLOTS: &[Slot] = &[
                 &[
                     "envoy.extensions.filters.http.compressor.v3.Compressor",
                     "envoy.extensions.filters.http.decompressor.v3.Decompressor",
-                    "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb",
                     "envoy.extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
                     "envoy.extensions.filters.http.buffer.v3.Buffer",
                 ],
