@@ -128,10 +128,10 @@ fn protocols_are_agreed_upon_in_the_order_of_the_gateway() {
     let server = authority.issue(&["localhost"]);
     let echo = Host::echo();
     let mut context = shows(&server);
-    context["common_tls_context"]["alpn_protocols"] = json!(["istio-peer-exchange", "h2", "bolt"]);
+    context["common_tls_context"]["alpn_protocols"] = json!(["istio-peer-exchange", "dubbo", "bolt"]);
     let gateway = Gateway::start_text(&File::tls(context, &[echo.address()]).text(), &[]);
     for (offered, agreed) in [
-        (vec!["bolt", "h2"], Some(b"h2".as_slice())),
+        (vec!["bolt", "dubbo"], Some(b"dubbo".as_slice())),
         (vec!["bolt"], Some(b"bolt")),
         // No protocol in common: no agreement, as with Envoy, and the bytes tell.
         (vec!["istio", "istio-peer-exchange"], None),
