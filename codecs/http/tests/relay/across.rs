@@ -365,3 +365,66 @@ fn a_slow_reader_stops_its_host() {
         rig.settled().await;
     });
 }
+
+#[test]
+fn clients_that_wait_to_be_told_to_go_on_are_told() {
+    run(async {
+        let host = Host::bind();
+        let rig = Rig::start(Setup::to(&host)).await;
+        let client = H2Client::connect(rig.address).await;
+        let mut sender = client.sender.clone().ready().await.expect("it stands");
+        let request = Request::post(URI).header("expect", "100-continue");
+        let request = request.body(()).expect("a request");
+        let (mut answer, mut stream) = sender.send_request(request, false).expect("it is sent");
+        let told = std::future::poll_fn(|cx| answer.poll_informational(cx));
+        let told = timeout(PATIENCE, told).await.expect("it is told");
+        assert_eq!(told.expect("an answer").expect("it stands").status(), 100);
+        stream
+            .send_data(Bytes::from_static(b"body"), true)
+            .expect("it stands");
+        let mut up = host.accept_h2().await;
+        let (request, mut respond) = up.stream().await;
+        let (head, body) = request.into_parts();
+        assert!(!head.headers.contains_key("expect"));
+        assert_eq!(drain(body).await.0.expect("a body"), b"body");
+        reply(&mut respond, 200, "ok", None);
+        let answer = timeout(PATIENCE, answer).await.expect("an answer comes");
+        assert_eq!(answer.expect("it stands").status(), 200);
+    });
+}
+
+#[test]
+fn interim_answers_are_not_mistaken_for_the_final_one() {
+    run(async {
+        let host = Host::bind();
+        let rig = Rig::start(Setup::to(&host)).await;
+        let mut client = rig.client().await;
+        let serving = async {
+            let mut up = host.accept().await;
+            up.message().await;
+            up.send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n")
+                .await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            up.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                .await;
+            up
+        };
+        let calling = client.call("GET / HTTP/1.1\r\nhost: h\r\n\r\n");
+        let (answer, _up) = tokio::join!(calling, serving);
+        assert_eq!((answer.text(), answer.field("link")), ("ok", None));
+        let mut client = H2Client::connect(rig.address).await;
+        let serving = async {
+            let mut up = host.accept_h2().await;
+            let (_, mut respond) = up.stream().await;
+            let hints = http::Response::builder().status(103).body(());
+            let sent = respond.send_informational(hints.expect("an answer"));
+            sent.expect("it stands");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            reply(&mut respond, 200, "ok", None);
+            up
+        };
+        let (answer, _up) = tokio::join!(client.get(URI), serving);
+        assert_eq!((answer.status, answer.text()), (200, "ok"));
+        rig.settled().await;
+    });
+}

@@ -1,7 +1,5 @@
 //! The fields of a head, line by line.
 
-use memchr::memchr;
-
 use super::{Limits, Refusal, State, bad};
 
 /// What the lines of a head have said so far.
@@ -103,14 +101,14 @@ fn split(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return bad("a folded line");
     }
-    let split = memchr(b':', line).and_then(|colon| line.split_at_checked(colon));
-    let Some((name, value)) = split else {
+    let end = line.iter().position(|byte| !is_token(*byte));
+    let Some((name, value)) = end.and_then(|end| line.split_at_checked(end)) else {
         return bad("a field without a colon");
     };
-    if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
-        return bad("the name of a field is not a token");
+    if name.is_empty() || value.first() != Some(&b':') {
+        return bad("the name of a field is not a token and a colon");
     }
-    if value.iter().any(|byte| is_control(*byte)) {
+    if has_control(value) {
         return bad("a field has control characters");
     }
     Ok((name, value.get(1..).unwrap_or_default().trim_ascii()))
@@ -126,8 +124,15 @@ fn length(value: &[u8]) -> Result<u64, Refusal> {
     }
 }
 
+/// Whether there are control characters. Looks at every byte, and so at many at once.
+pub(super) fn has_control(bytes: &[u8]) -> bool {
+    bytes
+        .iter()
+        .fold(false, |found, byte| found | is_control(*byte))
+}
+
 /// Control characters other than tabs.
-pub(super) fn is_control(byte: u8) -> bool {
+fn is_control(byte: u8) -> bool {
     (byte < b' ' && byte != b'\t') || byte == 0x7f
 }
 

@@ -372,7 +372,7 @@ impl Guard {
         if !matches!(extension.first(), None | Some(b';')) {
             return bad("the size of a chunk is followed by something else");
         }
-        if extension.iter().any(|byte| fields::is_control(*byte)) {
+        if fields::has_control(extension) {
             return bad("a chunk extension has control characters");
         }
         self.extensions += extension.len();

@@ -4,7 +4,7 @@ use memchr::memchr;
 
 use super::{
     Refusal, bad,
-    fields::{Fields, is_control, is_token},
+    fields::{Fields, has_control, is_token},
 };
 
 /// Method, target and version, one space between each (RFC 9112 section 3).
@@ -19,8 +19,8 @@ pub(super) fn request(line: &[u8], fields: &mut Fields) -> Result<(), Refusal> {
         return bad("the method is not a token");
     }
     // Fragments are never sent; parsers that meet one cut it off.
-    let printable = |byte: &u8| (0x21..0x7f).contains(byte) && *byte != b'#';
-    if target.is_empty() || !target.iter().all(printable) {
+    let odd = |byte: u8| !(0x21..0x7f).contains(&byte) || byte == b'#';
+    if target.is_empty() || target.iter().fold(false, |found, byte| found | odd(*byte)) {
         return bad("the target has characters that have to be escaped");
     }
     let tunnel = method == b"CONNECT";
@@ -68,7 +68,7 @@ pub(super) fn answer(line: &[u8], fields: &mut Fields) -> Result<(), Refusal> {
     else {
         return bad("the status is not a number");
     };
-    if reason.iter().any(|byte| is_control(*byte)) {
+    if has_control(reason) {
         return bad("the reason has control characters");
     }
     let digit = |digit: &u8| u16::from(digit - b'0');
