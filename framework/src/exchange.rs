@@ -182,7 +182,7 @@ pub fn local_edits(
     policy: &Policy,
     aim: &Aim,
     (request, sent): (&dyn RoutingView, &Edits),
-    facts: &Facts,
+    (facts, cluster): (&Facts, Option<&str>),
     status: &mut Status,
 ) {
     if !edits_responses(policy, aim) {
@@ -194,7 +194,7 @@ pub fn local_edits(
         request,
         sent,
         facts,
-        cluster: None,
+        cluster,
         host: None,
     };
     response_edits(policy, aim, &answer, &mut headers);

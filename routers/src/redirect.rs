@@ -115,8 +115,8 @@ fn scheme<'r>(request: &'r dyn RoutingView, facts: &Facts) -> Cow<'r, str> {
 
 impl Location for Elsewhere {
     fn of(&self, scene: &Scene<'_>) -> String {
-        let (request, facts) = (scene.request, scene.facts);
-        let before = scheme(request, facts);
+        let request = scene.request;
+        let before = request.first(Key::Scheme).unwrap_or(Cow::Borrowed("http"));
         let scheme = self.scheme.as_deref().unwrap_or(&before);
         let mut out = format!("{scheme}://");
         match &self.host {

@@ -5,7 +5,7 @@ use std::{rc::Rc, time::Duration};
 use bytes::Bytes;
 use crossdock_framework::{
     edits::Edits,
-    status::{Class, Status, class_of_http},
+    status::{Cause, Class, Status, class_of_http},
     stream::{Attempt, Failure, StreamCodec, Upload, UpstreamVersion},
     worker::Worker,
 };
@@ -13,6 +13,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, request,
     response,
 };
+use http_body::Body as _;
 
 use crate::{
     edits, grpc,
@@ -24,6 +25,7 @@ use crate::{
 };
 
 const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
+const OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-overloaded");
 const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
 
 /// HTTP of every version.
@@ -90,10 +92,18 @@ impl StreamCodec for Http {
     }
 
     fn answer(request: &request::Parts, status: &Status) -> Response<Bytes> {
-        let mut response = match request.headers.get(header::CONTENT_TYPE) {
-            Some(kind) if grpc::is_grpc(&request.headers) => grpc::answer(kind.clone(), status),
-            _ => plain(status),
+        let mut response = match grpc::is_grpc(&request.headers) {
+            true => grpc::answer(status),
+            false => plain(status),
         };
+        if status.cause == Cause::Overload {
+            let overloaded = HeaderValue::from_static("true");
+            response.headers_mut().insert(OVERLOADED, overloaded);
+        }
+        if request.method == Method::HEAD {
+            // Its length stays: it is that of the answer to GET.
+            response.body_mut().clear();
+        }
         if !status.headers.is_empty() {
             let (mut head, body) = response.into_parts();
             // A field that cannot be written is left out: there is nobody else to tell.
@@ -124,6 +134,9 @@ impl StreamCodec for Http {
             }
             _ => {
                 outbound::for_h1(&mut head).map_err(Failure::Refused)?;
+                if body.is_end_stream() {
+                    outbound::say_empty(&mut head);
+                }
                 h1::client::send(pools, attempt, head, body).await
             }
         }
@@ -148,9 +161,6 @@ fn plain(status: &Status) -> Response<Bytes> {
     headers.insert(header::CONTENT_LENGTH, length);
     if !empty {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    }
-    if status.cause == crossdock_framework::status::Cause::Overload {
-        headers.insert("x-envoy-overloaded", HeaderValue::from_static("true"));
     }
     response
 }

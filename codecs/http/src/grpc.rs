@@ -18,7 +18,7 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     };
     kind.as_bytes()
         .strip_prefix(b"application/grpc")
-        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
 }
 
 /// Service and method of the path `/service/method`.
@@ -103,7 +103,6 @@ fn code(status: &Status) -> u8 {
 /// What an HTTP status means to a gRPC caller (gRPC's http-grpc-status-mapping).
 pub(crate) fn of_http(status: u16) -> u8 {
     match status {
-        200 => 0,
         400 => 13,
         401 => 16,
         403 => 7,
@@ -114,11 +113,12 @@ pub(crate) fn of_http(status: u16) -> u8 {
 }
 
 /// A local answer to a gRPC call: its trailers alone.
-pub(crate) fn answer(content_type: HeaderValue, status: &Status) -> Response<Bytes> {
+pub(crate) fn answer(status: &Status) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, content_type);
+    let kind = HeaderValue::from_static("application/grpc");
+    headers.insert(header::CONTENT_TYPE, kind);
     headers.insert(STATUS, HeaderValue::from(u16::from(code(status))));
     if !status.text.is_empty() {
         headers.insert(MESSAGE, message(&status.text));
@@ -185,7 +185,8 @@ mod tests {
         for (kind, wanted) in [
             ("application/grpc", true),
             ("application/grpc+proto", true),
-            ("application/grpc; charset=x", true),
+            // As Envoy reads it, and the `grpc` condition of routes.
+            ("application/grpc; charset=x", false),
             ("application/grpc-web", false),
             ("application/grpcx", false),
             ("application/json", false),

@@ -5,10 +5,7 @@ mod hops;
 mod path;
 mod target;
 
-use std::{
-    fmt::Write as _,
-    net::{IpAddr, SocketAddr},
-};
+use std::{fmt::Write as _, net::SocketAddr};
 
 use crossdock_framework::{
     status::{Cause, Status},
@@ -28,23 +25,32 @@ const FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-c
 const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What a proxy in front may say and a stranger may not: taken away at the edge (Envoy's HTTP header
-/// sanitising).
-const OWN_WORDS: [HeaderName; 14] = [
+const EXTERNAL_ADDRESS: HeaderName = HeaderName::from_static("x-envoy-external-address");
+
+/// What only an internal caller may say, and none is one here (Envoy's HTTP header sanitising).
+const INTERNAL_WORDS: [HeaderName; 13] = [
     HeaderName::from_static("x-envoy-internal"),
-    HeaderName::from_static("x-envoy-downstream-service-cluster"),
-    HeaderName::from_static("x-envoy-downstream-service-node"),
-    HeaderName::from_static("x-envoy-decorator-operation"),
-    HeaderName::from_static("x-envoy-expected-rq-timeout-ms"),
-    HeaderName::from_static("x-envoy-force-trace"),
+    HeaderName::from_static("x-envoy-hedge-on-per-try-timeout"),
     HeaderName::from_static("x-envoy-ip-tags"),
     HeaderName::from_static("x-envoy-max-retries"),
-    HeaderName::from_static("x-envoy-original-path"),
+    HeaderName::from_static("x-envoy-original-url"),
+    HeaderName::from_static("x-envoy-retriable-header-names"),
+    HeaderName::from_static("x-envoy-retriable-status-codes"),
     HeaderName::from_static("x-envoy-retry-grpc-on"),
     HeaderName::from_static("x-envoy-retry-on"),
     HeaderName::from_static("x-envoy-upstream-alt-stat-name"),
     HeaderName::from_static("x-envoy-upstream-rq-per-try-timeout-ms"),
+    HeaderName::from_static("x-envoy-upstream-rq-timeout-alt-response"),
     HeaderName::from_static("x-envoy-upstream-rq-timeout-ms"),
+];
+
+/// What a proxy in front may say and a stranger may not: taken away at the edge too.
+const PROXY_WORDS: [HeaderName; 5] = [
+    HeaderName::from_static("x-envoy-decorator-operation"),
+    HeaderName::from_static("x-envoy-downstream-service-cluster"),
+    HeaderName::from_static("x-envoy-downstream-service-node"),
+    HeaderName::from_static("x-envoy-force-trace"),
+    HeaderName::from_static("x-envoy-original-path"),
 ];
 
 /// What a request wants besides an answer.
@@ -253,10 +259,18 @@ fn say_who(head: &mut request::Parts, door: &Door, policy: &HttpPolicy) {
     };
     let forced = policy.scheme.as_deref().map(HeaderValue::from_str);
     if let Some(Ok(forced)) = forced {
-        head.headers.insert(FORWARDED_PROTO, forced);
+        force_scheme(head, forced);
     }
-    if let Some(caller) = told_caller(head, policy) {
+    let caller = told_caller(head, policy);
+    if let Some(caller) = caller {
         head.extensions.insert(Caller(caller));
+    }
+    if head
+        .headers
+        .keys()
+        .any(|name| name.as_str().starts_with("x-envoy-"))
+    {
+        sanitise(head, policy.edge);
     }
     tell_certificate(head, door, policy);
     if !policy.via.is_empty()
@@ -273,21 +287,19 @@ fn say_who(head: &mut request::Parts, door: &Door, policy: &HttpPolicy) {
         headers.entry(FORWARDED_PROTO).or_insert(scheme);
         return;
     }
-    OWN_WORDS.iter().for_each(|name| {
-        head.headers.remove(name);
-    });
     if policy.scheme.is_none() && policy.trusted_hops == 0
         || !head.headers.contains_key(FORWARDED_PROTO)
     {
         head.headers.insert(FORWARDED_PROTO, scheme);
     }
+    let address = door.ends.peer.ip().to_canonical();
+    let external = caller.map_or(address, |caller| caller.ip());
+    if let Ok(external) = HeaderValue::try_from(external.to_string()) {
+        head.headers.insert(EXTERNAL_ADDRESS, external);
+    }
     if policy.skip_xff_append {
         return;
     }
-    let address = match door.ends.peer.ip() {
-        IpAddr::V6(v6) => v6.to_canonical(),
-        v4 => v4,
-    };
     let mut chain = String::new();
     for value in head.headers.get_all(FORWARDED_FOR) {
         if let Ok(value) = value.to_str() {
@@ -299,6 +311,29 @@ fn say_who(head: &mut request::Parts, door: &Door, policy: &HttpPolicy) {
     if let Ok(value) = HeaderValue::try_from(chain) {
         head.headers.insert(FORWARDED_FOR, value);
     }
+}
+
+/// Takes away what a caller may not say.
+fn sanitise(head: &mut request::Parts, edge: bool) {
+    for name in &INTERNAL_WORDS {
+        head.headers.remove(name);
+    }
+    for name in PROXY_WORDS.iter().filter(|_| edge) {
+        head.headers.remove(name);
+    }
+}
+
+/// Gives a request the scheme that is configured, wherever it stands.
+fn force_scheme(head: &mut request::Parts, scheme: HeaderValue) {
+    if head.uri.scheme().is_some()
+        && let Ok(scheme) = http::uri::Scheme::try_from(scheme.as_bytes())
+    {
+        let mut parts = head.uri.clone().into_parts();
+        parts.scheme = Some(scheme);
+        // It had a scheme before, so all else that goes with one is there.
+        head.uri = http::Uri::from_parts(parts).unwrap_or_default();
+    }
+    head.headers.insert(FORWARDED_PROTO, scheme);
 }
 
 /// Where a request came from by the word of the proxies in front, if any is trusted: behind the edge

@@ -32,6 +32,21 @@ pub(crate) fn for_h1(head: &mut request::Parts) -> Result<(), Status> {
     Ok(())
 }
 
+/// Says that a request has no body where one is usual (RFC 9110 section 8.6).
+pub(crate) fn say_empty(head: &mut request::Parts) {
+    const WITHOUT: [Method; 5] = [
+        Method::GET,
+        Method::HEAD,
+        Method::DELETE,
+        Method::TRACE,
+        Method::CONNECT,
+    ];
+    if !WITHOUT.contains(&head.method) {
+        let none = HeaderValue::from_static("0");
+        head.headers.entry(header::CONTENT_LENGTH).or_insert(none);
+    }
+}
+
 /// A request as an HTTP/2 host reads it: scheme, authority and path as pseudo fields.
 pub(crate) fn for_h2(head: &mut request::Parts) -> Result<(), Status> {
     if head.version == Version::HTTP_2 && head.uri.authority().is_some() {

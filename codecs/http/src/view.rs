@@ -3,7 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use crossdock_framework::view::{Key, RoutingView};
-use http::{HeaderMap, HeaderName, Version, header, request, response};
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request, response};
 
 use crate::grpc;
 
@@ -36,6 +36,22 @@ pub(crate) fn path(head: &request::Parts) -> &str {
         })
 }
 
+/// The scheme that a request names: in its target over HTTP/2, or in `x-forwarded-proto`, which every
+/// request has by now.
+pub(crate) fn scheme(head: &request::Parts) -> &str {
+    let told = match head.uri.scheme_str() {
+        Some(named) => named.as_bytes(),
+        None => head
+            .headers
+            .get("x-forwarded-proto")
+            .map_or(b"".as_slice(), HeaderValue::as_bytes),
+    };
+    match told.eq_ignore_ascii_case(b"https") {
+        true => "https",
+        false => "http",
+    }
+}
+
 impl RoutingView for RequestView<'_> {
     fn get(&self, key: Key<'_>) -> Option<Cow<'_, str>> {
         let head = self.0;
@@ -45,7 +61,7 @@ impl RoutingView for RequestView<'_> {
             Key::Path if path(head) == "*" => Some(Cow::Borrowed("/")),
             Key::Path => Some(Cow::Borrowed(path(head))).filter(|path| !path.is_empty()),
             Key::HttpMethod => Some(Cow::Borrowed(head.method.as_str())),
-            Key::Scheme => field(&head.headers, "x-forwarded-proto"),
+            Key::Scheme => Some(Cow::Borrowed(scheme(head))),
             Key::Header(name) => field(&head.headers, name),
         }
     }

@@ -359,8 +359,9 @@ fn answers_see_the_request_as_it_was_sent() {
     let seen = "/new Keep Some(\"a\") Some(127.0.0.1:9)";
     assert_eq!(header(&edits, "seen"), seen);
     let mut status = Status::new(Cause::Timeout, "late");
-    local_edits(&set.1, &aim, (&request, &sent), &facts(0), &mut status);
-    assert_eq!(header(&status.headers, "seen"), "/new Keep None None");
+    let (told, facts) = ((&request as _, &sent), facts(0));
+    local_edits(&set.1, &aim, told, (&facts, Some("a")), &mut status);
+    assert_eq!(header(&status.headers, "seen"), "/new Keep Some(\"a\") None");
 }
 
 #[test]

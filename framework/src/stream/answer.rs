@@ -95,14 +95,19 @@ impl<C: StreamCodec> Answer<C> {
 
     /// Ready when the call has lasted too long; for a writer that waits for its reader.
     pub fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {
+        // The gateway's own answer is short, and often says that the time is up.
         match &self.ledger {
-            Some(ledger) => ledger.flight.poll_expired(cx).map(|expiry| {
+            Some(ledger) if self.is_upstream() => ledger.flight.poll_expired(cx).map(|expiry| {
                 let broken = self.expire(expiry);
                 self.end();
                 broken
             }),
-            None => Poll::Pending,
+            _ => Poll::Pending,
         }
+    }
+
+    fn is_upstream(&self) -> bool {
+        matches!(self.source, Source::Upstream(_))
     }
 
     /// Notes that bytes reached the caller.

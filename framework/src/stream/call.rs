@@ -58,7 +58,9 @@ pub async fn carry<C: StreamCodec>(
             if let (Some(aim), Some(policy)) = (&ledger.aim, ledger.policy()) {
                 let request = C::request(&ledger.request);
                 let sent = &ledger.progress.edits;
-                exchange::local_edits(policy, aim, (&request, sent), &ledger.facts, &mut status);
+                let cluster = ledger.cluster().map(|cluster| &*cluster.name);
+                let facts = (&ledger.facts, cluster);
+                exchange::local_edits(policy, aim, (&request, sent), facts, &mut status);
             }
             reply(ledger, &status)
         }
@@ -321,12 +323,15 @@ fn name_after_host<C: StreamCodec>(
         return Ok(());
     };
     let mut edits = Edits::none();
-    if forward.append_x_forwarded_host
-        && let Some(former) = C::request(head).get(Key::Authority)
-        && former != name
-    {
-        let former = former.as_ref().into();
-        edits.push(Edit::Append("x-forwarded-host".into(), former));
+    if let Some(former) = C::request(head).get(Key::Authority) {
+        if ledger.tells() {
+            let former = former.as_ref().into();
+            edits.push(Edit::Set("x-envoy-original-host".into(), former));
+        }
+        if forward.append_x_forwarded_host && former != name {
+            let former = former.as_ref().into();
+            edits.push(Edit::Append("x-forwarded-host".into(), former));
+        }
     }
     edits.push(Edit::Set(":authority".into(), name.into()));
     C::edit_request(head, &edits).map_err(|text| Status::new(Cause::CannotEdit, text))

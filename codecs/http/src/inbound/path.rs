@@ -1,6 +1,7 @@
 //! Paths: what may not stand in one, and one spelling of each before any rule looks.
 
 use crossdock_framework::{
+    edits::Edit,
     status::{Cause, Status},
     stream::{HttpPolicy, Slashes},
 };
@@ -37,6 +38,7 @@ pub(super) fn normalise(head: &mut request::Parts, policy: &HttpPolicy) -> Resul
         None => (whole, ""),
     };
     let mut path = path.to_owned();
+    let mut elsewhere = false;
     if policy.normalize_path && has_escaped(&path, b"00") {
         return Err(bad("the path has an escaped NUL"));
     }
@@ -46,24 +48,22 @@ pub(super) fn normalise(head: &mut request::Parts, policy: &HttpPolicy) -> Resul
             Slashes::Reject => return Err(bad("the path has escaped slashes")),
             Slashes::Unescape => path = unescape_slashes(&path),
             Slashes::Redirect => {
-                let mut status = Status::new(Cause::DirectResponse, "");
-                status.http = 307;
-                let location = format!("{}{query}", unescape_slashes(&path));
-                status.headers.push(crossdock_framework::edits::Edit::Set(
-                    "location".into(),
-                    location.into(),
-                ));
-                return Err(status);
+                path = unescape_slashes(&path);
+                elsewhere = true;
             }
         }
     }
     if policy.normalize_path {
+        path = unescape_plain(&path);
         path = resolve_dots(&path).ok_or_else(|| bad("the path leads above its root"))?;
     }
     if policy.merge_slashes {
         path = merge(&path);
     }
     let changed = format!("{path}{query}");
+    if elsewhere {
+        return Err(redirect(&changed));
+    }
     if changed != whole {
         edits::set_path(head, &changed).map_err(bad)?;
     }
@@ -88,6 +88,43 @@ fn has_escaped(path: &str, hex: &[u8; 2]) -> bool {
                 .get(1..)
                 .is_some_and(|digits| digits.eq_ignore_ascii_case(hex))
     })
+}
+
+/// Sends the caller to the path that it should have asked for.
+fn redirect(location: &str) -> Status {
+    let mut status = Status::new(Cause::DirectResponse, "");
+    status.http = 307;
+    status
+        .headers
+        .push(Edit::Set("location".into(), location.into()));
+    status
+}
+
+/// Unescapes what never needs an escape (RFC 3986 section 6.2.2.2): both spellings are one path.
+fn unescape_plain(path: &str) -> String {
+    let mut plain = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some(at) = rest.find('%') {
+        let (before, escape) = rest.split_at(at);
+        plain.push_str(before);
+        let byte = escape
+            .get(1..3)
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let byte = byte.filter(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(byte));
+        let taken = match byte {
+            Some(byte) => {
+                plain.push(char::from(byte));
+                3
+            }
+            None => {
+                plain.push('%');
+                1
+            }
+        };
+        rest = escape.get(taken..).unwrap_or_default();
+    }
+    plain.push_str(rest);
+    plain
 }
 
 fn unescape_slashes(path: &str) -> String {
@@ -181,6 +218,8 @@ mod tests {
             ("/a%2fb", Ok("/a%2fb")),
             ("/a%00b", Err(400)),
             ("/a%zz", Ok("/a%zz")),
+            ("/%61%7E%2d%5F/%3b%2", Ok("/a~-_/%3b%2")),
+            ("/a?%61", Ok("/a?%61")),
             ("/", Ok("/")),
         ] {
             assert_eq!(
