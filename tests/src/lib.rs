@@ -60,6 +60,8 @@ pub enum Kind {
     NodeHttp,
     /// The conformance client for HTTP/2 of that name.
     H2spec,
+    /// Envoy, which reads the same files.
+    Envoy,
 }
 
 impl Kind {
@@ -78,6 +80,7 @@ impl Kind {
             Self::PythonGrpc => "python-grpc",
             Self::NodeHttp => "node-http",
             Self::H2spec => "h2spec",
+            Self::Envoy => "envoy",
         }
     }
 }

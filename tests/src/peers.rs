@@ -52,6 +52,16 @@ impl Peers {
         }
     }
 
+    /// Envoy's program.
+    ///
+    /// # Panics
+    /// For another kind of peer.
+    #[must_use]
+    pub fn envoy(&self) -> PathBuf {
+        assert_eq!(self.kind, Kind::Envoy, "another kind has no such program");
+        self.folder.join("program/envoy/_bin/envoy")
+    }
+
     fn start(&self, role: Role, settings: &[&str], options: &[&str]) -> (Process, u16) {
         let scratch = target().join("peers").join("run");
         let mut command = command(self.kind, role, &self.folder, &scratch, settings);
