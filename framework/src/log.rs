@@ -22,7 +22,7 @@ pub trait AccessLog: fmt::Debug + Send + Sync + 'static {
 pub struct Record<'r> {
     /// The request as it came.
     pub request: &'r dyn RoutingView,
-    /// The upstream's response, if one came.
+    /// The response: the upstream's, if one came; of a stream else the gateway's own.
     pub response: Option<&'r dyn RoutingView>,
     /// What is known of the call besides.
     pub facts: &'r Facts,

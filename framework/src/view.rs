@@ -52,6 +52,12 @@ pub trait RoutingView {
         Some(joined)
     }
 
+    /// A trailer by its name in lower case, of an answer that has come to its end.
+    fn trailer(&self, name: &str) -> Option<Cow<'_, str>> {
+        let _ = name;
+        None
+    }
+
     /// Calls `each` with every header that the message carries, in wire order.
     fn headers(&self, each: &mut dyn FnMut(&str, &str)) {
         let _ = each;

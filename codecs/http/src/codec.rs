@@ -21,6 +21,7 @@ use crate::{
     h1, h2, outbound,
     payload::Payload,
     pools::Pools,
+    triple,
     view::{RequestView, ResponseView},
 };
 
@@ -70,6 +71,7 @@ impl StreamCodec for Http {
 
     fn tell_deadline(head: &mut request::Parts, left: Duration) {
         grpc::tell_timeout(&mut head.headers, left);
+        triple::tell_timeout(&mut head.headers, left);
     }
 
     fn tell_timeout(head: &mut request::Parts, timeout: Duration) {
@@ -81,6 +83,9 @@ impl StreamCodec for Http {
     }
 
     fn classify(head: &response::Parts) -> Class {
+        if let Some(exception) = triple::class(&head.headers) {
+            return exception;
+        }
         match head.status {
             StatusCode::OK => grpc::class(&head.headers).unwrap_or(Class::Ok),
             other => class_of_http(other.as_u16()),
@@ -88,13 +93,16 @@ impl StreamCodec for Http {
     }
 
     fn classify_trailers(trailers: &HeaderMap) -> Option<Class> {
-        grpc::class(trailers)
+        triple::class(trailers).or_else(|| grpc::class(trailers))
     }
 
     fn answer(request: &request::Parts, status: &Status) -> Response<Bytes> {
-        let mut response = match grpc::is_grpc(&request.headers) {
-            true => grpc::answer(status),
-            false => plain(status),
+        let mut response = match request.headers.get(header::CONTENT_TYPE) {
+            Some(_) if grpc::is_grpc(&request.headers) => grpc::answer(status),
+            Some(_) if triple::is_unary(&request.headers) => {
+                triple::answer(status).unwrap_or_else(|| plain(status))
+            }
+            _ => plain(status),
         };
         if status.cause == Cause::Overload {
             let overloaded = HeaderValue::from_static("true");

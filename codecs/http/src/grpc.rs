@@ -23,6 +23,7 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
 
 /// Service and method of the path `/service/method`.
 pub(crate) fn names(path: &str) -> Option<(&str, &str)> {
+    let path = path.split('?').next().unwrap_or(path);
     path.strip_prefix('/')?.rsplit_once('/')
 }
 
@@ -70,21 +71,26 @@ fn timeout_value(left: Duration) -> HeaderValue {
 /// The class of a `grpc-status`.
 pub(crate) fn class(headers: &HeaderMap) -> Option<Class> {
     let code = headers.get(STATUS)?.to_str().ok()?.parse::<u32>().ok();
-    Some(match code {
-        Some(0) => Class::Ok,
+    Some(code.map_or(Class::Codec, class_of))
+}
+
+/// The class of a code.
+pub(crate) fn class_of(code: u32) -> Class {
+    match code {
+        0 => Class::Ok,
         // INVALID_ARGUMENT, ALREADY_EXISTS, PERMISSION_DENIED, FAILED_PRECONDITION, OUT_OF_RANGE,
         // UNAUTHENTICATED: the service worked and says no.
-        Some(3 | 6 | 7 | 9 | 11 | 16) => Class::Client,
-        Some(5 | 12) => Class::NotFound,
-        Some(8) => Class::Overload,
-        Some(4) => Class::Timeout,
+        3 | 6 | 7 | 9 | 11 | 16 => Class::Client,
+        5 | 12 => Class::NotFound,
+        8 => Class::Overload,
+        4 => Class::Timeout,
         // CANCELLED and ABORTED are the service's own words too.
-        Some(1 | 10) => Class::Business,
+        1 | 10 => Class::Business,
         // UNKNOWN is what a service's exception becomes.
-        Some(2) => Class::Business,
-        Some(13..=15) => Class::Unavailable,
+        2 => Class::Business,
+        13..=15 => Class::Unavailable,
         _ => Class::Codec,
-    })
+    }
 }
 
 /// The `grpc-status` of a local answer: by its cause, and by its HTTP status where a rule chose that

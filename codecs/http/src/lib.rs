@@ -18,6 +18,7 @@ mod outbound;
 mod payload;
 mod pools;
 mod stop;
+mod triple;
 mod tunnel;
 mod view;
 mod wire;

@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use crossdock_framework::view::{Key, RoutingView};
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request, response};
 
-use crate::grpc;
+use crate::{grpc, triple};
 
 /// A request as rules see it.
 #[derive(Clone, Copy, Debug)]
@@ -67,21 +67,20 @@ impl RoutingView for RequestView<'_> {
     }
 
     fn service(&self) -> Option<Cow<'_, str>> {
-        match grpc::is_grpc(&self.0.headers) {
-            true => grpc::names(path(self.0)).map(|(service, _)| Cow::Borrowed(service)),
+        let is_call = grpc::is_grpc(&self.0.headers) || triple::is_unary(&self.0.headers);
+        match is_call {
+            true => triple::names(self.0).map(|(service, _)| Cow::Borrowed(service)),
             false => self.get(Key::Authority),
         }
     }
 
     fn method(&self) -> Option<Cow<'_, str>> {
-        match grpc::is_grpc(&self.0.headers) {
-            true => grpc::names(path(self.0)).map(|(_, method)| Cow::Borrowed(method)),
-            false => None,
-        }
+        triple::names(self.0).map(|(_, method)| Cow::Borrowed(method))
     }
 
     fn timeout(&self) -> Option<Duration> {
-        grpc::timeout(&self.0.headers)
+        let headers = &self.0.headers;
+        grpc::timeout(headers).or_else(|| triple::timeout(headers))
     }
 
     fn headers(&self, each: &mut dyn FnMut(&str, &str)) {
@@ -100,7 +99,10 @@ impl RoutingView for ResponseView<'_> {
             return Some(Cow::Borrowed(self.head.status.as_str()));
         }
         field(&self.head.headers, name)
-            .or_else(|| self.trailers.and_then(|trailers| field(trailers, name)))
+    }
+
+    fn trailer(&self, name: &str) -> Option<Cow<'_, str>> {
+        field(self.trailers?, name)
     }
 
     fn headers(&self, each: &mut dyn FnMut(&str, &str)) {

@@ -402,6 +402,7 @@ fn edit_response<C: StreamCodec>(
 fn reply<C: StreamCodec>(mut ledger: Box<Ledger<C>>, status: &Status) -> Response<Answer<C>> {
     ledger.end_locally(status);
     let (head, body): (_, Bytes) = C::answer(&ledger.request, status).into_parts();
+    ledger.say(&head);
     Response::from_parts(head, Answer::local(body, ledger))
 }
 

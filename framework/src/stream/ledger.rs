@@ -46,7 +46,7 @@ pub(super) struct Ledger<C: StreamCodec> {
 pub(super) struct Outcome {
     /// The status of the host's answer, and what the call ended as by what is known of it.
     heard: Option<(u16, Class)>,
-    /// The head and the trailers of the host's answer as they came, for the record.
+    /// The head and the trailers of the answer, the host's as they came, for the record.
     response: Option<Box<response::Parts>>,
     trailers: Option<HeaderMap>,
     /// Why the gateway answered itself, or broke the answer off.
@@ -79,6 +79,13 @@ impl<C: StreamCodec> Ledger<C> {
         self.outcome.local = Some((status.cause, status.http, status.class()));
     }
 
+    /// Notes the head of the gateway's own answer.
+    pub(super) fn say(&mut self, head: &response::Parts) {
+        if self.logged {
+            self.outcome.response = Some(Box::new(head.clone()));
+        }
+    }
+
     /// Notes the head of the host's answer.
     pub(super) fn hear(&mut self, head: &response::Parts) {
         self.outcome.heard = Some((head.status.as_u16(), C::classify(head)));
@@ -89,8 +96,10 @@ impl<C: StreamCodec> Ledger<C> {
 
     /// Notes the trailers of the host's answer.
     pub(super) fn hear_trailers(&mut self, trailers: &HeaderMap) {
+        // What the head tells of a failure stands.
         if let Some((_, class)) = &mut self.outcome.heard
             && let Some(said) = C::classify_trailers(trailers)
+            && said != Class::Ok
         {
             *class = said;
         }
