@@ -52,6 +52,7 @@ enum Source {
     Request,
     RequestWithoutQuery,
     Response,
+    Trailers,
 }
 
 /// A header, and the one to take when it is missing; both in lower case.
@@ -168,9 +169,7 @@ impl Operator {
             What::Address(address) => address(line).map_or(Value::Missing, Value::Address),
             What::Ip(ip) => ip(line).map_or(Value::Missing, Value::Ip),
             What::GrpcStatus { number } => {
-                let status = record
-                    .response
-                    .and_then(|view| view.get(Key::Header("grpc-status")));
+                let status = outcome::grpc_status(record);
                 self.text(status.map(|status| match number {
                     true => status,
                     false => outcome::grpc_name(&status).map_or(status, Cow::Borrowed),
@@ -194,14 +193,17 @@ impl Operator {
 impl Header {
     fn find<'r>(&self, source: Source, record: &'r Record<'_>) -> Option<Cow<'r, str>> {
         let view = match source {
-            Source::Response => record.response?,
+            Source::Response | Source::Trailers => record.response?,
             Source::Request | Source::RequestWithoutQuery => record.request,
         };
-        let get = |name: &str| view.get(Key::from_header_name(name));
+        let get = |name: &str| match source {
+            Source::Trailers => view.trailer(name),
+            _ => view.get(Key::from_header_name(name)),
+        };
         let found = get(&self.name).or_else(|| get(self.alternative.as_deref()?));
         match source {
             Source::RequestWithoutQuery => found.map(without_query),
-            Source::Request | Source::Response => found,
+            Source::Request | Source::Response | Source::Trailers => found,
         }
     }
 
@@ -231,6 +233,7 @@ fn with_arguments(name: &str, args: Option<&str>) -> Result<Option<What>, (Strin
         "REQ" => Source::Request,
         "REQ_WITHOUT_QUERY" => Source::RequestWithoutQuery,
         "RESP" => Source::Response,
+        "TRAILER" => Source::Trailers,
         "ENVIRONMENT" => {
             let value = args.filter(|name| !name.is_empty()).map(std::env::var_os);
             let value = value.ok_or_else(|| needs(name, "the name of a variable"))?;
@@ -382,10 +385,9 @@ fn of_tls(name: &str) -> Option<What> {
 }
 
 /// Operators whose value is truly missing here: no filter sets metadata or filter state, no call is
-/// traced, frames have no trailers, and of TLS no more is known than [`of_tls`] tells.
+/// traced, and of TLS no more is known than [`of_tls`] tells.
 fn absent(name: &str) -> Option<What> {
-    const NAMES: [&str; 9] = [
-        "TRAILER",
+    const NAMES: [&str; 8] = [
         "DYNAMIC_METADATA",
         "FILTER_STATE",
         "UPSTREAM_FILTER_STATE",

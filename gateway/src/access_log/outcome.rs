@@ -1,6 +1,8 @@
 //! How a call ended, in the words of Envoy's access log.
 
-use crossdock_framework::{log::Record, status::Cause};
+use std::borrow::Cow;
+
+use crossdock_framework::{log::Record, status::Cause, view::Key};
 
 use super::operator::Line;
 
@@ -88,6 +90,40 @@ pub(super) fn details(record: &Record<'_>) -> Option<&'static str> {
         Cause::CannotEdit => "request_cannot_be_edited",
         Cause::Draining => "draining",
     })
+}
+
+/// The gRPC status that a call ended with: its trailers', or its head's, or what its HTTP status means
+/// to a caller of gRPC (Envoy's `getGrpcStatus`).
+pub(super) fn grpc_status<'r>(record: &'r Record<'_>) -> Option<Cow<'r, str>> {
+    const NAME: &str = "grpc-status";
+    let own = record.response.and_then(|view| {
+        let trailer = view.trailer(NAME);
+        trailer.or_else(|| view.get(Key::Header(NAME)))
+    });
+    let kind = || record.request.get(Key::Header("content-type"));
+    match own {
+        None if kind().is_some_and(|kind| is_grpc(&kind)) => {
+            Some(Cow::Borrowed(of_http(record.http)))
+        }
+        own => own,
+    }
+}
+
+fn is_grpc(kind: &str) -> bool {
+    let rest = kind.strip_prefix("application/grpc");
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
+}
+
+/// gRPC's http-grpc-status-mapping.
+fn of_http(status: u16) -> &'static str {
+    match status {
+        400 => "13",
+        401 => "16",
+        403 => "7",
+        404 => "12",
+        429 | 502..=504 => "14",
+        _ => "2",
+    }
 }
 
 /// The name of a gRPC status, as Envoy writes it by default.

@@ -161,6 +161,62 @@ fn grpc_statuses_have_names() {
     }
 }
 
+/// An answer that has come to its end.
+struct Ended;
+
+impl RoutingView for Ended {
+    fn get(&self, key: Key<'_>) -> Option<Cow<'_, str>> {
+        (key == Key::Header("grpc-status")).then_some(Cow::Borrowed("0"))
+    }
+
+    fn trailer(&self, name: &str) -> Option<Cow<'_, str>> {
+        match name {
+            "grpc-status" => Some(Cow::Borrowed("8")),
+            "x-sum" => Some(Cow::Borrowed("abc")),
+            _ => None,
+        }
+    }
+
+    fn protocol(&self) -> &'static str {
+        "HTTP/2"
+    }
+}
+
+#[test]
+fn trailers_are_told() {
+    let call = Call::answered();
+    let format = text(
+        "%TRAILER(X-Sum)% %TRAILER(x-none?x-sum):2% %RESP(x-sum)% %TRAILER(x-none)% \
+         %GRPC_STATUS_NUMBER%",
+        false,
+    );
+    let record = Record {
+        response: Some(&Ended),
+        ..call.record()
+    };
+    assert_eq!(line(&format, &record), "abc ab - - 8");
+}
+
+#[test]
+fn calls_of_grpc_always_have_a_status() {
+    let mut call = Call::answered();
+    call.request = Words::new(&[("content-type", "application/grpc+proto")]);
+    let format = text("%GRPC_STATUS% %GRPC_STATUS_NUMBER%", false);
+    for (http, shown) in [
+        (503, "Unavailable 14"),
+        (404, "Unimplemented 12"),
+        (200, "Unknown 2"),
+    ] {
+        let record = Record {
+            http,
+            ..call.record()
+        };
+        assert_eq!(line(&format, &record), shown, "{http}");
+    }
+    call.request = Words::new(&[("content-type", "application/grpc-web")]);
+    assert_eq!(line(&format, &call.record()), "- -");
+}
+
 #[test]
 fn every_cause_has_its_flag_and_details() {
     let call = Call::answered();
