@@ -131,7 +131,7 @@ fn has_filter(hcm: &HttpConnectionManager, type_name: &str) -> bool {
 
 /// What the filter says that ends the chain.
 pub(super) fn router(hcm: &HttpConnectionManager) -> Router {
-    let configs = hcm
+    let mut configs = hcm
         .http_filters
         .iter()
         .filter_map(|filter| match &filter.config_type {
@@ -140,7 +140,7 @@ pub(super) fn router(hcm: &HttpConnectionManager) -> Router {
             }
             _ => None,
         });
-    configs.last().unwrap_or_default()
+    configs.next_back().unwrap_or_default()
 }
 
 /// Limits of what is neither of HTTP nor of RPC alone.
