@@ -8,3 +8,4 @@ mod peer;
 mod rig;
 
 mod grpc_web;
+mod triple;
