@@ -361,7 +361,10 @@ fn answers_see_the_request_as_it_was_sent() {
     let mut status = Status::new(Cause::Timeout, "late");
     let (told, facts) = ((&request as _, &sent), facts(0));
     local_edits(&set.1, &aim, told, (&facts, Some("a")), &mut status);
-    assert_eq!(header(&status.headers, "seen"), "/new Keep Some(\"a\") None");
+    assert_eq!(
+        header(&status.headers, "seen"),
+        "/new Keep Some(\"a\") None"
+    );
 }
 
 #[test]

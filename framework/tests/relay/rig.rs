@@ -19,7 +19,9 @@ use crossdock_framework::{
     filter::{Chain, Filter},
     protocol::{Connection, Io, Protocol},
     relay::Framed,
-    route::{Action, ClusterSlot, Facts, Forward, Route, RouteId, Router, Target, Times, Unchanged},
+    route::{
+        Action, ClusterSlot, Facts, Forward, Route, RouteId, Router, Target, Times, Unchanged,
+    },
     snapshot::{DownstreamLimits, Ends, HttpMetric, Live, Policy, PolicyIx, Snapshot},
     stats::{Group, Registry, Shard},
     view::{Key, RoutingView},

@@ -128,7 +128,8 @@ fn protocols_are_agreed_upon_in_the_order_of_the_gateway() {
     let server = authority.issue(&["localhost"]);
     let echo = Host::echo();
     let mut context = shows(&server);
-    context["common_tls_context"]["alpn_protocols"] = json!(["istio-peer-exchange", "dubbo", "bolt"]);
+    context["common_tls_context"]["alpn_protocols"] =
+        json!(["istio-peer-exchange", "dubbo", "bolt"]);
     let gateway = Gateway::start_text(&File::tls(context, &[echo.address()]).text(), &[]);
     for (offered, agreed) in [
         (vec!["bolt", "dubbo"], Some(b"dubbo".as_slice())),
