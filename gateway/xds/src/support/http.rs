@@ -240,6 +240,10 @@ pub(super) const MESSAGES: &[Message] = &[
         ],
     },
     Message {
+        name: "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb",
+        fields: &[],
+    },
+    Message {
         name: "envoy.extensions.filters.http.router.v3.Router",
         fields: &[
             (Acts, &["suppress_envoy_headers"]),
