@@ -285,3 +285,39 @@ fn heads_have_limits() {
         }
     });
 }
+
+#[test]
+fn clients_of_http_1_0_get_what_they_can_read() {
+    run(async {
+        let host = Host::bind();
+        let rig = Rig::start(Setup::to(&host).http(|http| http.http_10 = true)).await;
+        let mut client = rig.client().await;
+        client
+            .send("GET / HTTP/1.0\r\nhost: h\r\nconnection: keep-alive\r\n\r\n")
+            .await;
+        let mut up = host.accept().await;
+        assert_eq!(up.message().await.start, "GET / HTTP/1.1");
+        up.send(OK).await;
+        let answer = client.message().await;
+        assert_eq!(
+            (answer.text(), answer.field("connection")),
+            ("ok", Some("keep-alive"))
+        );
+        // A length that is not known ends with the connection.
+        client
+            .send("GET /2 HTTP/1.0\r\nhost: h\r\nconnection: keep-alive\r\n\r\n")
+            .await;
+        up.message().await;
+        up.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
+            .await;
+        let head = client.head().await;
+        assert_eq!(head.field("transfer-encoding"), None);
+        assert_eq!(client.rest().await, b"ok");
+        let mut client = rig.client().await;
+        client.send("GET /3 HTTP/1.0\r\nhost: h\r\n\r\n").await;
+        up.message().await;
+        up.send(OK).await;
+        assert_eq!(client.message().await.text(), "ok");
+        client.closed().await;
+    });
+}
