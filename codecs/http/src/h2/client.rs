@@ -49,6 +49,9 @@ const OPEN_AHEAD: u32 = 7;
 /// before.
 const EXPECTED: u32 = 100;
 
+/// Connections that may end before a call has begun on them, one after another.
+const ENDED: u32 = 8;
+
 /// The connections of one worker to one host.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -449,6 +452,7 @@ async fn stream_on(
     host: &Host,
 ) -> Result<(Hold, SendRequest<Bytes>), Failure> {
     let mut waiting = None;
+    let mut ended = 0;
     loop {
         let Some(up) = pool.offer(attempt.cluster, host) else {
             if waiting.is_none() {
@@ -475,7 +479,14 @@ async fn stream_on(
             continue;
         }
         let sender = up.sender.borrow().clone();
-        let Some(mut sender) = sender else { continue };
+        let Some(mut sender) = sender else {
+            ended += 1;
+            if ended < ENDED {
+                continue;
+            }
+            let text = format!("connections to {} end at once", host.address);
+            return Err(Failure::Unsent(Status::new(Cause::ConnectFailed, text)));
+        };
         // A connection whose host has said GOAWAY errs here, before anything is sent.
         match poll_fn(|cx| sender.poll_ready(cx)).await {
             Ok(()) => return Ok((hold, sender)),
