@@ -1,5 +1,6 @@
 //! Many connections, and connections that come and go.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -35,6 +36,9 @@ fn connections(wanted: u64) -> usize {
     usize::try_from(count).expect("a few thousand")
 }
 
+/// Connections that are opened at the same time.
+const AT_ONCE: usize = 50;
+
 /// An open connection of either version.
 enum Client {
     One(Wire),
@@ -49,13 +53,13 @@ impl Client {
         }
     }
 
-    async fn connect(scene: &Scene, version: Version) -> Result<Self, String> {
+    async fn connect(address: SocketAddr, version: Version) -> Result<Self, String> {
         match version {
-            Version::One => Wire::connect(scene.address)
+            Version::One => Wire::connect(address)
                 .await
                 .map(Self::One)
                 .map_err(|e| e.to_string()),
-            Version::Two => Two::connect(scene.address)
+            Version::Two => Two::connect(address)
                 .await
                 .map(Self::Two)
                 .map_err(|e| e.to_string()),
@@ -72,16 +76,22 @@ fn ten_thousand_connections_at_once() {
         scene.others_go_on(2).await;
         let (descriptors, before) = (scene.descriptors(), scene.memory());
         let mut clients = Vec::new();
-        for number in 0..wanted {
-            let (down, up) = WAYS[number % WAYS.len()];
-            let client = Client::connect(&scene, down).await;
-            let mut client = client.unwrap_or_else(|error| panic!("connection {number}: {error}"));
-            assert_eq!(
-                client.call(&up.path("/")).await,
-                Ok((200, 1)),
-                "connection {number}"
-            );
-            clients.push(client);
+        while clients.len() < wanted {
+            let begun = clients.len();
+            let many = (begun..wanted.min(begun + AT_ONCE)).map(|number| {
+                let address = scene.address;
+                async move {
+                    let (down, up) = WAYS[number % WAYS.len()];
+                    let mut client = Client::connect(address, down).await?;
+                    let said = client.call(&up.path("/")).await?;
+                    Ok::<_, String>((client, said))
+                }
+            });
+            for opened in many.collect::<JoinSet<_>>().join_all().await {
+                let (client, said) = opened.expect("a connection and an answer");
+                assert_eq!(said, (200, 1));
+                clients.push(client);
+            }
         }
         // Past the rest after which connections of HTTP/1 give their buffers back.
         sleep(Duration::from_secs(3)).await;
@@ -92,12 +102,21 @@ fn ten_thousand_connections_at_once() {
             assert_eq!(client.call("/").await, Ok((200, 1)), "connection {number}");
         }
         drop(clients);
-        eventually("descriptors are closed", || {
-            scene.descriptors() <= descriptors + 8
-        })
-        .await;
+        closes(&scene, descriptors).await;
         scene.settles().await;
     });
+}
+
+/// Waits until the gateway has no descriptor open but those it had and its connections to the host,
+/// which stay open for the next calls.
+async fn closes(scene: &Scene, before: usize) {
+    let pooled = || {
+        let stats = scene.stats();
+        let open = |cluster| stat(&stats, &format!("cluster.{cluster}.upstream_cx_active"));
+        usize::try_from(open("one") + open("two")).expect("a few")
+    };
+    let closed = || scene.descriptors() <= before + pooled() + 8;
+    eventually("descriptors are closed", closed).await;
 }
 
 /// So many connections are opened and closed in a second.
@@ -167,14 +186,7 @@ fn connections_that_come_and_go_leave_nothing() {
         for _ in 0..2 {
             assert_eq!(churn(&scene, time).await, []);
         }
-        // Connections to the host stay open for the next calls.
-        let pooled = || {
-            let stats = scene.stats();
-            let open = |cluster| stat(&stats, &format!("cluster.{cluster}.upstream_cx_active"));
-            (open("one") + open("two")) as usize
-        };
-        let closed = || scene.descriptors() <= descriptors + pooled() + 8;
-        eventually("descriptors are closed", closed).await;
+        closes(&scene, descriptors).await;
         let grown = scene.memory().saturating_sub(before);
         assert!(
             grown < 8 * 1024,
