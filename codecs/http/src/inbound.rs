@@ -394,3 +394,83 @@ fn give_id(head: &mut request::Parts, door: &Door, policy: &HttpPolicy) {
 pub(crate) fn bad(text: impl Into<std::borrow::Cow<'static, str>>) -> Status {
     Status::new(Cause::BadRequest, text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(uri: &str, fields: &[(&'static str, &'static str)]) -> request::Parts {
+        let mut request = http::Request::builder().uri(uri);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        request.body(()).expect("a request").into_parts().0
+    }
+
+    #[test]
+    fn callers_are_told_by_the_proxies_that_are_trusted() {
+        let chain = [
+            ("x-forwarded-for", "10.0.0.1, 10.0.0.2"),
+            ("x-forwarded-for", "10.0.0.3"),
+        ];
+        for (edge, trusted_hops, wanted) in [
+            (false, 0, Some("10.0.0.3")),
+            (false, 1, Some("10.0.0.2")),
+            (false, 2, Some("10.0.0.1")),
+            (false, 3, None),
+            (true, 0, None),
+            (true, 1, Some("10.0.0.3")),
+        ] {
+            let policy = HttpPolicy {
+                edge,
+                trusted_hops,
+                ..HttpPolicy::default()
+            };
+            let told = told_caller(&asked("/", &chain), &policy);
+            let wanted = wanted.map(|ip| SocketAddr::new(ip.parse().expect("an address"), 0));
+            assert_eq!(told, wanted, "{edge} {trusted_hops}");
+        }
+        for other in ["", "rubbish", "10.0.0.1:80", "10.0.0.1,"] {
+            let told = told_caller(
+                &asked("/", &[("x-forwarded-for", other)]),
+                &HttpPolicy::default(),
+            );
+            assert_eq!(told, None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_callers_may_not_say_goes() {
+        let said = [
+            ("x-envoy-internal", "true"),
+            ("x-envoy-upstream-rq-timeout-ms", "1"),
+            ("x-envoy-original-path", "/a"),
+            ("x-envoy-of-somebody", "1"),
+        ];
+        let left = |edge| {
+            let mut head = asked("/", &said);
+            sanitise(&mut head, edge);
+            let mut names: Vec<String> = head.headers.keys().map(ToString::to_string).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(
+            left(false),
+            ["x-envoy-of-somebody", "x-envoy-original-path"]
+        );
+        assert_eq!(left(true), ["x-envoy-of-somebody"]);
+    }
+
+    #[test]
+    fn a_scheme_is_forced_wherever_it_stands() {
+        for (uri, wanted) in [
+            ("/a?b", "/a?b"),
+            ("http://x.test/a?b", "https://x.test/a?b"),
+        ] {
+            let mut head = asked(uri, &[("x-forwarded-proto", "http")]);
+            force_scheme(&mut head, HeaderValue::from_static("https"));
+            assert_eq!(head.uri, wanted);
+            assert_eq!(head.headers["x-forwarded-proto"], "https");
+        }
+    }
+}

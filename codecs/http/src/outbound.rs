@@ -150,3 +150,24 @@ impl Face {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_that_usually_have_a_body_say_that_there_is_none() {
+        for (method, said) in [
+            ("GET", false),
+            ("DELETE", false),
+            ("POST", true),
+            ("BREW", true),
+        ] {
+            let request = http::Request::builder().method(method).body(());
+            let (mut head, ()) = request.expect("a request").into_parts();
+            say_empty(&mut head);
+            let length = head.headers.get(header::CONTENT_LENGTH);
+            assert_eq!(length.is_some_and(|it| it == "0"), said, "{method}");
+        }
+    }
+}
