@@ -83,6 +83,8 @@ fn broken(name: &'static str, cluster: &str) -> Scene {
         name,
         json!([{"match": {"prefix": "/"}, "route": {"cluster": cluster}}]),
     )
+    // Envoy waits for its client to close what it breaks off.
+    .manager(json!({"delayed_close_timeout": "0.02s"}))
     .draw(
         24,
         Pools {
@@ -96,10 +98,10 @@ fn broken(name: &'static str, cluster: &str) -> Scene {
 
 fn timeouts() -> Scene {
     Scene::of("timeouts", json!([
-        {"match": {"prefix": "/short"}, "route": {"cluster": "v1", "timeout": "0.2s"}},
+        {"match": {"prefix": "/short"}, "route": {"cluster": "v1", "timeout": "0.5s"}},
         {"match": {"prefix": "/none"}, "route": {"cluster": "v1", "timeout": "0s"}},
-        {"match": {"prefix": "/idle"}, "route": {"cluster": "v1", "timeout": "0s", "idle_timeout": "0.2s"}},
-        {"match": {"prefix": "/grpc"}, "route": {"cluster": "two", "max_stream_duration": {"grpc_timeout_header_max": "1s"}}},
+        {"match": {"prefix": "/idle"}, "route": {"cluster": "v1", "timeout": "0s", "idle_timeout": "0.5s"}},
+        {"match": {"prefix": "/grpc"}, "route": {"cluster": "two", "max_stream_duration": {"grpc_timeout_header_max": "8s"}}},
         {"match": {"prefix": "/long"}, "route": {"cluster": "v1", "timeout": "90s"}},
     ]))
     .asks([
@@ -114,7 +116,7 @@ fn timeouts() -> Scene {
         get("/idle"),
         grpc("/short").want("silent"),
         grpc("/grpc").header("grpc-timeout", "200m").want("silent"),
-        grpc("/grpc").header("grpc-timeout", "900m"),
+        grpc("/grpc").header("grpc-timeout", "5000m"),
         grpc("/grpc").header("grpc-timeout", "30S"),
         grpc("/grpc"),
         get("/short").header("x-envoy-upstream-rq-timeout-ms", "7000"),
@@ -122,11 +124,11 @@ fn timeouts() -> Scene {
 }
 
 fn stream_timeouts() -> Scene {
-    let quiet = json!({"common_http_protocol_options": {"max_stream_duration": "0.3s"}, "stream_idle_timeout": "0.2s"});
+    let quiet = json!({"common_http_protocol_options": {"max_stream_duration": "0.7s"}, "stream_idle_timeout": "0.5s"});
     Scene::of("stream_timeouts", json!([
         {"match": {"prefix": "/idle"}, "route": {"cluster": "v1", "timeout": "0s"}},
         {"match": {"prefix": "/long"}, "route": {"cluster": "v1", "timeout": "0s", "idle_timeout": "0s"}},
-        {"match": {"prefix": "/own"}, "route": {"cluster": "v1", "timeout": "0s", "idle_timeout": "0s", "max_stream_duration": {"max_stream_duration": "0.1s"}}},
+        {"match": {"prefix": "/own"}, "route": {"cluster": "v1", "timeout": "0s", "idle_timeout": "0s", "max_stream_duration": {"max_stream_duration": "0.5s"}}},
     ]))
     .manager(quiet)
     .asks([
