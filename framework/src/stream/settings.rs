@@ -87,8 +87,6 @@ pub struct HttpPolicy {
     pub client_cert: xfcc::Forward,
     /// Which parts of it (`set_current_client_cert_details`).
     pub client_cert_parts: xfcc::Details,
-    /// Pass `100-continue` on instead of answering it (`proxy_100_continue`). Default off.
-    pub pass_continue: bool,
     /// Tell hosts and callers times and overload in `x-envoy-…` headers; the router filter's
     /// `suppress_envoy_headers` says no. Default on.
     pub envoy_headers: bool,
@@ -133,7 +131,6 @@ impl Default for HttpPolicy {
             forwarded_port: false,
             client_cert: xfcc::Forward::default(),
             client_cert_parts: xfcc::Details::default(),
-            pass_continue: false,
             envoy_headers: true,
         }
     }

@@ -103,7 +103,6 @@ pub(super) fn policy(hcm: &HttpConnectionManager) -> HttpPolicy {
         (_, true) => StripPort::Matching,
         _ => StripPort::Never,
     };
-    policy.pass_continue = hcm.proxy_100_continue;
     policy.strip_dot = hcm.strip_trailing_host_dot;
     policy.scheme = scheme(hcm).map(|scheme| scheme.to_ascii_lowercase().into());
     policy.envoy_headers = !router(hcm).suppress_envoy_headers;

@@ -121,29 +121,39 @@ enum Pause {
 }
 
 impl Session {
-    /// Lets hyper serve while there is something to serve; a connection that rests holds no buffer.
+    /// Serves while there is something to serve; a connection that rests holds no buffer.
     async fn run(self: &Rc<Self>, io: Io, prefix: BytesMut) -> Result<(), HttpMetric> {
         let wire = Wire::new(io, prefix, &self.meter);
         let mut wire = Guarded::client(wire, Guard::of_requests(self.limits()), &self.notes);
         loop {
-            let me = Rc::clone(self);
-            let service = service_fn(move |request| Rc::clone(&me).call(request));
-            let mut served = self.builder().serve_connection(TokioIo::new(wire), service);
-            let paused = self.drive(&mut Pin::new(&mut served)).await?;
-            let parts = served.into_parts();
-            wire = parts.io.into_inner();
-            wire.put_back(&parts.read_buf);
-            let switched = self.switched.borrow_mut().take();
-            if let Some(switched) = switched {
-                let (io, prefix) = wire.into_parts();
-                self.tunnel(io, prefix, switched).await;
-                return Ok(());
+            // In a box of its own, which a connection that rests does not hold.
+            match Box::pin(self.serve(wire)).await? {
+                Some(resting) => wire = resting,
+                None => return Ok(()),
             }
-            match paused {
-                Pause::Over => return self.close(wire.into_parts().0).await,
-                Pause::Broken => return self.judgement(),
-                Pause::Resting => self.rest(wire.io()).await?,
-            }
+            self.rest(wire.io()).await?;
+        }
+    }
+
+    /// Lets hyper serve until the connection is over, or rests.
+    async fn serve(self: &Rc<Self>, wire: Guarded) -> Result<Option<Guarded>, HttpMetric> {
+        let me = Rc::clone(self);
+        let service = service_fn(move |request| Rc::clone(&me).call(request));
+        let mut served = self.builder().serve_connection(TokioIo::new(wire), service);
+        let paused = self.drive(&mut Pin::new(&mut served)).await?;
+        let parts = served.into_parts();
+        let mut wire = parts.io.into_inner();
+        wire.put_back(&parts.read_buf);
+        let switched = self.switched.borrow_mut().take();
+        if let Some(switched) = switched {
+            let (io, prefix) = wire.into_parts();
+            self.tunnel(io, prefix, switched).await;
+            return Ok(None);
+        }
+        match paused {
+            Pause::Over => self.close(wire.into_parts().0).await.map(|()| None),
+            Pause::Broken => self.judgement().map(|()| None),
+            Pause::Resting => Ok(Some(wire)),
         }
     }
 

@@ -69,10 +69,8 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
     let flood = Flood::new(policy.http.resets, worker.now());
     let wire = Wire::new(connection.io, connection.prefix, &meter).counting(flood);
     // In a box of its own: it is over soon, and the connection lasts.
-    let shaking = Box::pin(builder(&policy).handshake(wire));
-    let shaken = tokio::time::timeout(HANDSHAKE, shaking).await;
-    match shaken {
-        Ok(Ok(served)) => {
+    match Box::pin(shake_hands(wire, &policy, &door)).await {
+        Ok(mut served) => {
             let client = Client {
                 face: Face::new(&policy.http),
                 dates: Dates::of(&worker),
@@ -80,15 +78,11 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
                 policy: Arc::clone(&policy),
             };
             let mut keeper = Keeper::new(client, &meter);
-            if let Err(metric) = keeper.run(served).await {
+            if let Err(metric) = keeper.run(&mut served).await {
                 policy.stats.inc(shard, metric);
             }
         }
-        Ok(Err(error)) => {
-            tracing::debug!(peer = %door.ends.peer, "no HTTP/2 connection: {error}");
-            policy.stats.inc(shard, HttpMetric::CxProtocolError);
-        }
-        Err(_) => policy.stats.inc(shard, HttpMetric::CxFrameTimeout),
+        Err(metric) => policy.stats.inc(shard, metric),
     }
     if let Some(why) = meter.flooded.get() {
         tracing::debug!(peer = %door.ends.peer, "HTTP/2 connection refused: {why}");
@@ -98,6 +92,23 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
     policy.stats.add(shard, HttpMetric::CxRx, read);
     policy.stats.add(shard, HttpMetric::CxTx, written);
     policy.stats.dec(shard, HttpMetric::CxActive);
+}
+
+/// Reads the client's preface and says what it may do.
+async fn shake_hands(
+    wire: Wire,
+    policy: &Policy,
+    door: &Door,
+) -> Result<Box<server::Connection<Wire, Bytes>>, HttpMetric> {
+    let shaking = builder(policy).handshake(wire);
+    match tokio::time::timeout(HANDSHAKE, shaking).await {
+        Ok(Ok(served)) => Ok(Box::new(served)),
+        Ok(Err(error)) => {
+            tracing::debug!(peer = %door.ends.peer, "no HTTP/2 connection: {error}");
+            Err(HttpMetric::CxProtocolError)
+        }
+        Err(_) => Err(HttpMetric::CxFrameTimeout),
+    }
 }
 
 fn builder(policy: &Policy) -> server::Builder {
@@ -147,7 +158,10 @@ impl Keeper {
     }
 
     /// Accepts streams until the connection ends.
-    async fn run(&mut self, mut served: server::Connection<Wire, Bytes>) -> Result<(), HttpMetric> {
+    async fn run(
+        &mut self,
+        served: &mut server::Connection<Wire, Bytes>,
+    ) -> Result<(), HttpMetric> {
         let client = Rc::clone(&self.client);
         let (worker, inbound) = (&client.door.worker, client.policy.limits.inbound);
         let mut check = pin!(tokio::time::sleep(CHECK));
@@ -173,7 +187,7 @@ impl Keeper {
                     self.streams += 1;
                     spawn(Rc::clone(&self.client).stream(request, respond));
                     if self.is_worn_out() {
-                        self.leave(&mut served);
+                        self.leave(served);
                     }
                 }
                 Some(Some(Err(error))) => {
@@ -186,7 +200,7 @@ impl Keeper {
                 None => {
                     let next = tokio::time::Instant::now() + self.check_interval();
                     check.as_mut().reset(next);
-                    self.check(&mut served)?;
+                    self.check(served)?;
                 }
             }
         }
