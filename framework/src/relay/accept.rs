@@ -20,7 +20,6 @@ use crate::{
     filter::{Flow, Verdict},
     frame::{Frame, Head, Kind},
     log::Record,
-    route::Facts,
     snapshot::{HttpMetric, Policy},
     status::{Cause, Status},
     view::RoutingView,
@@ -40,7 +39,6 @@ impl<C: Codec> Relay<C> {
     /// Takes a request or one-way call.
     pub(super) fn accept(&self, down: &Rc<Down<C>>, frame: Frame<C::Head>) {
         let pinned = self.worker.snapshot();
-        let facts = self.facts(down);
         let frame = self.keep(frame);
         self.begin_stats(&down.stats, frame.head.kind());
         self.worker.charge(frame.bytes.len());
@@ -49,7 +47,7 @@ impl<C: Codec> Relay<C> {
             frame,
             down: Rc::clone(down),
             pinned,
-            facts,
+            random: self.worker.random(),
             progress: Progress::default(),
             aim: None,
             phase: Phase::Deciding,
@@ -91,7 +89,7 @@ impl<C: Codec> Relay<C> {
             down.stats.inc(self.worker.shard(), HttpMetric::RqTooLarge);
         }
         let view = C::view(frame);
-        let facts = self.facts(down);
+        let facts = down.facts(before, self.worker.random());
         let record = Record {
             request: &view,
             response: None,
@@ -140,8 +138,9 @@ impl<C: Codec> Relay<C> {
         };
         let (decision, deadline) = {
             let view = C::view(&call.frame);
+            let facts = call.facts();
             let decision =
-                exchange::decide(&call.pinned, policy, &view, &call.facts, &mut call.progress);
+                exchange::decide(&call.pinned, policy, &view, &facts, &mut call.progress);
             let decision = framed::<C>(decision, &call.progress);
             let deadline = match &decision {
                 Decision::Forward(aim) => self.deadline(aim, policy, &call.frame, &view),
@@ -221,16 +220,6 @@ impl<C: Codec> Relay<C> {
                 Verdict::Reply(status) => relay.settle(key, End::Local(status)),
             }
         });
-    }
-
-    pub(super) fn facts(&self, down: &Down<C>) -> Facts {
-        Facts {
-            source: Some(down.ends.peer),
-            ends: down.ends,
-            began: self.worker.now(),
-            tls: down.tls.clone(),
-            random: self.worker.random(),
-        }
     }
 
     /// The frame as it waits for its answer: shared, or copied when it would pin a long block for

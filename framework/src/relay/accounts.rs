@@ -54,10 +54,11 @@ impl<C: Codec> Relay<C> {
             End::Local(_) | End::Sent => None,
         };
         let host = cluster.and_then(|cluster| cluster.hosts.get(call.tried.last()?));
+        let facts = call.facts();
         let record = Record {
             request: &request,
             response: response.as_ref().map(|view| view as &dyn RoutingView),
-            facts: &call.facts,
+            facts: &facts,
             ends: call.down.ends,
             route: policy.and_then(|policy| Some(policy.router.get(call.progress.route?))),
             cluster: cluster.map(Arc::as_ref),

@@ -23,7 +23,9 @@ pub(super) struct Call<C: Codec> {
     pub(super) frame: Frame<C::Head>,
     pub(super) down: Rc<Down<C>>,
     pub(super) pinned: Pinned,
-    pub(super) facts: Facts,
+    /// The random number of [`Facts`]; the rest of them is made when it is asked for, which is
+    /// cheaper than to carry it along.
+    pub(super) random: u64,
     pub(super) progress: Progress,
     pub(super) aim: Option<Aim>,
     pub(super) phase: Phase<C>,
@@ -46,6 +48,11 @@ pub(super) enum Phase<C: Codec> {
 }
 
 impl<C: Codec> Call<C> {
+    /// What is known of the call besides its own words.
+    pub(super) fn facts(&self) -> Facts {
+        self.down.facts(self.began, self.random)
+    }
+
     /// Whether an answer is expected.
     pub(super) fn is_oneway(&self) -> bool {
         self.frame.head.kind() == Kind::Oneway

@@ -18,6 +18,7 @@ use crate::{
     frame::{Frame, Head, Kind, Variant},
     out::Out,
     protocol::{Connection, Io, Tls},
+    route::Facts,
     snapshot::{DownstreamLimits, Ends, HttpMetric, Policy, PolicyIx},
     stats::Group,
     status::{Cause, Status},
@@ -57,6 +58,17 @@ pub(super) struct Down<C: Codec> {
 }
 
 impl<C: Codec> Down<C> {
+    /// What is known of a call on this connection besides its own words.
+    pub(super) fn facts(&self, began: Moment, random: u64) -> Facts {
+        Facts {
+            source: Some(self.ends.peer),
+            ends: self.ends,
+            began,
+            tls: self.tls.clone(),
+            random,
+        }
+    }
+
     /// Queues bytes for the peer, unless it is gone.
     pub(super) fn push<R>(&self, relay: &Relay<C>, write: impl FnOnce(&mut C, &mut Out) -> R) -> R
     where

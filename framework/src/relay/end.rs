@@ -182,6 +182,7 @@ impl<C: Codec> Relay<C> {
         }
         let (request, response) = (C::view(&call.frame), C::view(frame));
         let (request, response): (&dyn RoutingView, &dyn RoutingView) = (&request, &response);
+        let facts = &call.facts();
         let host = call
             .tried
             .last()
@@ -190,12 +191,11 @@ impl<C: Codec> Relay<C> {
             response,
             request,
             sent: &call.progress.edits,
-            facts: &call.facts,
+            facts,
             cluster: call.cluster().map(|cluster| &*cluster.name),
             host: host.map(|host| host.address),
         };
         exchange::response_edits(policy, aim, &answer, edits);
-        let facts = &call.facts;
         let mut cx = ResponseCx {
             response,
             request,
