@@ -76,6 +76,16 @@ impl Workers {
         registry: &Arc<Registry>,
         memory: usize,
     ) -> std::io::Result<Self> {
+        Self::start_with(QUEUE, (count, memory), live, registry)
+    }
+
+    /// As [`Workers::start`], with room for `queue` orders that a worker has not taken yet.
+    fn start_with(
+        queue: usize,
+        (count, memory): (usize, usize),
+        live: &Arc<Live>,
+        registry: &Arc<Registry>,
+    ) -> std::io::Result<Self> {
         let mut workers = Self {
             threads: Vec::new(),
         };
@@ -83,7 +93,7 @@ impl Workers {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
-            let (orders, inbox) = mpsc::channel(QUEUE);
+            let (orders, inbox) = mpsc::channel(queue);
             let connections = Arc::new(AtomicUsize::new(0));
             let (live, registry) = (Arc::clone(live), Arc::clone(registry));
             let counted = Arc::clone(&connections);
@@ -171,5 +181,66 @@ async fn run(worker: Worker, mut inbox: mpsc::Receiver<Order>, connections: Arc<
             Order::Drain(time, scope) => worker.begin_drain(time, scope),
             Order::Stop => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::{TcpListener, TcpStream},
+        sync::{
+            Mutex,
+            mpsc::{Receiver, channel},
+        },
+    };
+
+    use super::*;
+    use crate::protocol::LocalFuture;
+
+    /// Keeps its worker busy until it is told to go on.
+    #[derive(Debug)]
+    struct Busy(Mutex<Receiver<()>>);
+
+    impl Serve for Busy {
+        fn serve(self: Arc<Self>, _: Accepted, _: Worker) -> LocalFuture {
+            let told = self.0.lock().expect("nobody panics with it");
+            // An error means that everybody may go on.
+            let _ = told.recv();
+            Box::pin(async {})
+        }
+    }
+
+    #[tokio::test]
+    async fn sockets_wait_in_a_queue_with_an_end() {
+        const ROOM: usize = 4;
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let accepted = || Accepted {
+            socket: TcpStream::connect(address).expect("it listens"),
+            ends: crate::snapshot::Ends {
+                peer: address,
+                local: address,
+            },
+        };
+        let (live, registry) = (Arc::new(Live::default()), Arc::new(Registry::new(1)));
+        let mut workers =
+            Workers::start_with(ROOM, (1, 1 << 20), &live, &registry).expect("a thread");
+        let (go_on, told) = channel();
+        let busy: Arc<dyn Serve> = Arc::new(Busy(Mutex::new(told)));
+        workers.give(accepted(), Arc::clone(&busy)).await;
+        let mut waiting = 0;
+        let short = Duration::from_millis(300);
+        // One is in the worker's hands; it may be taken before or after the queue is full.
+        while waiting <= ROOM + 1 {
+            let giving = workers.give(accepted(), Arc::clone(&busy));
+            if tokio::time::timeout(short, giving).await.is_err() {
+                break;
+            }
+            waiting += 1;
+        }
+        assert_eq!(waiting, ROOM, "sockets that wait for a busy worker");
+        drop(go_on);
+        workers.stop().await;
+        assert_eq!(QUEUE, 1024, "as docs/limits.md says");
     }
 }

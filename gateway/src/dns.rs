@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    future::Future,
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
@@ -38,10 +39,7 @@ pub(crate) async fn start(clusters: Vec<ClusterPlan>, live: &Arc<Live>) {
         };
         first.push(tokio::spawn(async move {
             let name = Arc::clone(&resolver.plan.name);
-            if tokio::time::timeout(FIRST, resolver.refresh())
-                .await
-                .is_err()
-            {
+            if !ends_within(FIRST, resolver.refresh()).await {
                 tracing::warn!(cluster = %name, "its names are not resolved yet; serving without");
             }
             tokio::spawn(async move { resolver.run().await });
@@ -51,6 +49,16 @@ pub(crate) async fn start(clusters: Vec<ClusterPlan>, live: &Arc<Live>) {
         // A look-up that panicked has been reported by its task.
         let _ = looked_up.await;
     }
+}
+
+/// Whether a look-up comes to its end in time.
+async fn ends_within(limit: Duration, looking: impl Future<Output = ()>) -> bool {
+    tokio::time::timeout(limit, looking).await.is_ok()
+}
+
+/// As many addresses of a name as become hosts.
+fn taken(addresses: impl Iterator<Item = SocketAddr>) -> impl Iterator<Item = SocketAddr> {
+    addresses.take(MAX_ADDRESSES)
 }
 
 struct Resolver {
@@ -87,7 +95,7 @@ impl Resolver {
                             return;
                         }
                     };
-                    for address in addresses.take(MAX_ADDRESSES) {
+                    for address in taken(addresses) {
                         let state = self.states.entry(address).or_insert_with(HostState::new);
                         hosts.push(plan.host(address, Some(Arc::clone(name)), Arc::clone(state)));
                     }
@@ -128,5 +136,29 @@ impl Resolver {
         let mut snapshot = Snapshot::new(clusters);
         snapshot.policies.clone_from(&now.policies);
         self.live.publish(snapshot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCS: &str = include_str!("../../docs/limits.md");
+
+    #[test]
+    fn a_name_gives_so_many_hosts() {
+        let many = (0..5000_u32).map(|n| SocketAddr::new(n.to_be_bytes().into(), 80));
+        assert_eq!(taken(many.clone()).count(), 1024);
+        assert_eq!(taken(many.take(3)).count(), 3);
+        assert!(DOCS.contains("| addresses taken of one DNS name | 1024 |"));
+    }
+
+    #[tokio::test]
+    async fn a_first_look_up_that_does_not_end_delays_the_start_no_longer() {
+        assert!(ends_within(FIRST, async {}).await);
+        let short = Duration::from_millis(20);
+        assert!(!ends_within(short, std::future::pending()).await);
+        assert_eq!(FIRST, Duration::from_secs(5));
+        assert!(DOCS.contains("| the first DNS look-up | 5 s |"));
     }
 }

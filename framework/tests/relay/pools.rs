@@ -325,6 +325,37 @@ fn connections_that_finish_their_last_calls_are_bounded() {
 }
 
 #[test]
+fn hosts_that_refuse_or_leave_are_avoided_for_a_time() {
+    run(async {
+        let (absent, leaving) = (Host::absent(), Host::bind());
+        let rig = Rig::start(Setup::of(&[&absent, &leaving])).await;
+        let mut client = rig.client().await;
+        let avoided = |host: &Host, after: u64| {
+            let state = rig.state(host.address);
+            state.avoided(rig.worker.now().ms() + after)
+        };
+        client.send(&Msg::request(0, "a/x")).await;
+        let mut served = leaving.accept().await;
+        let asked = served.recv().await;
+        while rig.upstream(ClusterMetric::CxConnectFail) == 0 {
+            client.send(&Msg::oneway(0, "a/x")).await;
+            sleep(Duration::from_millis(5)).await;
+        }
+        assert!(avoided(&absent, 0) && !avoided(&absent, 500));
+        assert!(!avoided(&leaving, 0));
+        served.send(&Msg::new(Kind::GoAway, 0, "")).await;
+        eventually("the event arrives", || {
+            rig.upstream(ClusterMetric::CxGoaway) == 1
+        })
+        .await;
+        assert!(avoided(&leaving, 9_000) && !avoided(&leaving, 10_000));
+        served.send(&asked.echo()).await;
+        assert_eq!(client.recv().await.text(), "re:a/x");
+        rig.settled().await;
+    });
+}
+
+#[test]
 fn calls_in_line_survive_the_connection_that_they_do_not_have() {
     run(async {
         let host = Host::bind();

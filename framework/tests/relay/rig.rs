@@ -247,6 +247,11 @@ impl Rig {
         self.group("http", "test").get(metric)
     }
 
+    /// What changes of a host of the cluster `a` while it runs.
+    pub(crate) fn state(&self, address: SocketAddr) -> &HostState {
+        &self.states[&("a", address)]
+    }
+
     /// A metric of the cluster `a`.
     pub(crate) fn upstream(&self, metric: ClusterMetric) -> u64 {
         self.group("cluster", "a").get(metric)

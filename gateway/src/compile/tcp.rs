@@ -234,3 +234,13 @@ fn backoff(given: &BackoffStrategy) -> Option<Backoff> {
         max: max.unwrap_or_else(|| base.saturating_mul(10)),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_idle_time_that_nobody_configures_is_that_of_the_docs() {
+        let row = "| plain TCP: idle time, where `idle_timeout` says nothing | 1 h, as Envoy |";
+        assert!(include_str!("../../../docs/limits.md").contains(row));
+        assert_eq!(super::IDLE.as_secs(), 3600);
+    }
+}

@@ -250,3 +250,13 @@ fn draw(plan: &TcpPlan, random: u64) -> Option<&str> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_pause_that_nobody_configures_is_that_of_the_docs() {
+        let row = "| plain TCP: pause before a host is tried again, where `backoff_options` says nothing | 25 ms |";
+        assert!(include_str!("../../../docs/limits.md").contains(row));
+        assert_eq!(super::AGAIN.as_millis(), 25);
+    }
+}
