@@ -35,6 +35,8 @@ pub(crate) struct Meter {
     pub(crate) stalled: Cell<Option<Moment>>,
     /// When something last moved.
     pub(crate) moved: Cell<Moment>,
+    /// When the first byte came that belongs to no call yet: the beginning of one.
+    pub(crate) begun: Cell<Option<Moment>>,
     /// Whether a call is on its way whose peer might break off while nothing is read.
     pub(crate) watched: Cell<bool>,
     /// Why no more frames are read.
@@ -49,9 +51,17 @@ impl Meter {
             written: Cell::new(0),
             stalled: Cell::new(None),
             moved: Cell::new(worker.now()),
+            begun: Cell::new(None),
             watched: Cell::new(false),
             flooded: Cell::new(None),
         })
+    }
+
+    /// Notes bytes that may be the beginning of a call.
+    pub(crate) fn begin(&self) {
+        if self.begun.get().is_none() {
+            self.begun.set(Some(self.worker.now()));
+        }
     }
 
     /// Bytes read and written since the last time.
@@ -79,6 +89,9 @@ impl Meter {
 impl Wire {
     pub(crate) fn new(io: Io, prefix: BytesMut, meter: &Rc<Meter>) -> Self {
         meter.read.set(meter.read.get() + prefix.len() as u64);
+        if !prefix.is_empty() {
+            meter.begin();
+        }
         Self {
             io,
             prefix,
@@ -140,6 +153,7 @@ impl AsyncRead for Wire {
                 let meter = &this.meter;
                 meter.read.set(meter.read.get() + read as u64);
                 meter.moved.set(meter.worker.tick());
+                meter.begin();
             }
         } else {
             let count = this.prefix.len().min(buf.remaining());

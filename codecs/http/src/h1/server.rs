@@ -131,7 +131,9 @@ impl Session {
                 Some(resting) => wire = resting,
                 None => return Ok(()),
             }
-            self.rest(wire.io()).await?;
+            if self.meter.begun.get().is_none() {
+                self.rest(wire.io()).await?;
+            }
         }
     }
 
@@ -143,6 +145,9 @@ impl Session {
         let paused = self.drive(&mut Pin::new(&mut served)).await?;
         let parts = served.into_parts();
         let mut wire = parts.io.into_inner();
+        if !parts.read_buf.is_empty() {
+            self.meter.begin();
+        }
         wire.put_back(&parts.read_buf);
         let switched = self.switched.borrow_mut().take();
         if let Some(switched) = switched {
@@ -280,14 +285,14 @@ impl Session {
         if self.calls.get() > 0 || stalled.is_some() {
             return Ok(false);
         }
-        // Bytes after the last call, and no call: the beginning of one that does not go on.
-        let moved = self.meter.moved.get();
-        if moved > self.last.get()
-            && now.since(self.last.get().max(self.born)) > http.headers_timeout
-        {
-            return Err(HttpMetric::CxFrameTimeout);
+        match self.meter.begun.get() {
+            // The beginning of a call that does not go on.
+            Some(begun) if now.since(begun) > http.headers_timeout => {
+                Err(HttpMetric::CxFrameTimeout)
+            }
+            Some(_) => Ok(false),
+            None => Ok(self.can_rest && now.since(self.last.get()) >= REST),
         }
-        Ok(self.can_rest && moved <= self.last.get() && now.since(self.last.get()) >= REST)
     }
 
     /// Waits without a buffer until there is something to read.
@@ -319,6 +324,7 @@ impl Session {
     async fn call(self: Rc<Self>, request: Request<Incoming>) -> Result<Response<Out>, Infallible> {
         self.calls.set(self.calls.get() + 1);
         self.meter.watched.set(true);
+        self.meter.begun.set(None);
         self.served.set(self.served.get() + 1);
         let (mut head, body) = request.into_parts();
         let fit = inbound::receive(&mut head, &self.door, &self.policy.http);
@@ -393,6 +399,7 @@ impl Drop for Out {
         let session = &self.session;
         session.calls.set(session.calls.get().saturating_sub(1));
         session.meter.watched.set(false);
+        session.meter.begun.set(None);
         session.last.set(session.door.worker.now());
         if let Some(answer) = self.answer.take_if(|_| self.left.is_given()) {
             length::finish(answer.answer);

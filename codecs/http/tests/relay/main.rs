@@ -5,3 +5,4 @@ mod peer;
 mod plain;
 mod rig;
 mod strict;
+mod times;
