@@ -7,7 +7,9 @@ use crate::{edits::Edits, protocol::Tls, snapshot::Ends, time::Moment, view::Rou
 mod times;
 mod weighted;
 
-pub use times::{Limit, StreamTimes, TimeLimits, Times, grpc_timeout, is_grpc};
+pub use times::{
+    Limit, StreamTimes, TimeLimits, Times, grpc_timeout, is_grpc, is_grpc_type, parse_grpc_timeout,
+};
 pub use weighted::{Draw, Named, Weighted, WeightedCluster};
 
 /// Finds the route of a request. Compiled once from configuration, immutable, shared by all

@@ -4,7 +4,10 @@
 use std::{fmt::Write as _, time::Duration};
 
 use bytes::Bytes;
-use crossdock_framework::status::{Cause, Class, Status};
+use crossdock_framework::{
+    route::{is_grpc_type, parse_grpc_timeout},
+    status::{Cause, Class, Status},
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 pub(crate) const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -13,12 +16,9 @@ pub(crate) const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Whether a message is gRPC: `application/grpc`, or with a format after `+`.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    let Some(kind) = headers.get(header::CONTENT_TYPE) else {
-        return false;
-    };
-    kind.as_bytes()
-        .strip_prefix(b"application/grpc")
-        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| is_grpc_type(kind.as_bytes()))
 }
 
 /// Service and method of the path `/service/method`.
@@ -29,21 +29,7 @@ pub(crate) fn names(path: &str) -> Option<(&str, &str)> {
 
 /// The caller's deadline: up to eight digits and a unit.
 pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(TIMEOUT)?.to_str().ok()?;
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let count: u64 = digits.parse().ok()?;
-    Some(match unit {
-        "H" => Duration::from_secs(count * 3600),
-        "M" => Duration::from_secs(count * 60),
-        "S" => Duration::from_secs(count),
-        "m" => Duration::from_millis(count),
-        "u" => Duration::from_micros(count),
-        "n" => Duration::from_nanos(count),
-        _ => return None,
-    })
+    parse_grpc_timeout(headers.get(TIMEOUT)?.to_str().ok()?)
 }
 
 /// Tells what is left of the caller's deadline, if it gave one.

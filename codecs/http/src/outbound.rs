@@ -54,8 +54,8 @@ pub(crate) fn for_h2(head: &mut request::Parts) -> Result<(), Status> {
     }
     head.version = Version::HTTP_2;
     let authority = view::authority(head).map(str::to_owned);
-    let scheme = match head.headers.get("x-forwarded-proto") {
-        Some(scheme) if scheme.as_bytes() == b"https" => Scheme::HTTPS,
+    let scheme = match view::scheme(head) {
+        "https" => Scheme::HTTPS,
         _ => Scheme::HTTP,
     };
     let mut parts = std::mem::take(&mut head.uri).into_parts();

@@ -113,16 +113,23 @@ fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
 /// Whether the content type is `application/grpc`, alone or with a `+` behind it.
 pub fn is_grpc(request: &dyn RoutingView) -> bool {
     let content_type = request.get(Key::Header("content-type"));
-    let rest = content_type
-        .as_deref()
-        .and_then(|it| it.strip_prefix("application/grpc"));
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('+'))
+    content_type.is_some_and(|kind| is_grpc_type(kind.as_bytes()))
+}
+
+/// Whether a content type is `application/grpc`, alone or with a `+` behind it.
+pub fn is_grpc_type(kind: &[u8]) -> bool {
+    kind.strip_prefix(b"application/grpc")
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
 }
 
 /// The caller's deadline in the header `grpc-timeout`: at most 8 digits and a unit (gRPC over
 /// HTTP/2, "Timeout").
 pub fn grpc_timeout(request: &dyn RoutingView) -> Option<Duration> {
-    let value = request.get(Key::Header("grpc-timeout"))?;
+    parse_grpc_timeout(&request.get(Key::Header("grpc-timeout"))?)
+}
+
+/// What a value of `grpc-timeout` says; `None` for one that is not valid.
+pub fn parse_grpc_timeout(value: &str) -> Option<Duration> {
     let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
