@@ -225,6 +225,13 @@ impl HostState {
         self.active.fetch_sub(1, Relaxed);
     }
 
+    /// Prefers other hosts for 500 ms from the time `now_ms` of the process clock on: it refused a
+    /// connection.
+    pub fn refused(&self, now_ms: u64) {
+        const AVOIDED_MS: u64 = 500;
+        self.avoid_until(now_ms + AVOIDED_MS);
+    }
+
     /// Prefers other hosts until the time `until_ms` of the process clock: it refused a
     /// connection or said that it is going away.
     pub fn avoid_until(&self, until_ms: u64) {

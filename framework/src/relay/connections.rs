@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::{
-    AVOID_REFUSING_MS, Relay,
+    Relay,
     attempt::Attempt,
     call::Phase,
     end::{End, caller_gone},
@@ -31,9 +31,7 @@ impl<C: Codec> Relay<C> {
 
     /// A connection could not be opened: the calls that wait for it go elsewhere.
     pub(super) fn connect_failed(&self, up: &Rc<Up<C>>, text: &str) {
-        up.host
-            .state
-            .avoid_until(self.worker.now().ms() + AVOID_REFUSING_MS);
+        up.host.state.refused(self.worker.now().ms());
         // First of all, so that the calls can bind their client to another host.
         if let Some(down) = up.bound.borrow().upgrade() {
             down.bound.take();

@@ -109,9 +109,6 @@ struct Relay<C: Codec> {
     avoid_leaving_ms: u64,
 }
 
-/// For how long other hosts are preferred after one refused a connection, in ms.
-const AVOID_REFUSING_MS: u64 = 500;
-
 impl<C: Codec> Relay<C> {
     /// The worker's relay for `C`.
     fn of(worker: &Worker) -> Rc<Self> {

@@ -27,9 +27,6 @@ use crate::{
     worker::Worker,
 };
 
-/// For how long other hosts are preferred after one could not be reached, in ms.
-const AVOID_REFUSING_MS: u64 = 500;
-
 /// What the calls of one downstream connection share.
 #[derive(Debug)]
 pub struct Door {
@@ -262,8 +259,7 @@ async fn attempt<C: StreamCodec>(
         match failure {
             Failure::Unsent(status) => {
                 if let Some(host) = cluster.hosts.get(host) {
-                    let until = worker.now().ms() + AVOID_REFUSING_MS;
-                    host.state.avoid_until(until);
+                    host.state.refused(worker.now().ms());
                 }
                 let elsewhere = ledger.flight.is_whole()
                     && ledger.tried.len() < MAX_ATTEMPTS.min(cluster.hosts.len());

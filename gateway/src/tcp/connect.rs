@@ -21,9 +21,6 @@ const ATTEMPTS: u32 = 3;
 /// The shortest time before a host is tried again, where `backoff_options` says nothing.
 const AGAIN: Duration = Duration::from_millis(25);
 
-/// For how long other hosts are preferred after one refused a connection.
-const REFUSED: Duration = Duration::from_millis(500);
-
 /// Why no connection was made, in Envoy's words.
 const NO_ROUTE: &str = "tcp_proxy_initialization_failure:NoRoute";
 const OVERFLOW: &str = "tcp_proxy_initialization_failure:ResourceLimitExceeded";
@@ -194,8 +191,7 @@ impl Session<'_> {
         if matches!(failure, CannotOpen::TimedOut(_)) {
             stats.inc(shard, ClusterMetric::CxConnectTimeout);
         }
-        let until = self.worker.tick().after(REFUSED);
-        host.state.avoid_until(until.ms());
+        host.state.refused(self.worker.tick().ms());
         let text = failure.describe(host);
         tracing::debug!(cluster = %cluster.name, "{text}");
         outcome.failure = Some(text.into());
