@@ -144,10 +144,6 @@ pub(crate) fn blame(broken: &Broken) -> Option<Status> {
             let text = format!("the body of the request is broken: {what}");
             Some(Status::new(Cause::BadRequest, text))
         }
-        Broken::TooLong => Some(Status::new(
-            Cause::RequestTooLarge,
-            "the body of the request is too long",
-        )),
         _ => None,
     }
 }

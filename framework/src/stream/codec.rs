@@ -124,8 +124,6 @@ pub enum Broken {
     Reset(Option<u32>),
     /// The peer sent what its protocol does not allow.
     Protocol(Box<str>),
-    /// It is longer than allowed.
-    TooLong,
     /// The call's deadline passed.
     Timeout,
     /// No byte moved for too long.
@@ -140,7 +138,6 @@ impl fmt::Display for Broken {
             Self::Reset(Some(code)) => write!(f, "the peer broke off (HTTP/2 error {code})"),
             Self::Reset(None) => f.write_str("the peer broke off"),
             Self::Protocol(what) => write!(f, "the peer broke the protocol: {what}"),
-            Self::TooLong => f.write_str("the body is too long"),
             Self::Timeout => f.write_str("the deadline passed"),
             Self::Idle => f.write_str("no byte moved for too long (stream_idle_timeout)"),
             Self::Draining => f.write_str("the gateway is shutting down"),

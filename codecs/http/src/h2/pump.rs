@@ -118,7 +118,7 @@ where
 pub(super) fn reason(broken: &Broken) -> Reason {
     match broken {
         Broken::Reset(Some(code)) => Reason::from(*code),
-        Broken::Reset(None) | Broken::Protocol(_) | Broken::TooLong => Reason::INTERNAL_ERROR,
+        Broken::Reset(None) | Broken::Protocol(_) => Reason::INTERNAL_ERROR,
         Broken::Timeout | Broken::Idle | Broken::Draining => Reason::CANCEL,
     }
 }
