@@ -31,7 +31,10 @@ use tokio::sync::{Notify, oneshot};
 
 use answer::{Asked, receive};
 
-use super::guard::{Awaited, Guard, Guarded, Limits, Notes};
+use super::{
+    USUAL_HEADERS,
+    guard::{Awaited, Guard, Guarded, Limits, Notes},
+};
 use crate::{
     payload::{self, Payload},
     pools::{self, Pools},
@@ -226,11 +229,15 @@ impl Pool {
         };
         let (awaited, notes) = (Rc::default(), Rc::default());
         let guard = Guard::of_answers(limits, &awaited);
-        let shaken = http1::Builder::new()
+        let mut builder = http1::Builder::new();
+        builder
             // A head and a short body in one buffer cost less than two.
             .writev(false)
-            .max_headers(http.headers as usize)
-            .max_buf_size(WRITE_BUFFER.max(limits.longest()))
+            .max_buf_size(WRITE_BUFFER.max(limits.longest()));
+        if http.headers != USUAL_HEADERS {
+            builder.max_headers(http.headers as usize);
+        }
+        let shaken = builder
             .handshake(TokioIo::new(Guarded::host(wire, guard, &notes)))
             .await;
         let (sender, connection) = shaken.map_err(|error| {

@@ -14,6 +14,9 @@ use crossdock_framework::{
 
 pub(crate) use client::Lease;
 
+/// Header fields that hyper allows without an allocation for each message.
+const USUAL_HEADERS: u32 = 100;
+
 /// The longest method that is waited for.
 const METHOD: usize = 32;
 

@@ -30,7 +30,7 @@ use hyper_util::rt::TokioIo;
 use switch::Switched;
 
 use super::{
-    ending,
+    USUAL_HEADERS, ending,
     guard::{Guard, Guarded, Limits, Notes},
     length::{self, Length},
 };
@@ -51,9 +51,6 @@ const REST: Duration = Duration::from_secs(1);
 
 /// Bytes of an answer that wait to be written before no more are asked for.
 const WRITE_BUFFER: usize = 64 * 1024;
-
-/// Header fields that hyper allows without an allocation for each request.
-const USUAL_HEADERS: u32 = 100;
 
 /// Serves a connection to its end.
 pub(super) async fn serve(connection: Connection, worker: Worker) {
