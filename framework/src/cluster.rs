@@ -10,7 +10,13 @@ use std::{
     time::Duration,
 };
 
-use crate::{metrics, stats::Group, stream::HttpUpstream, transport::Secure};
+use crate::{
+    metrics,
+    stats::{Group, Shard},
+    status::{Cause, Status},
+    stream::HttpUpstream,
+    transport::Secure,
+};
 
 /// A named set of hosts as one configuration gives it. Immutable; what changes while it runs
 /// ([`HostState`], [`Breakers`]) is shared with the versions before and after it.
@@ -34,6 +40,47 @@ pub struct Cluster {
     pub http: HttpUpstream,
     /// `cluster.<name>.…`
     pub stats: Arc<Group>,
+}
+
+impl Cluster {
+    /// Takes a place for an upstream connection, and counts that there was none. The `only`
+    /// connection of its host is opened whatever the circuit breaker says, as Envoy does.
+    pub fn take_connection(&self, only: bool, shard: Shard) -> bool {
+        let [breakers, _] = &*self.breakers;
+        if breakers.begin_connection() {
+            return true;
+        }
+        self.stats.inc(shard, ClusterMetric::CxOverflow);
+        if only {
+            breakers.add_connection();
+        }
+        only
+    }
+
+    /// Takes a place in the line of calls that wait for a connection.
+    ///
+    /// # Errors
+    ///
+    /// When the line is full: what the caller is answered.
+    pub fn take_pending(&self, priority: u8, shard: Shard) -> Result<(), Status> {
+        if !self.breakers[usize::from(priority)].begin_pending() {
+            self.stats.inc(shard, ClusterMetric::RqPendingOverflow);
+            let text = format!(
+                "cluster '{}' has as many calls waiting for a connection as its circuit breaker \
+                 allows (max_pending_requests)",
+                self.name
+            );
+            return Err(Status::new(Cause::Overload, text));
+        }
+        self.stats.inc(shard, ClusterMetric::RqPendingActive);
+        Ok(())
+    }
+
+    /// Gives the place back.
+    pub fn give_pending(&self, priority: u8, shard: Shard) {
+        self.breakers[usize::from(priority)].end_pending();
+        self.stats.dec(shard, ClusterMetric::RqPendingActive);
+    }
 }
 
 metrics! {

@@ -133,24 +133,15 @@ pub(crate) fn is_known(worker: &Worker, cluster: &Cluster, host: u64) -> bool {
 /// A call's place in the line of `max_pending_requests`.
 pub(crate) struct Waiting {
     cluster: Arc<Cluster>,
-    priority: usize,
+    priority: u8,
     worker: Worker,
 }
 
 impl Waiting {
     pub(crate) fn begin(attempt: Attempt<'_>, worker: &Worker) -> Result<Self, Failure> {
-        let (cluster, priority) = (attempt.cluster, usize::from(attempt.priority));
-        let shard = worker.shard();
-        if !cluster.breakers[priority].begin_pending() {
-            cluster.stats.inc(shard, ClusterMetric::RqPendingOverflow);
-            let text = format!(
-                "cluster '{}' has as many calls waiting for a connection as its circuit breaker \
-                 allows (max_pending_requests)",
-                cluster.name
-            );
-            return Err(Failure::Refused(Status::new(Cause::Overload, text)));
-        }
-        cluster.stats.inc(shard, ClusterMetric::RqPendingActive);
+        let (cluster, priority) = (attempt.cluster, attempt.priority);
+        let taken = cluster.take_pending(priority, worker.shard());
+        taken.map_err(Failure::Refused)?;
         Ok(Self {
             cluster: Arc::clone(cluster),
             priority,
@@ -161,10 +152,7 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.cluster.breakers[self.priority].end_pending();
-        let shard = self.worker.shard();
         self.cluster
-            .stats
-            .dec(shard, ClusterMetric::RqPendingActive);
+            .give_pending(self.priority, self.worker.shard());
     }
 }

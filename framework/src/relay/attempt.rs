@@ -68,17 +68,10 @@ impl<C: Codec> Relay<C> {
             return self.send(call, id, &up);
         }
         let shard = self.worker.shard();
-        if !cluster.breakers[usize::from(aim.priority)].begin_pending() {
+        if let Err(status) = cluster.take_pending(aim.priority, shard) {
             up.calls.set(up.calls.get() - 1);
-            cluster.stats.inc(shard, ClusterMetric::RqPendingOverflow);
-            let text = format!(
-                "cluster '{}' has as many calls waiting for a connection as its circuit breaker \
-                 allows (max_pending_requests)",
-                cluster.name
-            );
-            return Err(Status::new(Cause::Overload, text));
+            return Err(status);
         }
-        cluster.stats.inc(shard, ClusterMetric::RqPendingActive);
         call.phase = Phase::Waiting(up);
         Ok(Attempt::Waits)
     }
@@ -157,14 +150,8 @@ impl<C: Codec> Relay<C> {
         only: bool,
     ) -> Option<Rc<Up<C>>> {
         let (relay, host) = (self.me.upgrade()?, cluster.hosts.get(ix)?.clone());
-        if !cluster.breakers[0].begin_connection() {
-            cluster
-                .stats
-                .inc(self.worker.shard(), ClusterMetric::CxOverflow);
-            if !only {
-                return None;
-            }
-            cluster.breakers[0].add_connection();
+        if !cluster.take_connection(only, self.worker.shard()) {
+            return None;
         }
         let up = Rc::new(Up::new(key, Arc::clone(cluster), host));
         spawn(upstream::run(relay, Rc::clone(&up)));
@@ -217,10 +204,7 @@ impl<C: Codec> Relay<C> {
         if let (Phase::Waiting(_), Some(aim), Some(cluster)) =
             (&call.phase, &call.aim, call.cluster())
         {
-            cluster.breakers[usize::from(aim.priority)].end_pending();
-            cluster
-                .stats
-                .dec(self.worker.shard(), ClusterMetric::RqPendingActive);
+            cluster.give_pending(aim.priority, self.worker.shard());
         }
     }
 

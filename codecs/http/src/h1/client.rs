@@ -189,14 +189,7 @@ impl Pool {
                 return Ok(ready);
             }
             let only = self.open.get() == 0;
-            if cluster.breakers[0].begin_connection() {
-                return self.open(cluster, host).await;
-            }
-            let shard = self.worker.shard();
-            cluster.stats.inc(shard, ClusterMetric::CxOverflow);
-            // As in Envoy, a host has its one connection whatever the others have.
-            if only {
-                cluster.breakers[0].add_connection();
+            if cluster.take_connection(only, self.worker.shard()) {
                 return self.open(cluster, host).await;
             }
             if waiting.is_none() {

@@ -135,13 +135,8 @@ impl Pool {
     /// Begins to open a connection. The `only` one of its host is opened whatever the circuit
     /// breaker says, as Envoy does.
     fn open(self: &Rc<Self>, cluster: &Arc<Cluster>, host: &Host, only: bool) -> Option<Rc<Up>> {
-        if !cluster.breakers[0].begin_connection() {
-            let shard = self.worker.shard();
-            cluster.stats.inc(shard, ClusterMetric::CxOverflow);
-            if !only {
-                return None;
-            }
-            cluster.breakers[0].add_connection();
+        if !cluster.take_connection(only, self.worker.shard()) {
+            return None;
         }
         let up = Up::new(self, cluster, host);
         self.ups.borrow_mut().push(Rc::clone(&up));
