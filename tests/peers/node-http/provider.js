@@ -103,7 +103,9 @@ function answer(request, response) {
 // By default it refuses streams once those of a connection hold ten megabytes.
 const server = given.wire === 'h2' ? http2.createServer({ maxSessionMemory: 1000 }, answer) : http.createServer(answer);
 if (given.wire !== 'h2') takeWebSockets(server, label);
-server.listen(Number(given.port || 0), '127.0.0.1', () => ready(server.address().port));
+// A burst of connections beyond the usual 511 would be reset by the kernel, not by the host.
+const at = { port: Number(given.port || 0), host: '127.0.0.1', backlog: 4096 };
+server.listen(at, () => ready(server.address().port));
 endWith(async () => {
   server.close();
   if (server.closeAllConnections) server.closeAllConnections();
