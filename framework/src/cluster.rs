@@ -12,6 +12,7 @@ use std::{
 
 use crate::{
     metrics,
+    outcome::Observer,
     stats::{Group, Shard},
     status::{Cause, Status},
     stream::HttpUpstream,
@@ -38,6 +39,8 @@ pub struct Cluster {
     pub settings: ClusterSettings,
     /// What it says of HTTP.
     pub http: HttpUpstream,
+    /// Is told how each attempt at a host ended.
+    pub observer: Option<Arc<dyn Observer>>,
     /// `cluster.<name>.…`
     pub stats: Arc<Group>,
 }

@@ -14,6 +14,7 @@ pub mod filter;
 pub mod frame;
 pub mod log;
 pub mod out;
+pub mod outcome;
 pub mod protocol;
 pub mod relay;
 pub mod route;

@@ -147,6 +147,7 @@ fn cluster(registry: &Registry, name: &str, hashing: bool) -> Arc<Cluster> {
         breakers: Arc::new([breakers(), breakers()]),
         settings: ClusterSettings::default(),
         http: HttpUpstream::default(),
+        observer: None,
         stats: registry.group::<ClusterMetric>("cluster", name, true),
     })
 }

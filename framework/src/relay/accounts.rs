@@ -51,7 +51,7 @@ impl<C: Codec> Relay<C> {
         let request = C::view(&call.frame);
         let response = match end {
             End::Response(frame) => Some(C::view(frame)),
-            End::Local(_) | End::Sent => None,
+            End::Failed(..) | End::Local(_) | End::Sent => None,
         };
         let host = cluster.and_then(|cluster| cluster.hosts.get(call.tried.last()?));
         let facts = call.facts();

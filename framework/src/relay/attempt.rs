@@ -16,6 +16,7 @@ use crate::{
     cluster::{Cluster, ClusterMetric, Host, HostIx},
     codec::{Codec, PoolMode},
     frame::{Head, WireId},
+    outcome::{self, Outcome},
     status::{Cause, Status},
     worker::spawn,
 };
@@ -209,8 +210,8 @@ impl<C: Codec> Relay<C> {
     }
 
     /// Takes back that the call is on a connection and at a host, before another attempt or at
-    /// the end.
-    pub(super) fn leave_host(&self, call: &mut Call<C>) {
+    /// the end, and tells how it went there.
+    pub(super) fn leave_host(&self, call: &mut Call<C>, outcome: Outcome) {
         self.no_longer_waits(call);
         if let Phase::Waiting(up) | Phase::Sent { up, .. } =
             std::mem::replace(&mut call.phase, Phase::Deciding)
@@ -226,6 +227,7 @@ impl<C: Codec> Relay<C> {
             && let Some(host) = cluster.hosts.get(ix)
         {
             host.state.end();
+            outcome::conclude(cluster, ix, &outcome, &self.worker);
         }
     }
 }

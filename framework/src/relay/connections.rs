@@ -13,6 +13,7 @@ use super::{
 use crate::{
     cluster::ClusterMetric,
     codec::{Codec, PoolMode},
+    outcome::{Failure, Outcome},
     status::{Cause, Status},
 };
 
@@ -38,7 +39,7 @@ impl<C: Codec> Relay<C> {
         }
         let waiting = self.calls.borrow().keys_where(|call| call.is_on(up));
         for key in waiting {
-            self.go_elsewhere(key, Cause::ConnectFailed, text);
+            self.go_elsewhere(key, Failure::Connect, text);
         }
     }
 
@@ -52,10 +53,10 @@ impl<C: Codec> Relay<C> {
                 _ => continue,
             };
             match unsent && C::POOL != PoolMode::Binding {
-                true => self.go_elsewhere(key, Cause::ConnectionLost, text),
+                true => self.go_elsewhere(key, Failure::Lost, text),
                 false => {
                     let status = Status::new(Cause::ConnectionLost, text.to_owned());
-                    self.settle(key, End::Local(status));
+                    self.settle(key, End::Failed(Failure::Lost, status));
                 }
             }
         }
@@ -76,7 +77,7 @@ impl<C: Codec> Relay<C> {
         drop(pools);
         for key in waiting {
             let gone = self.calls.borrow_mut().get_mut(key).is_some_and(|call| {
-                self.leave_host(call);
+                self.leave_host(call, Outcome::Unknown);
                 call.tried.retract();
                 call.down.closed.get()
             });
@@ -110,12 +111,12 @@ impl<C: Codec> Relay<C> {
     }
 
     /// Tries a call of which no byte has left at another host.
-    pub(super) fn go_elsewhere(&self, key: CallKey, cause: Cause, text: &str) {
+    pub(super) fn go_elsewhere(&self, key: CallKey, failure: Failure, text: &str) {
         let mut calls = self.calls.borrow_mut();
         let Some(call) = calls.get_mut(key) else {
             return;
         };
-        self.leave_host(call);
+        self.leave_host(call, Outcome::Failed(failure));
         let shard = self.worker.shard();
         if call.down.closed.get() {
             drop(calls);
@@ -129,6 +130,10 @@ impl<C: Codec> Relay<C> {
             Ok(Attempt::Sent | Attempt::Waits) => {}
             Ok(Attempt::OnewaySent) => self.settle(key, End::Sent),
             Err(status) if status.cause == Cause::NoHost => {
+                let cause = match failure {
+                    Failure::Connect => Cause::ConnectFailed,
+                    _ => Cause::ConnectionLost,
+                };
                 self.settle(key, End::Local(Status::new(cause, text.to_owned())));
             }
             Err(status) => self.settle(key, End::Local(status)),

@@ -16,6 +16,7 @@ use crate::{
     exchange::{self, Answer},
     filter::ResponseCx,
     frame::{Frame, Head},
+    outcome::{Failure, Outcome},
     status::{Cause, Class, Status},
     view::RoutingView,
 };
@@ -24,10 +25,35 @@ use crate::{
 pub(super) enum End<'e, C: Codec> {
     /// The upstream answered.
     Response(&'e Frame<C::Head>),
+    /// The host that the call was at failed, and the gateway answers.
+    Failed(Failure, Status),
     /// The gateway answers.
     Local(Status),
     /// A one-way call has been sent.
     Sent,
+}
+
+impl<C: Codec> End<'_, C> {
+    /// The end by an answer that cannot be passed on.
+    fn of_answer(status: Status) -> Self {
+        match Failure::of(status.cause) {
+            Some(failure) => Self::Failed(failure, status),
+            None => Self::Local(status),
+        }
+    }
+
+    /// What it says of the host that the call was at.
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::Response(frame) => {
+                let class = C::classify(frame);
+                let http = class.http();
+                Outcome::Answered { class, http }
+            }
+            Self::Failed(failure, _) => Outcome::Failed(*failure),
+            Self::Local(_) | Self::Sent => Outcome::Unknown,
+        }
+    }
 }
 
 impl<C: Codec> Relay<C> {
@@ -44,7 +70,7 @@ impl<C: Codec> Relay<C> {
     /// An answer came that cannot be used.
     pub(super) fn refused(&self, up: &Rc<Up<C>>, frame: &Frame<C::Head>, status: Status) {
         match self.take_answered(up, frame) {
-            Some(call) => self.end(call, End::Local(status)),
+            Some(call) => self.end(call, End::of_answer(status)),
             None => up
                 .cluster
                 .stats
@@ -81,7 +107,8 @@ impl<C: Codec> Relay<C> {
         let waited = self.worker.now().since(call.began).as_millis();
         drop(calls);
         let text = format!("no answer from {place} within {waited} ms");
-        self.settle(key, End::Local(Status::new(Cause::Timeout, text)));
+        let status = Status::new(Cause::Timeout, text);
+        self.settle(key, End::Failed(Failure::Timeout, status));
     }
 
     /// Ends the call behind `key`, if it has not ended yet.
@@ -95,7 +122,7 @@ impl<C: Codec> Relay<C> {
     /// Gives everything back that the call held, answers it, and counts it.
     pub(super) fn end(&self, mut call: Call<C>, end: End<'_, C>) {
         let sent_at = matches!(call.phase, Phase::Sent { .. }).then_some(call.sent);
-        self.leave_host(&mut call);
+        self.leave_host(&mut call, end.outcome());
         if let Some(timer) = call.timer.take() {
             self.worker.disarm(timer);
         }
@@ -108,9 +135,11 @@ impl<C: Codec> Relay<C> {
         }
         let (class, http, cause, sent) = match &end {
             End::Response(frame) => self.forward(&call, frame),
-            End::Local(status) => (status.class(), status.http, Some(status.cause), {
-                self.reply(&call, status)
-            }),
+            End::Failed(_, status) | End::Local(status) => {
+                (status.class(), status.http, Some(status.cause), {
+                    self.reply(&call, status)
+                })
+            }
             End::Sent => (Class::Ok, 200, None, 0),
         };
         self.count(

@@ -13,7 +13,7 @@ use super::{
     flight::Expiry,
     ledger::Ledger,
 };
-use crate::{cluster::ClusterMetric, status::Cause};
+use crate::{cluster::ClusterMetric, outcome::Failure, status::Cause};
 
 /// The body of an answer. The call ends when it has come to its end or is dropped.
 pub struct Answer<C: StreamCodec> {
@@ -125,6 +125,11 @@ impl<C: StreamCodec> Answer<C> {
             let shard = ledger.door.worker.shard();
             cluster.stats.inc(shard, ClusterMetric::RqTimeout);
         }
+        ledger.outcome.failure = match expiry {
+            Expiry::Deadline => Some(Failure::Timeout),
+            // The caller may be as slow as the host.
+            Expiry::Idle | Expiry::Upload => None,
+        };
         let class = Cause::Timeout.class();
         ledger.outcome.local = Some((Cause::Timeout, Cause::Timeout.http(), class));
         match expiry {
@@ -155,6 +160,7 @@ impl<C: StreamCodec> Answer<C> {
             }
             Err(_) => {
                 let cause = Cause::ConnectionLost;
+                ledger.outcome.failure = Some(Failure::Lost);
                 ledger.outcome.local = Some((cause, cause.http(), cause.class()));
             }
         }

@@ -9,7 +9,7 @@ use super::{
     answer::Answer,
     codec::{Attempt, Caller, Failure, StreamCodec},
     flight::{Expiry, Flight, Limits},
-    ledger::{Ledger, Outcome},
+    ledger::{Heard, Ledger},
 };
 use crate::{
     accounts,
@@ -18,6 +18,7 @@ use crate::{
     edits::{Edit, Edits},
     exchange::{self, Aim, Decision, Progress},
     filter::{Flow, ResponseCx, Verdict},
+    outcome::{self, Outcome},
     protocol::Tls,
     route::{Facts, Limit},
     snapshot::{Ends, PolicyIx},
@@ -106,7 +107,7 @@ fn open<C: StreamCodec>(door: &Rc<Door>, request: Request<C::Body>) -> Box<Ledge
         began,
         sent_at: None,
         answered_at: None,
-        outcome: Outcome::default(),
+        outcome: Heard::default(),
     })
 }
 
@@ -244,6 +245,9 @@ async fn attempt<C: StreamCodec>(
         let failure = match answered {
             Err(expiry) => {
                 cluster.stats.inc(shard, ClusterMetric::RqTimeout);
+                if expiry == Expiry::Deadline {
+                    ledger.outcome.failure = Some(outcome::Failure::Timeout);
+                }
                 return Err(match expiry {
                     Expiry::Upload => unfinished(ledger),
                     Expiry::Deadline | Expiry::Idle => timed_out(ledger, &cluster.name),
@@ -256,6 +260,7 @@ async fn attempt<C: StreamCodec>(
             }
             Ok(Err(failure)) => failure,
         };
+        let failed = failure.of_host();
         match failure {
             Failure::Unsent(status) => {
                 if let Some(host) = cluster.hosts.get(host) {
@@ -264,20 +269,27 @@ async fn attempt<C: StreamCodec>(
                 let elsewhere = ledger.flight.is_whole()
                     && ledger.tried.len() < MAX_ATTEMPTS.min(cluster.hosts.len());
                 if !elsewhere {
+                    ledger.outcome.failure = failed;
                     return Err(status);
                 }
-                ledger.leave_host();
+                ledger.leave_host(failed.map_or(Outcome::Unknown, Outcome::Failed));
                 cluster.stats.inc(shard, ClusterMetric::RqRetry);
                 host = attempts::choose(cluster, aim.hash, &mut ledger.tried, &worker)?;
             }
             Failure::Stale(status) => {
                 stale += 1;
                 if !ledger.flight.is_whole() || stale >= MAX_ATTEMPTS {
+                    ledger.outcome.failure = failed;
                     return Err(status);
                 }
+                let refused = Outcome::Failed(outcome::Failure::Refused);
+                outcome::conclude(cluster, host, &refused, &worker);
                 cluster.stats.inc(shard, ClusterMetric::RqRetry);
             }
-            Failure::Lost(status) | Failure::Refused(status) => return Err(status),
+            Failure::Lost(status) | Failure::Refused(status) => {
+                ledger.outcome.failure = failed;
+                return Err(status);
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use super::flight::Upload;
 use crate::{
     cluster::{Cluster, HostIx},
     edits::Edits,
+    outcome,
     status::{Class, Status},
     view::RoutingView,
     worker::Worker,
@@ -115,6 +116,20 @@ pub enum Failure {
     Lost(Status),
     /// The gateway itself refuses: a limit.
     Refused(Status),
+}
+
+impl Failure {
+    /// What it says of the host.
+    pub(crate) fn of_host(&self) -> Option<outcome::Failure> {
+        match self {
+            Self::Unsent(status) => outcome::Failure::of(status.cause),
+            Self::Stale(_) => Some(outcome::Failure::Refused),
+            Self::Lost(status) => {
+                Some(outcome::Failure::of(status.cause).unwrap_or(outcome::Failure::Lost))
+            }
+            Self::Refused(_) => None,
+        }
+    }
 }
 
 /// Why a body ended before its end.

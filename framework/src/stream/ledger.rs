@@ -12,6 +12,7 @@ use crate::{
     cluster::Cluster,
     exchange::{Aim, Progress},
     log::Record,
+    outcome::{self, Failure, Outcome},
     route::Facts,
     snapshot::{Pinned, Policy},
     status::{Cause, Class, Status},
@@ -38,12 +39,12 @@ pub(super) struct Ledger<C: StreamCodec> {
     /// When the request went upstream, and when the head of the answer came.
     pub(super) sent_at: Option<Moment>,
     pub(super) answered_at: Option<Moment>,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: Heard,
 }
 
 /// How far the answer has come.
 #[derive(Default)]
-pub(super) struct Outcome {
+pub(super) struct Heard {
     /// The status of the host's answer, and what the call ended as by what is known of it.
     heard: Option<(u16, Class)>,
     /// The head and the trailers of the answer, the host's as they came, for the record.
@@ -51,10 +52,23 @@ pub(super) struct Outcome {
     trailers: Option<HeaderMap>,
     /// Why the gateway answered itself, or broke the answer off.
     pub(super) local: Option<(Cause, u16, Class)>,
+    /// How the host failed, before its answer or in it.
+    pub(super) failure: Option<Failure>,
     /// The answer has come to its end.
     pub(super) complete: bool,
     /// Bytes of the answer's body.
     pub(super) sent: u64,
+}
+
+impl Heard {
+    /// What is known of the host by now.
+    fn of_host(&self) -> Outcome {
+        match (self.failure, self.heard) {
+            (Some(failure), _) => Outcome::Failed(failure),
+            (None, Some((http, class))) => Outcome::Answered { class, http },
+            (None, None) => Outcome::Unknown,
+        }
+    }
 }
 
 impl<C: StreamCodec> Ledger<C> {
@@ -108,26 +122,28 @@ impl<C: StreamCodec> Ledger<C> {
         }
     }
 
-    /// Takes back that the call is at a host.
-    pub(super) fn leave_host(&mut self) {
+    /// Takes back that the call is at a host, and tells how it went there.
+    pub(super) fn leave_host(&mut self, outcome: Outcome) {
         if self.tried.leave()
             && let (Some(cluster), Some(ix)) = (self.cluster(), self.tried.last())
             && let Some(host) = cluster.hosts.get(ix)
         {
             host.state.end();
+            outcome::conclude(cluster, ix, &outcome, &self.door.worker);
         }
     }
 
     fn settle(&mut self) {
         self.flight.disarm();
-        self.leave_host();
+        self.leave_host(self.outcome.of_host());
         let worker = &self.door.worker;
         let (shard, now) = (worker.shard(), worker.now());
-        let Outcome {
+        let Heard {
             heard,
             response,
             trailers,
             local,
+            failure: _,
             complete,
             sent,
         } = std::mem::take(&mut self.outcome);

@@ -2,6 +2,7 @@
 //! clients, filters and pools, and that every call gets exactly one answer all the same.
 
 mod clients;
+mod conclusions;
 mod filters;
 mod limits;
 mod pools;

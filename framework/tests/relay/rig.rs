@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     future::Future,
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, atomic::AtomicU64, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, atomic::AtomicU64, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -17,6 +17,7 @@ use crossdock_framework::{
     },
     codec::Codec,
     filter::{Chain, Filter},
+    outcome::{Observer, Outcome},
     protocol::{Connection, Io, Protocol},
     relay::Framed,
     route::{
@@ -133,6 +134,8 @@ pub(crate) struct Rig {
     pub(crate) live: Arc<Live>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) address: SocketAddr,
+    /// How every attempt at a host ended.
+    pub(crate) seen: Arc<Seen>,
     states: HashMap<(&'static str, SocketAddr), Arc<HostState>>,
     breakers: HashMap<&'static str, Arc<[Breakers; 2]>>,
 }
@@ -159,6 +162,7 @@ impl Rig {
             live,
             registry,
             address,
+            seen: Arc::default(),
             states: HashMap::new(),
             breakers: HashMap::new(),
         };
@@ -233,6 +237,7 @@ impl Rig {
             breakers: Arc::clone(kept),
             settings: setup.settings,
             http: Default::default(),
+            observer: Some(Arc::clone(&self.seen) as Arc<dyn Observer>),
             stats: self
                 .registry
                 .group::<ClusterMetric>("cluster", setup.name, true),
@@ -304,6 +309,24 @@ impl Rig {
             .read()
             .map(|(def, sum)| format!("{}={sum} ", def.name))
             .collect()
+    }
+}
+
+/// Remembers how attempts ended.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(Mutex<Vec<(HostIx, Outcome)>>);
+
+impl Seen {
+    /// What has been seen since the last time.
+    pub(crate) fn take(&self) -> Vec<(HostIx, Outcome)> {
+        std::mem::take(&mut self.0.lock().expect("nobody panics with it"))
+    }
+}
+
+impl Observer for Seen {
+    fn concluded(&self, _: &Cluster, host: HostIx, outcome: &Outcome, _: &Worker) {
+        let mut seen = self.0.lock().expect("nobody panics with it");
+        seen.push((host, *outcome));
     }
 }
 

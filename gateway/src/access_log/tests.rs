@@ -131,6 +131,7 @@ impl Call {
                 breakers: Arc::new([Breakers::unlimited(), Breakers::unlimited()]),
                 settings: ClusterSettings::default(),
                 http: Default::default(),
+                observer: None,
                 stats: Registry::new(1).group::<ClusterMetric>("cluster", "orders", true),
             },
         }

@@ -163,6 +163,7 @@ fn cluster(registry: &Registry) -> Cluster {
         breakers: Arc::new(breakers),
         settings: ClusterSettings::default(),
         http: Default::default(),
+        observer: None,
         stats,
     }
 }

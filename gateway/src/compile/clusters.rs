@@ -101,6 +101,7 @@ impl ClusterPlan {
             breakers: Arc::clone(&self.breakers),
             settings: self.settings,
             http: self.http,
+            observer: None,
             stats: Arc::clone(&self.stats),
         })
     }

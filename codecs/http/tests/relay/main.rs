@@ -1,6 +1,7 @@
 //! HTTP through the stream relay over real sockets, with hosts and clients in the hands of the test.
 
 mod across;
+mod conclusions;
 mod peer;
 mod plain;
 mod rig;

@@ -63,6 +63,13 @@ impl Host {
         Self { address, listener }
     }
 
+    /// An address where nobody listens.
+    pub(crate) fn absent() -> Self {
+        let mut host = Self::bind();
+        host.listener = listener();
+        host
+    }
+
     /// The next connection.
     pub(crate) async fn accept(&self) -> Peer {
         let accepted = timeout(PATIENCE, self.listener.accept()).await;

@@ -4,7 +4,7 @@
 use std::{
     future::Future,
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -16,6 +16,7 @@ use crossdock_framework::{
     },
     codec::Probe,
     filter::Chain,
+    outcome::{Observer, Outcome},
     protocol::{Connection, Io, Protocol},
     route::{
         Action, ClusterSlot, Facts, Forward, Route, RouteId, Router, Target, Times, Unchanged,
@@ -122,6 +123,8 @@ pub(crate) struct Rig {
     pub(crate) worker: Worker,
     pub(crate) registry: Arc<Registry>,
     pub(crate) address: SocketAddr,
+    /// How every attempt at a host ended.
+    pub(crate) seen: Arc<Seen>,
     states: Vec<Arc<HostState>>,
     breakers: Arc<[Breakers; 2]>,
 }
@@ -141,6 +144,7 @@ impl Rig {
             worker,
             registry,
             address,
+            seen: Arc::default(),
             states,
             breakers,
         };
@@ -176,6 +180,7 @@ impl Rig {
             breakers: Arc::clone(&self.breakers),
             settings: setup.settings,
             http: setup.upstream,
+            observer: Some(Arc::clone(&self.seen) as Arc<dyn Observer>),
             stats: self.registry.group::<ClusterMetric>("cluster", "a", true),
         });
         let mut snapshot = Snapshot::new(vec![cluster]);
@@ -239,6 +244,24 @@ impl Rig {
     pub(crate) async fn deserted(&self) {
         eventually("clients are gone", || self.http(HttpMetric::CxActive) == 0).await;
         self.settled().await;
+    }
+}
+
+/// Remembers how attempts ended.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(Mutex<Vec<(HostIx, Outcome)>>);
+
+impl Seen {
+    /// What has been seen since the last time.
+    pub(crate) fn take(&self) -> Vec<(HostIx, Outcome)> {
+        std::mem::take(&mut self.0.lock().expect("nobody panics with it"))
+    }
+}
+
+impl Observer for Seen {
+    fn concluded(&self, _: &Cluster, host: HostIx, outcome: &Outcome, _: &Worker) {
+        let mut seen = self.0.lock().expect("nobody panics with it");
+        seen.push((host, *outcome));
     }
 }
 
