@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     cluster::{Cluster, ClusterMetric},
+    flags::{Flag, Flags},
     log::Record,
     snapshot::HttpMetric,
     stats::{Group, Shard},
@@ -70,6 +71,17 @@ pub(crate) fn end_upstream(
     if let Some(took) = took {
         stats.record(shard, micros(took));
     }
+}
+
+/// The flags of a call that has ended with `before` set on its way.
+pub(crate) fn flags(mut before: Flags, cause: Option<Cause>, orphaned: bool) -> Flags {
+    if let Some(flag) = cause.and_then(Cause::flag) {
+        before.set(flag);
+    }
+    if orphaned {
+        before.set(Flag::DownstreamConnectionTermination);
+    }
+    before
 }
 
 fn micros(time: Duration) -> u64 {

@@ -7,6 +7,7 @@ use crate::{
     cluster::{Cluster, HostIx, Pick},
     edits::{Edit, Edits, Effect},
     filter::{Flow, Passage, RequestCx},
+    flags::Flags,
     route::{
         Action, Draw, Facts, Forward, Named, Redirect, Route, RouteId, Scene, Target, Template,
         TimeLimits, Weighted,
@@ -28,6 +29,8 @@ pub struct Progress {
     pub response: Edits,
     /// The next filter to pass.
     pub next_filter: usize,
+    /// What has happened to the call so far, for the access log.
+    pub flags: Flags,
 }
 
 /// Where a call goes.
@@ -228,6 +231,7 @@ fn pass_filters(
         route: progress.route.map(|id| policy.router.get(id)),
         edits: &mut progress.edits,
         reroute: &mut reroute,
+        flags: &mut progress.flags,
     };
     let passage = policy.filters.on_request(progress.next_filter, &mut cx);
     if reroute {

@@ -4,6 +4,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use crate::{
     edits::Edits,
+    flags::Flags,
     route::{Facts, Route},
     status::{Class, Status},
     view::RoutingView,
@@ -54,6 +55,9 @@ pub struct RequestCx<'c> {
     /// Set by a filter whose edits change what the route depends on: the route is looked up
     /// again after the chain, with the edits applied.
     pub reroute: &'c mut bool,
+    /// What has happened to the call so far, for the access log: a filter that delays it sets
+    /// [`Flag::DelayInjected`](crate::flags::Flag::DelayInjected).
+    pub flags: &'c mut Flags,
 }
 
 /// A response as a filter meets it.

@@ -11,6 +11,7 @@ pub mod codec;
 pub mod edits;
 pub mod exchange;
 pub mod filter;
+pub mod flags;
 pub mod frame;
 pub mod log;
 pub mod out;

@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use crate::{
     cluster::{Cluster, Host},
+    flags::Flags,
     route::{Facts, Route},
     snapshot::Ends,
     status::{Cause, Class},
@@ -40,6 +41,8 @@ pub struct Record<'r> {
     pub http: u16,
     /// Why the gateway answered, if it did.
     pub cause: Option<Cause>,
+    /// What happened to the call.
+    pub flags: Flags,
     /// The caller left before the answer.
     pub orphaned: bool,
     /// Octets of the request frame.

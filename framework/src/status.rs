@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::edits::Edits;
+use crate::{edits::Edits, flags::Flag};
 
 /// How a call ended, in words that all protocols share. Retries, outlier detection and metrics act
 /// on classes, so one policy fits every protocol.
@@ -122,23 +122,27 @@ impl Cause {
         }
     }
 
-    /// Envoy's response flag for the access log (`%RESPONSE_FLAGS%`), or `-`.
-    pub fn flag(self) -> &'static str {
-        match self {
-            Self::NoRoute => "NR",
-            Self::NoCluster => "NC",
-            Self::NoHost => "UH",
-            Self::Overload => "UO",
-            Self::RateLimited => "RL",
-            Self::Denied => "UAEX",
-            Self::Fault => "FI",
-            Self::Timeout => "UT",
-            Self::ConnectFailed => "UF",
-            Self::ConnectionLost => "UC",
-            Self::BadRequest | Self::RequestTooLarge | Self::CannotEdit => "DPE",
-            Self::BadResponse | Self::ResponseTooLarge => "UPE",
-            Self::DirectResponse | Self::Draining => "-",
-        }
+    /// Envoy's response flag for the access log (`%RESPONSE_FLAGS%`), where it has one.
+    pub fn flag(self) -> Option<Flag> {
+        Some(match self {
+            Self::NoRoute => Flag::NoRouteFound,
+            Self::NoCluster => Flag::NoClusterFound,
+            Self::NoHost => Flag::NoHealthyUpstream,
+            Self::Overload => Flag::UpstreamOverflow,
+            Self::RateLimited => Flag::RateLimited,
+            Self::Denied => Flag::UnauthorizedExternalService,
+            Self::Fault => Flag::FaultInjected,
+            Self::Timeout => Flag::UpstreamRequestTimeout,
+            Self::ConnectFailed => Flag::UpstreamConnectionFailure,
+            Self::ConnectionLost => Flag::UpstreamConnectionTermination,
+            Self::BadRequest => Flag::DownstreamProtocolError,
+            Self::BadResponse => Flag::UpstreamProtocolError,
+            Self::RequestTooLarge
+            | Self::ResponseTooLarge
+            | Self::CannotEdit
+            | Self::DirectResponse
+            | Self::Draining => return None,
+        })
     }
 
     /// The HTTP status that an HTTP caller gets, and that stands for the cause in logs.

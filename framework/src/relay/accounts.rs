@@ -66,6 +66,7 @@ impl<C: Codec> Relay<C> {
             class: ended.class,
             http: ended.http,
             cause: ended.cause,
+            flags: accounts::flags(call.progress.flags, ended.cause, ended.orphaned),
             orphaned: ended.orphaned,
             received: call.frame.bytes.len(),
             sent: ended.sent,

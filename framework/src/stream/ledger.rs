@@ -180,6 +180,7 @@ impl<C: StreamCodec> Ledger<C> {
             class,
             http,
             cause,
+            flags: accounts::flags(self.progress.flags, cause, orphaned),
             orphaned,
             received: self.flight.received() as usize,
             sent: sent as usize,

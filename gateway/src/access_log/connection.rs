@@ -37,6 +37,7 @@ impl Connection<'_> {
             class: Class::Ok,
             http: 0,
             cause: None,
+            flags: outcome.flags,
             orphaned: false,
             received: usize::try_from(outcome.received).unwrap_or(usize::MAX),
             sent: usize::try_from(outcome.sent).unwrap_or(usize::MAX),

@@ -8,7 +8,7 @@ use crossdock_xds::envoy_types::pb::envoy::{
     r#type::v3::fractional_percent::DenominatorType,
 };
 
-use super::{Problems, operator::Line, outcome};
+use super::{Problems, operator::Line};
 
 /// The most filters within each other.
 const MAX_DEPTH: usize = 16;
@@ -78,8 +78,10 @@ impl Filter {
                 comparison.holds(u64::try_from(record.duration.as_millis()).unwrap_or(u64::MAX))
             }
             Self::Flags(wanted) => {
-                let mut flags = outcome::flags(line, false).iter();
-                flags.any(|flag| wanted.is_empty() || wanted.iter().any(|wanted| wanted == flag))
+                let mut flags = record.flags.iter();
+                flags.any(|flag| {
+                    wanted.is_empty() || wanted.iter().any(|wanted| wanted == flag.short())
+                })
             }
             Self::Share { of, taken } => spread(record.facts.random) % of < *taken,
             Self::Moments { listed, exclude } => {

@@ -325,13 +325,14 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
             format.write(moment, out);
             Ok(())
         }
-        Value::Flags(flags) => {
+        Value::Flags(flags, long) => {
             let before = out.len();
             for flag in flags.iter() {
                 if out.len() > before {
                     out.push(b',');
                 }
-                out.extend_from_slice(flag.as_bytes());
+                let name = if long { flag.long() } else { flag.short() };
+                out.extend_from_slice(name.as_bytes());
             }
             if out.len() == before {
                 out.push(b'-');

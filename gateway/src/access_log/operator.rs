@@ -7,6 +7,7 @@ use std::{
 };
 
 use crossdock_framework::{
+    flags::Flags,
     log::Record,
     protocol::{PeerCertificate, Tls},
     view::Key,
@@ -78,8 +79,8 @@ pub(super) enum Value<'r> {
     /// A number that is a text by its kind, as the value of a header.
     Digits(u64),
     Text(Cow<'r, str>),
-    /// Several texts, each after the first with a comma before it.
-    Flags(outcome::Flags),
+    /// By their long or short names, each after the first with a comma before it.
+    Flags(Flags, bool),
     Address(SocketAddr),
     Ip(IpAddr),
     Time(&'r TimeFormat, SystemTime),
@@ -165,7 +166,7 @@ impl Operator {
                 let list = list(line).filter(|list| !list.is_empty());
                 self.text(list.map(|list| list.join(",").into()))
             }
-            What::Flags { long } => Value::Flags(outcome::flags(line, *long)),
+            What::Flags { long } => Value::Flags(record.flags, *long),
             What::Address(address) => address(line).map_or(Value::Missing, Value::Address),
             What::Ip(ip) => ip(line).map_or(Value::Missing, Value::Ip),
             What::GrpcStatus { number } => {

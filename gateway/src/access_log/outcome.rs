@@ -4,65 +4,6 @@ use std::borrow::Cow;
 
 use crossdock_framework::{log::Record, status::Cause, view::Key};
 
-use super::operator::Line;
-
-/// The most flags of a call or connection at once.
-const MOST: usize = 4;
-
-/// The flags of a call or connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Flags([Option<&'static str>; MOST]);
-
-impl Flags {
-    /// The flags that are set.
-    pub(super) fn iter(self) -> impl Iterator<Item = &'static str> {
-        self.0.into_iter().flatten()
-    }
-}
-
-impl FromIterator<&'static str> for Flags {
-    fn from_iter<I: IntoIterator<Item = &'static str>>(flags: I) -> Self {
-        let mut all = Self::default();
-        for (place, flag) in all.0.iter_mut().zip(flags) {
-            *place = Some(flag);
-        }
-        all
-    }
-}
-
-/// Envoy's response flags, by their short (`UH`) or long names (`NoHealthyUpstream`).
-pub(super) fn flags(line: Line<'_>, long: bool) -> Flags {
-    if let Some(connection) = line.connection {
-        return connection.outcome.flags(long).collect();
-    }
-    let name = |(short, name): (&'static str, &'static str)| if long { name } else { short };
-    let gone = line
-        .record
-        .orphaned
-        .then_some(("DC", "DownstreamConnectionTermination"));
-    let cause = line.record.cause.and_then(flag);
-    cause.into_iter().chain(gone).map(name).collect()
-}
-
-fn flag(cause: Cause) -> Option<(&'static str, &'static str)> {
-    let long = match cause.flag() {
-        "NR" => "NoRouteFound",
-        "NC" => "NoClusterFound",
-        "UH" => "NoHealthyUpstream",
-        "UO" => "UpstreamOverflow",
-        "RL" => "RateLimited",
-        "UAEX" => "UnauthorizedExternalService",
-        "FI" => "FaultInjected",
-        "UT" => "UpstreamRequestTimeout",
-        "UF" => "UpstreamConnectionFailure",
-        "UC" => "UpstreamConnectionTermination",
-        "DPE" => "DownstreamProtocolError",
-        "UPE" => "UpstreamProtocolError",
-        _ => return None,
-    };
-    Some((cause.flag(), long))
-}
-
 /// Who decided about the answer, and why.
 pub(super) fn details(record: &Record<'_>) -> Option<&'static str> {
     if record.orphaned {

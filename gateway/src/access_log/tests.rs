@@ -14,6 +14,7 @@ use crossdock_framework::{
         Balancer, Breakers, Cluster, ClusterMetric, ClusterSettings, Host, HostIx, HostSet,
         HostState, Pick,
     },
+    flags::Flags,
     route::{Action, Direct, Facts, Route, Unchanged},
     snapshot::Ends,
     stats::Registry,
@@ -153,6 +154,7 @@ impl Call {
             class: Class::Ok,
             http: 200,
             cause: None,
+            flags: Flags::default(),
             orphaned: false,
             received: 128,
             sent: 64,
@@ -173,6 +175,7 @@ impl Call {
             class: cause.class(),
             http: cause.http(),
             cause: Some(cause),
+            flags: cause.flag().into_iter().collect(),
             upstream: None,
             attempts: 0,
             ..self.record()

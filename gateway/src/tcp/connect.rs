@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use crossdock_framework::{
     cluster::{Cluster, ClusterMetric, Host, HostIx, HostState, Pick},
+    flags::Flag,
     protocol::Io,
     stats::Group,
     tcp::{self, Ended, Side, TcpMetric},
@@ -12,7 +13,7 @@ use crossdock_framework::{
 };
 use tokio::io::Interest;
 
-use super::{Flag, Outcome, Session};
+use super::{Outcome, Session};
 use crate::compile::TcpPlan;
 
 /// Hosts that a connection is tried at where `max_connect_attempts` is not given.

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::BytesMut;
 use crossdock_framework::{
     cluster::ClusterMetric,
+    flags::Flag,
     protocol::{Io, Tls},
     route::Facts,
     snapshot::Ends,
@@ -18,7 +19,7 @@ use crossdock_framework::{
 use crossdock_xds::envoy_types::pb::envoy::data::accesslog::v3::AccessLogType;
 
 use self::connect::Upstream;
-pub(crate) use self::outcome::{Flag, Outcome};
+pub(crate) use self::outcome::Outcome;
 use crate::{access_log::Connection, compile::TcpPlan};
 
 /// An accepted connection, ready to be served.

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use crossdock_framework::{
     cluster::{Cluster, Host, HostIx},
+    flags::{Flag, Flags},
     tcp::Flow,
 };
 
@@ -30,54 +31,14 @@ pub(crate) struct Outcome {
     pub(crate) upstream_received: u64,
     /// Bytes to the host.
     pub(crate) upstream_sent: u64,
-    flags: u8,
+    /// What happened to it.
+    pub(crate) flags: Flags,
 }
-
-/// Envoy's response flags that a connection can have, in the order in which Envoy writes them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flag {
-    /// `UH`
-    NoHealthyUpstream,
-    /// `UR`
-    UpstreamRemoteReset,
-    /// `UF`
-    UpstreamConnectionFailure,
-    /// `UO`
-    UpstreamOverflow,
-    /// `URX`
-    UpstreamRetryLimitExceeded,
-    /// `DT`
-    DurationTimeout,
-    /// `NC`
-    NoClusterFound,
-    /// `OM`
-    OverloadManager,
-}
-
-/// Every flag with its short and long name.
-const FLAGS: [(Flag, &str, &str); 8] = [
-    (Flag::NoHealthyUpstream, "UH", "NoHealthyUpstream"),
-    (Flag::UpstreamRemoteReset, "UR", "UpstreamRemoteReset"),
-    (
-        Flag::UpstreamConnectionFailure,
-        "UF",
-        "UpstreamConnectionFailure",
-    ),
-    (Flag::UpstreamOverflow, "UO", "UpstreamOverflow"),
-    (
-        Flag::UpstreamRetryLimitExceeded,
-        "URX",
-        "UpstreamRetryLimitExceeded",
-    ),
-    (Flag::DurationTimeout, "DT", "DurationTimeout"),
-    (Flag::NoClusterFound, "NC", "NoClusterFound"),
-    (Flag::OverloadManager, "OM", "OverloadManagerTerminated"),
-];
 
 impl Outcome {
     /// Sets a flag.
     pub(super) fn flag(&mut self, flag: Flag) {
-        self.flags |= 1 << flag as u8;
+        self.flags.set(flag);
     }
 
     /// Notes why there is no connection to a host.
@@ -85,15 +46,6 @@ impl Outcome {
         self.flag(flag);
         self.reason = Some(reason);
         None
-    }
-
-    /// The flags that are set, by their short or long names.
-    pub(crate) fn flags(&self, long: bool) -> impl Iterator<Item = &'static str> {
-        let flags = self.flags;
-        let set = FLAGS
-            .iter()
-            .filter(move |(flag, ..)| flags & (1 << *flag as u8) != 0);
-        set.map(move |(_, short, name)| if long { *name } else { *short })
     }
 
     /// The host that was tried last.

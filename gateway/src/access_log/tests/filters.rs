@@ -1,5 +1,7 @@
 //! Which calls are written.
 
+use crossdock_framework::flags::Flag;
+
 use super::*;
 
 /// Whether the filter of this YAML lets each record through.
@@ -49,6 +51,9 @@ fn flags_are_compared() {
     let call = Call::answered();
     let (ok, refused) = (call.record(), call.refused(Cause::NoRoute));
     let gone = Record {
+        flags: [Flag::DownstreamConnectionTermination]
+            .into_iter()
+            .collect(),
         orphaned: true,
         ..call.record()
     };

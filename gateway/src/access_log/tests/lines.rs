@@ -1,5 +1,7 @@
 //! Lines as they are written, against those that Envoy 1.40 writes.
 
+use crossdock_framework::flags::Flag;
+
 use super::*;
 
 fn text(format: &str, omit_empty: bool) -> Format {
@@ -245,6 +247,12 @@ fn every_cause_has_its_flag_and_details() {
         assert_eq!(line(&format, &call.refused(cause)), shown);
     }
     let gone = Record {
+        flags: [
+            Flag::UpstreamRequestTimeout,
+            Flag::DownstreamConnectionTermination,
+        ]
+        .into_iter()
+        .collect(),
         orphaned: true,
         ..call.refused(Cause::Timeout)
     };
