@@ -8,6 +8,7 @@ pub(crate) mod accounts;
 pub(crate) mod attempts;
 pub mod cluster;
 pub mod codec;
+pub mod drain;
 pub mod edits;
 pub mod exchange;
 pub mod filter;

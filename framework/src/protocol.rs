@@ -17,6 +17,7 @@ use tokio::{
 
 use crate::{
     codec::Probe,
+    drain::ChainDrain,
     snapshot::{Ends, PolicyIx},
     worker::Worker,
 };
@@ -48,6 +49,8 @@ pub struct Connection {
     pub ends: Ends,
     /// Which policy its calls are under.
     pub policy: PolicyIx,
+    /// The drain of its filter chain.
+    pub drain: Arc<ChainDrain>,
     /// What TLS told of the peer; `None` for plain text.
     pub tls: Option<Arc<Tls>>,
 }

@@ -28,12 +28,13 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Snapshot {
     /// What each HTTP connection manager says, in the order of [`PolicyIx`].
-    pub policies: Vec<Arc<Policy>>,
+    policies: Vec<Option<Arc<Policy>>>,
     clusters: Vec<Arc<Cluster>>,
     by_name: HashMap<Arc<str>, ClusterIx>,
 }
 
-/// A policy of one [`Snapshot`]; stays the same over pushes.
+/// The place of a policy in a [`Snapshot`]. A connection knows its policy by it, so it stays the
+/// same over pushes for as long as there is a connection; only then another one may have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PolicyIx(pub u32);
 
@@ -73,7 +74,30 @@ impl Snapshot {
 
     /// A policy by its index.
     pub fn policy(&self, ix: PolicyIx) -> Option<&Arc<Policy>> {
-        self.policies.get(ix.0 as usize)
+        self.policies.get(ix.0 as usize)?.as_ref()
+    }
+
+    /// Puts a policy into its place.
+    pub fn put_policy(&mut self, ix: PolicyIx, policy: Arc<Policy>) {
+        let at = ix.0 as usize;
+        if self.policies.len() <= at {
+            self.policies.resize(at + 1, None);
+        }
+        if let Some(place) = self.policies.get_mut(at) {
+            *place = Some(policy);
+        }
+    }
+
+    /// Puts a policy into the next place.
+    pub fn add_policy(&mut self, policy: Arc<Policy>) -> PolicyIx {
+        self.policies.push(Some(policy));
+        PolicyIx(self.policies.len() as u32 - 1)
+    }
+
+    /// Every policy with its place.
+    pub fn policies(&self) -> impl Iterator<Item = (PolicyIx, &Arc<Policy>)> {
+        let places = self.policies.iter().enumerate();
+        places.filter_map(|(at, policy)| Some((PolicyIx(at as u32), policy.as_ref()?)))
     }
 
     /// Resolves the cluster names of a router once, so that a call needs no look-up by name.
@@ -140,9 +164,6 @@ pub struct DownstreamLimits {
     /// Honour the caller's own deadline where it stands in the body (Dubbo's attachment
     /// `timeout`); costs a walk through the arguments. Deadlines in the fixed header always count.
     pub body_deadline: bool,
-    /// The listener takes calls to this machine (`traffic_direction: INBOUND`): its connections may
-    /// be drained while the others go on.
-    pub inbound: bool,
 }
 
 impl Default for DownstreamLimits {
@@ -158,7 +179,6 @@ impl Default for DownstreamLimits {
             call_timeout: Duration::from_secs(600),
             goaway_on_drain: false,
             body_deadline: false,
-            inbound: false,
         }
     }
 }

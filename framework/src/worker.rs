@@ -15,7 +15,9 @@ use std::{
 use bytes::BytesMut;
 use tokio::sync::Notify;
 
+pub use crate::drain::{ChainDrain, Drain, DrainScope};
 use crate::{
+    drain::Draining,
     metrics,
     snapshot::{Live, Pinned},
     stats::{Group, Registry, Shard},
@@ -44,6 +46,9 @@ const SPARE_BATCH_MAX: usize = 64 * 1024;
 #[derive(Clone)]
 pub struct Worker(Rc<Inner>);
 
+/// What is called with the ids of hosts that are no longer configured.
+pub type Retired = Rc<dyn Fn(&[u64])>;
+
 struct Inner {
     shard: Shard,
     clock: Clock,
@@ -58,7 +63,7 @@ struct Inner {
     buffered: Buffered,
     draining: Draining,
     parts: RefCell<Vec<(TypeId, Rc<dyn Any>)>>,
-    drained: RefCell<Vec<Rc<dyn Fn()>>>,
+    retired: RefCell<Vec<Retired>>,
 }
 
 struct Timers {
@@ -106,43 +111,6 @@ pub trait Expire {
 #[derive(Clone, Copy, Debug)]
 pub struct TimerTarget(u8);
 
-/// A drain in progress: no new connections; open ones close in a quiet moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drain {
-    /// When it began.
-    pub began: Moment,
-    /// When every connection has to be closed.
-    pub deadline: Moment,
-}
-
-/// Which connections a drain concerns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DrainScope {
-    /// All of them.
-    All,
-    /// Those of listeners whose `traffic_direction` is INBOUND.
-    Inbound,
-}
-
-#[derive(Debug, Default)]
-struct Draining {
-    all: Cell<Option<Drain>>,
-    inbound: Cell<Option<Drain>>,
-    begun: Notify,
-}
-
-impl Drain {
-    /// How long a connection has to be silent to be closed in a quiet moment.
-    pub const QUIET: Duration = Duration::from_millis(200);
-
-    /// Whether a connection without calls, silent since `last`, should close now. In the last
-    /// fifth of the time any moment without calls is good enough.
-    pub fn closes_idle(&self, last: Moment, now: Moment) -> bool {
-        let late = Moment(self.deadline.0 - self.deadline.0.saturating_sub(self.began.0) / 5);
-        now.since(last) >= Self::QUIET || now >= late
-    }
-}
-
 impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Worker")
@@ -184,7 +152,7 @@ impl Worker {
             },
             draining: Draining::default(),
             parts: RefCell::default(),
-            drained: RefCell::default(),
+            retired: RefCell::default(),
         }));
         worker.tick();
         worker
@@ -401,53 +369,25 @@ impl Worker {
     }
 }
 
-/// Draining.
+/// Configuration that goes.
 impl Worker {
-    /// The drain of every connection, if it has begun.
-    #[inline]
-    pub fn drain(&self) -> Option<Drain> {
-        self.0.draining.all.get()
+    /// Lets go of what was configured before: the snapshot that no call holds any more, and the
+    /// connections to these hosts ([`HostState::id`](crate::cluster::HostState::id)), which are no
+    /// longer configured, once their calls have ended.
+    pub fn retire(&self, hosts: &[u64]) {
+        self.tick();
+        drop(self.snapshot());
+        let hooks = self.0.retired.borrow().clone();
+        hooks.iter().for_each(|hook| hook(hosts));
     }
 
-    /// The drain in progress that concerns a connection of a listener whose `traffic_direction` is
-    /// INBOUND, or is not.
-    #[inline]
-    pub fn drain_of(&self, inbound: bool) -> Option<Drain> {
-        let own = || self.0.draining.inbound.get().filter(|_| inbound);
-        self.drain().or_else(own)
+    /// Registers what is called with the hosts that are no longer configured.
+    pub fn on_retire(&self, hook: Retired) {
+        self.0.retired.borrow_mut().push(hook);
     }
 
-    /// Begins to drain; `time` is how long calls in flight have.
-    pub fn begin_drain(&self, time: Duration, scope: DrainScope) {
-        let began = self.tick();
-        let draining = &self.0.draining;
-        let drain = match scope {
-            DrainScope::All => &draining.all,
-            DrainScope::Inbound => &draining.inbound,
-        };
-        drain.set(Some(Drain {
-            began,
-            deadline: began.after(time),
-        }));
-        draining.begun.notify_waiters();
-        let hooks = self.0.drained.borrow().clone();
-        hooks.iter().for_each(|hook| hook());
-    }
-
-    /// Ends when a drain begins that concerns a connection as [`Worker::drain_of`] says.
-    pub async fn drain_begins(&self, inbound: bool) -> Drain {
-        loop {
-            let begun = self.0.draining.begun.notified();
-            if let Some(drain) = self.drain_of(inbound) {
-                return drain;
-            }
-            begun.await;
-        }
-    }
-
-    /// Registers what is called when a drain begins.
-    pub fn on_drain(&self, hook: Rc<dyn Fn()>) {
-        self.0.drained.borrow_mut().push(hook);
+    pub(crate) fn draining(&self) -> &Draining {
+        &self.0.draining
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Accepted {
 enum Order {
     Accept(Accepted, Arc<dyn Serve>),
     Drain(Duration, DrainScope),
+    TellDrains,
+    Retire(Arc<[u64]>),
     Stop,
 }
 
@@ -149,6 +151,22 @@ impl Workers {
         }
     }
 
+    /// Tells every worker that filter chains drain
+    /// ([`ChainDrain::begin`](crate::drain::ChainDrain::begin)).
+    pub async fn tell_drains(&self) {
+        for thread in &self.threads {
+            let _ = thread.orders.send(Order::TellDrains).await;
+        }
+    }
+
+    /// Tells every worker of a snapshot that has been published, and of the hosts
+    /// ([`HostState::id`](crate::cluster::HostState::id)) that it has no more.
+    pub async fn retire(&self, hosts: Arc<[u64]>) {
+        for thread in &self.threads {
+            let _ = thread.orders.send(Order::Retire(Arc::clone(&hosts))).await;
+        }
+    }
+
     /// Ends every worker with what it has in hand.
     pub async fn stop(&mut self) {
         for thread in &mut self.threads {
@@ -179,6 +197,8 @@ async fn run(worker: Worker, mut inbox: mpsc::Receiver<Order>, connections: Arc<
                 });
             }
             Order::Drain(time, scope) => worker.begin_drain(time, scope),
+            Order::TellDrains => worker.tell_drains(),
+            Order::Retire(hosts) => worker.retire(&hosts),
             Order::Stop => return,
         }
     }

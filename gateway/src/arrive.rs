@@ -1,6 +1,8 @@
 //! From an accepted socket to the filter chain that serves it: listener filters, the choice of the
 //! chain, the TLS handshake.
 
+use std::sync::Arc;
+
 use bytes::BytesMut;
 use crossdock_framework::{
     codec::Probe, protocol::Io, route::Facts, snapshot::Ends, worker::Worker,
@@ -69,6 +71,7 @@ pub(crate) async fn serve(
         ends,
         tls: None,
         began: facts.began,
+        drain: Arc::clone(&chain.drain),
     };
     if let Some(tls) = &chain.tls {
         let shaking = Box::pin(shake_hands(tls, told.hello, arrived, worker));
@@ -108,7 +111,7 @@ async fn inspect(
     }
     // Callers connect long before their first call: the time to look at what they say begins with
     // their first byte.
-    let first = first_bytes(socket, prefix, site.plan.inbound, worker);
+    let first = first_bytes(socket, prefix, &site.drain, worker);
     let inspection = &site.plan.inspection;
     let in_time = match tokio::time::timeout(inspection.silence, first).await {
         Ok(Some(())) => {

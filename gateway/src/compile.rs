@@ -12,7 +12,7 @@ mod tls;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use crossdock_framework::{snapshot::Snapshot, stats::Registry};
+use crossdock_framework::{log::AccessLog, snapshot::Snapshot, stats::Registry};
 use crossdock_xds::{
     Problem,
     bootstrap::Loaded,
@@ -64,6 +64,20 @@ pub(crate) fn compile(
     registry: &Registry,
     files: &Files,
 ) -> Result<Plan, Vec<Problem>> {
+    compile_watched(loaded, registry, files, None)
+}
+
+/// As [`compile`]; `watch` sees every call beside the configured access logs.
+///
+/// # Errors
+///
+/// As [`compile`].
+pub(crate) fn compile_watched(
+    loaded: &Loaded,
+    registry: &Registry,
+    files: &Files,
+    watch: Option<Arc<dyn AccessLog>>,
+) -> Result<Plan, Vec<Problem>> {
     let mut problems = Problems {
         loaded,
         list: Vec::new(),
@@ -89,6 +103,7 @@ pub(crate) fn compile(
             settings: &settings,
             registry,
             files,
+            watch,
             clusters: resources.clusters.iter().map(|c| c.name.as_str()).collect(),
             tls,
             snapshot: &mut snapshot,

@@ -134,7 +134,9 @@ impl Resolver {
         }
         // The clusters keep their order, so the links of every policy still hold.
         let mut snapshot = Snapshot::new(clusters);
-        snapshot.policies.clone_from(&now.policies);
+        for (ix, policy) in now.policies() {
+            snapshot.put_policy(ix, Arc::clone(policy));
+        }
         self.live.publish(snapshot);
     }
 }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use crossdock_framework::{
+    drain::ChainDrain,
     metrics,
     protocol::LocalFuture,
     route::Facts,
@@ -77,6 +78,8 @@ pub(crate) struct Bound {
 pub(crate) struct Site {
     pub(crate) plan: ListenerPlan,
     pub(crate) stats: Arc<Group>,
+    /// The drain of connections whose filter chain is not known yet.
+    pub(crate) drain: Arc<ChainDrain>,
     open: AtomicUsize,
 }
 
@@ -88,7 +91,7 @@ impl Site {
 
     /// Whether a drain concerns the listener.
     pub(crate) fn drains(&self, scope: DrainScope) -> bool {
-        scope == DrainScope::All || self.plan.inbound
+        scope == DrainScope::All || self.drain.is_inbound()
     }
 
     /// Writes a connection that has ended into the listener's own logs.
@@ -157,6 +160,7 @@ impl Bound {
             tls.count_in(&ssl);
         }
         let site = Site {
+            drain: ChainDrain::new(plan.inbound),
             plan,
             stats,
             open: AtomicUsize::new(0),

@@ -78,11 +78,8 @@ impl Gateway {
     ) -> Result<Self, CannotStart> {
         let registry = Arc::new(Registry::new(settings.concurrency));
         let files = Files::new(&registry, settings.concurrency, settings.flush);
-        let mut plan = compile::compile(&loaded, &registry, &files)
+        let plan = compile::compile_watched(&loaded, &registry, &files, watch)
             .map_err(|problems| CannotStart(problems.iter().map(ToString::to_string).collect()))?;
-        for policy in plan.snapshot.policies.iter_mut().filter_map(Arc::get_mut) {
-            policy.logs = policy.logs.iter().chain(&watch).cloned().collect();
-        }
         let addresses = bind(plan.admin, plan.listeners, &registry)?;
         let live = Arc::new(Live::new(plan.snapshot));
         let workers = Workers::start(settings.concurrency, &live, &registry, plan.buffer_bytes)

@@ -5,6 +5,7 @@ use std::{future::poll_fn, io, pin::Pin, sync::Arc};
 use bytes::BytesMut;
 use crossdock_framework::{
     codec::Probe,
+    drain::ChainDrain,
     protocol::{Connection, Io, Protocol, Tls},
     snapshot::HttpMetric,
     worker::{Drain, Worker},
@@ -32,13 +33,14 @@ pub(crate) async fn serve_rpc(
     let shard = worker.shard();
     let prefix = std::mem::take(&mut arrived.prefix);
     let agreed = arrived.tls.as_ref().and_then(|tls| agreed(rpc, tls));
-    match detect(rpc, agreed, &mut arrived.io, prefix, worker).await {
+    match detect(rpc, agreed, &mut arrived, prefix, worker).await {
         Some(Detected::Protocol(protocol, prefix)) => {
             let connection = Connection {
                 io: arrived.io,
                 prefix,
                 ends: arrived.ends,
                 policy: rpc.policy,
+                drain: arrived.drain,
                 tls: arrived.tls,
             };
             protocol.serve(connection, worker.clone()).await;
@@ -89,16 +91,17 @@ fn agreed(rpc: &RpcPlan, tls: &Tls) -> Option<Arc<dyn Protocol>> {
 async fn detect(
     rpc: &RpcPlan,
     agreed: Option<Arc<dyn Protocol>>,
-    io: &mut Io,
+    arrived: &mut Arrived,
     mut prefix: BytesMut,
     worker: &Worker,
 ) -> Option<Detected> {
+    let (io, drain) = (&mut arrived.io, &*arrived.drain);
     if (rpc.fallback.is_none() || agreed.is_some()) && prefix.is_empty() {
         // Callers connect long before their first call, and only a server's protocol begins with
         // silence: the time to tell protocols apart begins with the first byte.
         let policy = Arc::clone(worker.snapshot().policy(rpc.policy)?);
         let limits = policy.limits;
-        let first = first_bytes(io, &mut prefix, limits.inbound, worker);
+        let first = first_bytes(io, &mut prefix, drain, worker);
         match tokio::time::timeout(limits.idle_timeout, first).await {
             Ok(first) => first?,
             Err(_) => {
@@ -112,9 +115,7 @@ async fn detect(
     }
     let found = tokio::time::timeout(rpc.detect_timeout, async {
         if prefix.is_empty() {
-            let policy = worker.snapshot().policy(rpc.policy).cloned();
-            let inbound = policy.is_some_and(|policy| policy.limits.inbound);
-            first_bytes(io, &mut prefix, inbound, worker).await?;
+            first_bytes(io, &mut prefix, drain, worker).await?;
         }
         sniff(rpc, io, &mut prefix, worker).await
     });
@@ -133,12 +134,12 @@ async fn detect(
 pub(crate) async fn first_bytes<R: AsyncRead + Unpin>(
     from: &mut R,
     prefix: &mut BytesMut,
-    inbound: bool,
+    drain: &ChainDrain,
     worker: &Worker,
 ) -> Option<()> {
     tokio::select! {
         read = read(from, prefix, worker) => matches!(read, Ok(1..)).then_some(()),
-        () = drained(inbound, worker) => None,
+        () = drained(drain, worker) => None,
     }
 }
 
@@ -178,8 +179,8 @@ pub(crate) async fn read<R: AsyncRead + Unpin>(
 }
 
 /// Ends a quiet moment after a drain of the listener has begun.
-async fn drained(inbound: bool, worker: &Worker) {
-    worker.drain_begins(inbound).await;
+async fn drained(drain: &ChainDrain, worker: &Worker) {
+    worker.drain_begins(drain).await;
     tokio::time::sleep(Drain::QUIET).await;
 }
 

@@ -30,13 +30,40 @@ impl Pools {
     /// The worker's pools.
     pub(crate) fn of(worker: &Worker) -> Rc<Self> {
         worker.part(|| {
-            Rc::new(Self {
+            let pools = Rc::new(Self {
                 worker: worker.clone(),
                 one: RefCell::default(),
                 two: RefCell::default(),
                 agreed: RefCell::default(),
-            })
+            });
+            let weak = Rc::downgrade(&pools);
+            worker.on_retire(Rc::new(move |hosts| {
+                if let Some(pools) = weak.upgrade() {
+                    pools.leave(hosts);
+                }
+            }));
+            pools
         })
+    }
+
+    /// Closes the connections to hosts that are no longer configured, each after its calls, and
+    /// forgets pools that nobody uses.
+    fn leave(&self, hosts: &[u64]) {
+        for host in hosts {
+            self.agreed.borrow_mut().remove(host);
+            if let Some(pool) = self.one.borrow_mut().remove(host) {
+                pool.leave();
+            }
+            if let Some(pool) = self.two.borrow_mut().remove(host) {
+                pool.leave();
+            }
+        }
+        let unused = |pool: &h1::client::Pool, holders| holders == 1 && pool.is_unused();
+        let mut one = self.one.borrow_mut();
+        one.retain(|_, pool| !unused(pool, Rc::strong_count(pool)));
+        let unused = |pool: &h2::client::Pool, holders| holders == 1 && pool.is_unused();
+        let mut two = self.two.borrow_mut();
+        two.retain(|_, pool| !unused(pool, Rc::strong_count(pool)));
     }
 
     /// The HTTP/1 connections to a host.

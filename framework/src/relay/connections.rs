@@ -88,6 +88,19 @@ impl<C: Codec> Relay<C> {
         }
     }
 
+    /// Lets connections to hosts that are no longer configured end with their last calls. A bound
+    /// one is its client's.
+    pub(super) fn leave_hosts(&self, hosts: &[u64]) {
+        if C::POOL == PoolMode::Binding || hosts.is_empty() {
+            return;
+        }
+        let pools = self.pools.borrow();
+        let gone = pools.iter().filter(|(key, _)| hosts.contains(&key.host));
+        for up in gone.flat_map(|(_, pool)| &pool.connections) {
+            up.leave();
+        }
+    }
+
     /// A ping-pong connection may be free: the first call in line takes it.
     pub(super) fn next_in_line(&self, up: &Rc<Up<C>>) {
         while up.is_open() && up.calls.get() == 0 {

@@ -15,6 +15,7 @@ use tokio::time::{Sleep, sleep};
 use super::{Relay, inbound::Inbound, up::Up, upstream::Elapsed, wake::Wake};
 use crate::{
     codec::{Codec, Decoded, PoolMode},
+    drain::ChainDrain,
     frame::{Frame, Head, Kind, Variant},
     out::Out,
     protocol::{Connection, Io, Tls},
@@ -34,6 +35,7 @@ pub(super) struct Down<C: Codec> {
     pub(super) ends: Ends,
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) policy: PolicyIx,
+    pub(super) drain: Arc<ChainDrain>,
     /// The metrics that its calls are counted in, from their begin to their end: those of the
     /// policy that it was accepted under.
     pub(super) stats: Arc<Group>,
@@ -114,6 +116,7 @@ pub(super) async fn serve<C: Codec>(connection: Connection, worker: Worker) {
         ends: connection.ends,
         tls: connection.tls,
         policy: connection.policy,
+        drain: connection.drain,
         stats: Arc::clone(&policy.stats),
         calls: Cell::new(0),
         closed: Cell::new(false),
@@ -192,7 +195,7 @@ impl<C: Codec> Task<C> {
     fn poll(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<()> {
         let now = self.relay.worker.tick();
         self.down.wake.register(cx);
-        let draining = self.relay.worker.drain_of(self.limits.inbound).is_some();
+        let draining = self.relay.worker.drain_of(&self.down.drain).is_some();
         if draining && !self.told {
             self.tell_drain();
             timer
@@ -406,7 +409,7 @@ impl<C: Codec> Task<C> {
 
     /// How long nothing can be due.
     fn next_check(&self, now: Moment) -> Duration {
-        if self.relay.worker.drain_of(self.limits.inbound).is_some() {
+        if self.relay.worker.drain_of(&self.down.drain).is_some() {
             return Duration::from_millis(50);
         }
         let limits = &self.limits;
@@ -453,8 +456,12 @@ impl<C: Codec> Task<C> {
             tracing::debug!(peer = %self.down.ends.peer, "the peer does not read its answers");
             return Err(Close);
         }
-        match self.relay.worker.drain_of(self.limits.inbound) {
-            Some(drain) if quiet && drain.closes_idle(self.last_moved, now) => {
+        match self.relay.worker.drain_of(&self.down.drain) {
+            // A filter chain that is gone cannot be served for ever.
+            Some(drain)
+                if quiet && drain.closes_idle(self.last_moved, now)
+                    || now >= drain.deadline && self.down.drain.get().is_some() =>
+            {
                 self.policy.stats.inc(shard, HttpMetric::CxDrained);
                 Err(Close)
             }

@@ -132,7 +132,13 @@ impl<C: Codec> Relay<C> {
             let weak = Rc::downgrade(&relay);
             worker.on_drain(Rc::new(move || {
                 if let Some(relay) = weak.upgrade() {
-                    relay.wake_all();
+                    relay.wake_drained();
+                }
+            }));
+            let weak = Rc::downgrade(&relay);
+            worker.on_retire(Rc::new(move |hosts| {
+                if let Some(relay) = weak.upgrade() {
+                    relay.leave_hosts(hosts);
                 }
             }));
             relay
@@ -149,9 +155,11 @@ impl<C: Codec> Relay<C> {
         self.downs.borrow_mut().remove(&id);
     }
 
-    fn wake_all(&self) {
+    fn wake_drained(&self) {
         for down in self.downs.borrow().values().filter_map(Weak::upgrade) {
-            down.wake.wake();
+            if self.worker.drain_of(&down.drain).is_some() {
+                down.wake.wake();
+            }
         }
     }
 }

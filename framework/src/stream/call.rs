@@ -15,6 +15,7 @@ use crate::{
     accounts,
     attempts::{self, MAX_ATTEMPTS, Tried},
     cluster::{Cluster, ClusterMetric},
+    drain::{ChainDrain, Drain},
     edits::{Edit, Edits},
     exchange::{self, Aim, Decision, Progress},
     filter::{Flow, ResponseCx, Verdict},
@@ -39,8 +40,18 @@ pub struct Door {
     pub tls: Option<Arc<Tls>>,
     /// Which policy its calls are under.
     pub policy: PolicyIx,
+    /// The drain of its filter chain.
+    pub drain: Arc<ChainDrain>,
     /// The metrics that its calls are counted in.
     pub stats: Arc<Group>,
+}
+
+impl Door {
+    /// The drain in progress that concerns the connection.
+    #[inline]
+    pub fn drain(&self) -> Option<Drain> {
+        self.worker.drain_of(&self.drain)
+    }
 }
 
 /// Carries one call: the answer is ready when its head is, and its body comes as the host sends it.

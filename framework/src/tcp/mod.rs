@@ -23,6 +23,7 @@ use tokio::{
 use self::half::{Broken, Half};
 use crate::{
     cluster::ClusterMetric,
+    drain::ChainDrain,
     metrics,
     protocol::Io,
     stats::{Group, Shard},
@@ -83,14 +84,14 @@ pub enum Ended {
 }
 
 /// What a pair of connections may do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Limits {
     /// Ends a pair on which no byte moved for so long; `None` for never.
     pub idle: Option<Duration>,
     /// Ends the pair then; `None` for never.
     pub until: Option<Moment>,
-    /// A drain of inbound listeners concerns the pair.
-    pub inbound: bool,
+    /// The drain of the filter chain.
+    pub drain: Arc<ChainDrain>,
     /// End with the first bytes that move while a drain is in progress (`check_drain_close`),
     /// instead of taking all of its time.
     pub leaves_on_drain: bool,
@@ -185,7 +186,7 @@ where
         worker,
     };
     let mut timer = pin!(sleep(pair.next_check()));
-    let mut drain = pin!(worker.drain_begins(limits.inbound));
+    let mut drain = pin!(worker.drain_begins(&limits.drain));
     let mut draining = false;
     let ended = std::future::poll_fn(|cx| {
         worker.tick();
@@ -277,7 +278,7 @@ impl Pair<'_> {
 
     fn due(&self, now: Moment) -> Option<Ended> {
         let limits = self.limits;
-        let drain = self.worker.drain_of(limits.inbound);
+        let drain = self.worker.drain_of(&limits.drain);
         if drain.is_some_and(|drain| now >= drain.deadline) {
             return Some(Ended::Drained);
         }
@@ -293,7 +294,7 @@ impl Pair<'_> {
         const NEVER: Duration = Duration::from_secs(24 * 3600);
         let now = self.worker.now();
         let idle = self.limits.idle.map(|idle| self.last.after(idle));
-        let drain = self.worker.drain_of(self.limits.inbound);
+        let drain = self.worker.drain_of(&self.limits.drain);
         let drained = drain.map(|drain| drain.deadline);
         let next = [idle, self.limits.until, drained].into_iter().flatten();
         let left = next.min().map_or(NEVER, |at| at.since(now));

@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     snapshot::{Live, Snapshot},
     stats::Registry,
-    worker::{DrainScope, READ_BLOCK},
+    worker::{ChainDrain, DrainScope, READ_BLOCK},
 };
 
 struct Rig {
@@ -147,7 +147,7 @@ async fn slow_readers_together_stay_within_the_workers_memory() {
     };
     let mut relays: Vec<_> = ends
         .iter_mut()
-        .map(|(down, up)| Box::pin(rig.relay(down, up, b"", limits)))
+        .map(|(down, up)| Box::pin(rig.relay(down, up, b"", limits.clone())))
         .collect();
     let mut ended = vec![None; relays.len()];
     std::future::poll_fn(|cx| {
@@ -305,7 +305,7 @@ async fn a_drain_of_inbound_listeners_concerns_only_their_pairs() {
     let ((mut down, _client), (mut up, _host)) = (pipe(8), pipe(8));
     let ((mut other_down, mut other), (mut other_up, mut other_host)) = (pipe(8), pipe(8));
     let inbound = Limits {
-        inbound: true,
+        drain: ChainDrain::new(true),
         ..Limits::default()
     };
     let ended = tokio::join!(

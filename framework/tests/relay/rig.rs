@@ -2,9 +2,11 @@
 //! clients over loopback.
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     future::Future,
     net::{Ipv4Addr, SocketAddr},
+    rc::Rc,
     sync::{Arc, Mutex, atomic::AtomicU64, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -16,6 +18,7 @@ use crossdock_framework::{
         HostSet, HostState, Pick,
     },
     codec::Codec,
+    drain::ChainDrain,
     filter::{Chain, Filter},
     outcome::{Observer, Outcome},
     protocol::{Connection, Io, Protocol},
@@ -136,6 +139,8 @@ pub(crate) struct Rig {
     pub(crate) address: SocketAddr,
     /// How every attempt at a host ended.
     pub(crate) seen: Arc<Seen>,
+    /// The filter chain of the connections that come next.
+    pub(crate) chain: Rc<RefCell<Arc<ChainDrain>>>,
     states: HashMap<(&'static str, SocketAddr), Arc<HostState>>,
     breakers: HashMap<&'static str, Arc<[Breakers; 2]>>,
 }
@@ -163,18 +168,23 @@ impl Rig {
             registry,
             address,
             seen: Arc::default(),
+            chain: Rc::default(),
             states: HashMap::new(),
             breakers: HashMap::new(),
         };
         rig.publish(setup);
         let (timers, worker) = (rig.worker.clone(), rig.worker.clone());
+        let chain = Rc::clone(&rig.chain);
         spawn(async move { timers.run_timers().await });
         spawn(async move {
             loop {
                 let (socket, _) = listener.accept().await.expect("accepts");
                 socket.set_nodelay(true).expect("a TCP socket");
-                let io = Io::Tcp(socket);
-                spawn(Framed::<C>::default().serve(connection(io), worker.clone()));
+                let connection = Connection {
+                    drain: Arc::clone(&chain.borrow()),
+                    ..connection(Io::Tcp(socket))
+                };
+                spawn(Framed::<C>::default().serve(connection, worker.clone()));
             }
         });
         rig
@@ -192,7 +202,7 @@ impl Rig {
         let mut snapshot = Snapshot::new(clusters);
         if let Some(name) = setup.policy {
             let router = Arc::new(ByService::new(names, setup.route_timeout));
-            snapshot.policies.push(Arc::new(Policy {
+            snapshot.add_policy(Arc::new(Policy {
                 name: name.into(),
                 links: snapshot.link(router.as_ref()),
                 router,
@@ -340,6 +350,7 @@ fn connection(io: Io) -> Connection {
             local: anywhere,
         },
         policy: PolicyIx(0),
+        drain: Arc::default(),
         tls: None,
     }
 }

@@ -5,6 +5,7 @@ mod inspection;
 
 use std::{sync::Arc, time::Duration};
 
+use crossdock_framework::drain::ChainDrain;
 use crossdock_xds::envoy_types::pb::{
     envoy::{
         config::{
@@ -43,6 +44,8 @@ pub(crate) struct ChainPlan {
     pub(crate) tls: Option<Arc<ServerTls>>,
     /// How long the TLS handshake may take.
     pub(crate) handshake: Duration,
+    /// Whether its connections are to end.
+    pub(crate) drain: Arc<ChainDrain>,
     pub(crate) serves: Serves,
 }
 
@@ -143,7 +146,7 @@ impl Compiler<'_, '_> {
                     }
                     TCP_PROXY => {
                         let proxy = self.decode::<TcpProxy>(any, &path)?;
-                        self.tcp(&proxy, inbound, &path).map(Serves::Tcp)
+                        self.tcp(&proxy, &path).map(Serves::Tcp)
                     }
                     other => {
                         self.problems.add(
@@ -160,6 +163,7 @@ impl Compiler<'_, '_> {
             (Ok(tls), Some(serves)) => Some(ChainPlan {
                 tls,
                 handshake: handshake.unwrap_or(HANDSHAKE),
+                drain: ChainDrain::new(inbound),
                 serves,
             }),
             (Err(Wrong), _) | (_, None) => None,

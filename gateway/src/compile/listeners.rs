@@ -6,10 +6,11 @@ use crossdock_bolt::Bolt;
 use crossdock_dubbo::Dubbo;
 use crossdock_framework::{
     filter::Chain,
+    log::AccessLog,
     protocol::Protocol,
     relay::Framed,
     route::Router,
-    snapshot::{DownstreamLimits, HttpMetric, Policy, PolicyIx, Snapshot},
+    snapshot::{HttpMetric, Policy, PolicyIx, Snapshot},
     stats::Registry,
 };
 use crossdock_http::{Http1, Http2};
@@ -80,6 +81,8 @@ pub(super) struct Compiler<'c, 'l> {
     pub(super) settings: &'c Settings,
     pub(super) registry: &'c Registry,
     pub(super) files: &'c Files,
+    /// Sees every call beside the configured access logs.
+    pub(super) watch: Option<Arc<dyn AccessLog>>,
     /// The names of all clusters, also of those that have not compiled.
     pub(super) clusters: HashSet<&'c str>,
     pub(super) tls: TlsCompiler<'c>,
@@ -173,26 +176,21 @@ impl Compiler<'_, '_> {
             .map_err(|inner| self.problems.within(path, inner))
             .ok();
         let protocols = self.protocols(settings);
-        let inbound = listener.traffic_direction() == TrafficDirection::Inbound;
-        let fallback = self.fallback(settings, &hcm.stat_prefix, inbound);
-        let limits = DownstreamLimits {
-            inbound,
-            ..settings.downstream(http::limits(hcm))
-        };
+        let fallback = self.fallback(settings, &hcm.stat_prefix);
+        let limits = settings.downstream(http::limits(hcm));
         let (router, logs, protocols) = (router?, logs?, protocols?);
         let policy = Policy {
             name: name(&hcm.stat_prefix),
             links: self.snapshot.link(router.as_ref()),
             router,
             filters: Chain::default(),
-            logs: logs.into(),
+            logs: logs.into_iter().chain(self.watch.clone()).collect(),
             stats: self
                 .registry
                 .group::<HttpMetric>("http", &hcm.stat_prefix, true),
             limits,
             http: http::policy(hcm),
         };
-        self.snapshot.policies.push(Arc::new(policy));
         let given = listener
             .listener_filters_timeout
             .as_ref()
@@ -201,7 +199,7 @@ impl Compiler<'_, '_> {
             .detect_timeout()
             .or_else(|| given.filter(|time| *time > Duration::ZERO));
         Some(RpcPlan {
-            policy: PolicyIx(self.snapshot.policies.len() as u32 - 1),
+            policy: self.snapshot.add_policy(Arc::new(policy)),
             protocols,
             detect_timeout: detect.unwrap_or(DETECT_TIMEOUT),
             fallback,

@@ -33,8 +33,6 @@ pub(crate) struct TcpPlan {
     pub(crate) hashes_source: bool,
     /// `check_drain_close`.
     pub(crate) leaves_on_drain: bool,
-    /// The listener's `traffic_direction` is INBOUND.
-    pub(crate) inbound: bool,
     pub(crate) logs: Arc<[Arc<Log>]>,
     pub(crate) flush: Flush,
     pub(crate) stats: Arc<Group>,
@@ -94,12 +92,7 @@ const YEARS: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 impl Compiler<'_, '_> {
     /// Where connections of unknown protocols go, if the settings say so.
-    pub(super) fn fallback(
-        &mut self,
-        settings: &Settings,
-        prefix: &str,
-        inbound: bool,
-    ) -> Option<TcpPlan> {
+    pub(super) fn fallback(&mut self, settings: &Settings, prefix: &str) -> Option<TcpPlan> {
         let cluster = settings.tcp_fallback()?;
         if !self.clusters.contains(cluster) {
             self.unknown_cluster(settings.path("tcp_fallback").to_owned(), cluster);
@@ -116,7 +109,6 @@ impl Compiler<'_, '_> {
             backoff: None,
             hashes_source: true,
             leaves_on_drain: false,
-            inbound,
             logs: Arc::default(),
             flush: Flush::default(),
             stats: self.registry.group::<TcpMetric>("tcp", prefix, false),
@@ -124,7 +116,7 @@ impl Compiler<'_, '_> {
     }
 
     /// Compiles a `tcp_proxy`.
-    pub(super) fn tcp(&mut self, proxy: &TcpProxy, inbound: bool, path: &str) -> Option<TcpPlan> {
+    pub(super) fn tcp(&mut self, proxy: &TcpProxy, path: &str) -> Option<TcpPlan> {
         let logs = access_log::of_connections(&proxy.access_log, self.files)
             .map_err(|inner| self.problems.within(path, inner))
             .ok();
@@ -148,7 +140,6 @@ impl Compiler<'_, '_> {
             backoff: proxy.backoff_options.as_ref().and_then(backoff),
             hashes_source: hashes_source?,
             leaves_on_drain: proxy.check_drain_close.is_some_and(|check| check.value),
-            inbound,
             logs: logs?.into(),
             flush: flush(proxy),
             stats: self

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::BytesMut;
 use crossdock_framework::{
     cluster::ClusterMetric,
+    drain::ChainDrain,
     flags::Flag,
     protocol::{Io, Tls},
     route::Facts,
@@ -34,6 +35,8 @@ pub(crate) struct Arrived {
     pub(crate) tls: Option<Arc<Tls>>,
     /// When it was accepted.
     pub(crate) began: Moment,
+    /// The drain of its filter chain.
+    pub(crate) drain: Arc<ChainDrain>,
 }
 
 impl Arrived {
@@ -68,8 +71,7 @@ pub(crate) async fn serve(plan: &TcpPlan, arrived: Arrived, worker: &Worker) -> 
             if plan.flush.on_connected {
                 session.log(AccessLogType::TcpUpstreamConnected, &outcome);
             }
-            let (down, prefix) = (arrived.io, arrived.prefix);
-            session.relay(down, prefix, upstream, &mut outcome).await;
+            session.relay(arrived, upstream, &mut outcome).await;
         }
         None => {
             outcome.received = arrived.prefix.len() as u64;
@@ -104,20 +106,15 @@ impl Session<'_> {
             .for_each(|log| log.connection(&record));
     }
 
-    async fn relay(
-        &self,
-        mut down: Io,
-        prefix: BytesMut,
-        mut upstream: Upstream,
-        outcome: &mut Outcome,
-    ) {
+    async fn relay(&self, arrived: Arrived, mut upstream: Upstream, outcome: &mut Outcome) {
         let (plan, worker) = (self.plan, self.worker);
+        let (mut down, prefix, drain) = (arrived.io, arrived.prefix, arrived.drain);
         let limits = Limits {
             idle: plan.idle_timeout,
             until: plan
                 .longest
                 .map(|longest| self.facts.began.after(longest.draw(worker.random()))),
-            inbound: plan.inbound,
+            drain,
             leaves_on_drain: plan.leaves_on_drain,
         };
         let cluster = Arc::clone(upstream.stats());

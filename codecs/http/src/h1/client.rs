@@ -55,6 +55,8 @@ pub(crate) struct Pool {
     worker: Worker,
     idle: RefCell<Vec<Ready>>,
     open: Cell<usize>,
+    /// The host is no longer configured: its connections end with their calls.
+    left: Cell<bool>,
     /// Told when a connection is free or may be opened.
     room: Notify,
 }
@@ -126,7 +128,7 @@ impl Lease {
         let old = http
             .connection_duration
             .is_some_and(|age| now.since(up.born) > age);
-        if !worn && !old && !ready.sender.is_closed() {
+        if !worn && !old && !pool.left.get() && !ready.sender.is_closed() {
             pool.idle.borrow_mut().push(ready);
         }
         pool.room.notify_one();
@@ -139,6 +141,7 @@ impl Pool {
             worker: worker.clone(),
             idle: RefCell::default(),
             open: Cell::new(0),
+            left: Cell::new(false),
             room: Notify::new(),
         })
     }
@@ -146,6 +149,12 @@ impl Pool {
     /// Whether there is no connection.
     pub(crate) fn is_unused(&self) -> bool {
         self.open.get() == 0
+    }
+
+    /// Closes every connection, each after its call.
+    pub(crate) fn leave(&self) {
+        self.left.set(true);
+        self.idle.borrow_mut().clear();
     }
 
     /// Takes a connection that is open already.

@@ -70,6 +70,7 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
             ends: connection.ends,
             tls: connection.tls,
             policy: connection.policy,
+            drain: connection.drain,
             stats: Arc::clone(&policy.stats),
         }),
         policy: Arc::clone(&policy),
@@ -242,7 +243,7 @@ impl Session {
     }
 
     fn interval(&self) -> Duration {
-        match self.door.worker.drain_of(self.policy.limits.inbound) {
+        match self.door.drain() {
             Some(_) => Drain::QUIET,
             None => CHECK,
         }
@@ -264,7 +265,7 @@ impl Session {
         if stalled.is_some_and(|since| now.since(since) > limits.stall_timeout) {
             return Err(HttpMetric::CxSlow);
         }
-        if let Some(drain) = self.door.worker.drain_of(limits.inbound) {
+        if let Some(drain) = self.door.drain() {
             if now >= drain.deadline {
                 return Err(HttpMetric::CxDrained);
             }
@@ -306,7 +307,7 @@ impl Session {
                     Err(_) => Err(HttpMetric::CxIdleTimeout),
                 }
             }
-            _ = worker.drain_begins(self.policy.limits.inbound) => Ok(()),
+            _ = worker.drain_begins(&self.door.drain) => Ok(()),
         }
     }
 
@@ -366,11 +367,7 @@ impl Session {
                 .refusal
                 .get()
                 .is_some_and(|refusal| refusal.within)
-            || self
-                .door
-                .worker
-                .drain_of(self.policy.limits.inbound)
-                .is_some()
+            || self.door.drain().is_some()
         {
             let close = HeaderValue::from_static("close");
             head.headers.insert(header::CONNECTION, close);

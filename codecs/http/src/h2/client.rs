@@ -103,6 +103,12 @@ impl Pool {
         self.ups.borrow().is_empty()
     }
 
+    /// Closes every connection, each after its streams.
+    pub(crate) fn leave(&self) {
+        let ups = self.ups.borrow().clone();
+        ups.iter().for_each(|up| up.leave());
+    }
+
     /// Takes a connection that is open already.
     pub(crate) fn adopt(self: &Rc<Self>, opened: Opened, cluster: &Arc<Cluster>, host: &Host) {
         if !cluster.breakers[0].begin_connection() {

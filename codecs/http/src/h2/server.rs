@@ -64,6 +64,7 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
         ends: connection.ends,
         tls: connection.tls,
         policy: connection.policy,
+        drain: connection.drain,
         stats: Arc::clone(&policy.stats),
     });
     let flood = Flood::new(policy.http.resets, worker.now());
@@ -163,9 +164,9 @@ impl Keeper {
         served: &mut server::Connection<Wire, Bytes>,
     ) -> Result<(), HttpMetric> {
         let client = Rc::clone(&self.client);
-        let (worker, inbound) = (&client.door.worker, client.policy.limits.inbound);
+        let door = &client.door;
         let mut check = pin!(tokio::time::sleep(CHECK));
-        let mut drain = pin!(worker.drain_begins(inbound));
+        let mut drain = pin!(door.worker.drain_begins(&door.drain));
         let mut listens = false;
         loop {
             let accepted = poll_fn(|cx| {
@@ -176,7 +177,7 @@ impl Keeper {
                 if !std::mem::replace(&mut listens, true) {
                     let _ = drain.as_mut().poll(cx);
                 }
-                if !self.leaving && worker.drain_of(inbound).is_some() {
+                if !self.leaving && door.drain().is_some() {
                     return Poll::Ready(None);
                 }
                 check.as_mut().poll(cx).map(|()| None)
@@ -207,12 +208,7 @@ impl Keeper {
     }
 
     fn check_interval(&self) -> Duration {
-        match self
-            .client
-            .door
-            .worker
-            .drain_of(self.client.policy.limits.inbound)
-        {
+        match self.client.door.drain() {
             Some(_) => Drain::QUIET,
             None => CHECK,
         }
@@ -252,7 +248,7 @@ impl Keeper {
         if age.is_some_and(|age| now.since(self.born) > age) {
             self.leave(served);
         }
-        if let Some(drain) = worker.drain_of(limits.inbound) {
+        if let Some(drain) = client.door.drain() {
             if now >= drain.deadline {
                 return Err(HttpMetric::CxDrained);
             }

@@ -185,7 +185,7 @@ impl Rig {
         });
         let mut snapshot = Snapshot::new(vec![cluster]);
         let router = Arc::new(All::new(setup.timeout));
-        snapshot.policies.push(Arc::new(Policy {
+        snapshot.add_policy(Arc::new(Policy {
             name: "test".into(),
             links: snapshot.link(router.as_ref()),
             router,
@@ -288,6 +288,7 @@ async fn sniff(mut socket: TcpStream, worker: Worker) {
         prefix,
         ends,
         policy: PolicyIx(0),
+        drain: Arc::default(),
         tls: None,
     };
     protocol.serve(connection, worker).await;

@@ -1,6 +1,6 @@
 //! Connections that become something else: a WebSocket, a tunnel.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use bytes::BytesMut;
 use crossdock_framework::{
@@ -114,13 +114,12 @@ impl Session {
     /// Moves bytes between the client's connection and a stream.
     async fn feed(&self, io: Io, prefix: BytesMut, opener: Opener, mut answer: Answer<Http>) {
         let worker = &self.door.worker;
-        let inbound = self.policy.limits.inbound;
         let wire = Wire::new(io, prefix, &Meter::new(worker));
         let socket = Socket::new(wire, worker);
         opener.open(&socket);
         answer.open_tunnel();
         let drained = async {
-            let drain = worker.drain_begins(inbound).await;
+            let drain = worker.drain_begins(&self.door.drain).await;
             tokio::time::sleep(drain.deadline.since(worker.now())).await;
         };
         let moved = tokio::select! {
@@ -154,7 +153,7 @@ impl Session {
         );
         let limits = tcp::Limits {
             idle: Some(self.policy.http.stream_idle_timeout).filter(|idle| !idle.is_zero()),
-            inbound: self.policy.limits.inbound,
+            drain: Arc::clone(&self.door.drain),
             ..tcp::Limits::default()
         };
         tcp::relay(&mut io, &mut host, prefix, &limits, &flow, worker).await;
