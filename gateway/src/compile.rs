@@ -82,6 +82,10 @@ pub(crate) fn compile_watched(
         loaded,
         list: Vec::new(),
     };
+    if loaded.bootstrap.dynamic_resources.is_some() {
+        let reason = "resources that are discovered are not served in this version";
+        problems.add("dynamic_resources", reason, "use `static_resources`");
+    }
     let settings = runtime(&mut problems);
     let admin = admin(&mut problems);
     let resources = loaded

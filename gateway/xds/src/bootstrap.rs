@@ -1,6 +1,6 @@
 //! A bootstrap file, read.
 
-use std::{collections::BTreeMap, fs::File, io::Read as _, path::Path, rc::Rc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use envoy_types::pb::envoy::config::bootstrap::v3::Bootstrap;
 use prost::Message as _;
@@ -8,13 +8,13 @@ use prost_reflect::DynamicMessage;
 
 use crate::{
     coverage, descriptors,
+    document::{self, Document, Source, Wanted, format_of, reject},
     findings::Findings,
-    mapping::{self, Mapper},
-    positions::{Id, Positions},
+    positions::Positions,
     problem::{Note, Position, Problem, Rejected, Unused},
     rules,
     runtime::{self, Setting},
-    tree::{self, MAX_FILE_BYTES, Malformed, Node},
+    tree::{self, MAX_FILE_BYTES, Malformed},
 };
 
 /// The name under which [`Options::config_yaml`] appears in positions.
@@ -26,7 +26,7 @@ pub struct Loaded {
     /// The configuration. An `Any` within it holds a message of a known type.
     pub bootstrap: Bootstrap,
     /// Where each field stands.
-    pub positions: Positions,
+    pub positions: Arc<Positions>,
     /// Every field that is set and not acted upon, in the order of the file.
     pub unused: Vec<Unused>,
     /// Remarks on how something was read.
@@ -122,13 +122,8 @@ pub fn load_with(path: Option<&Path>, options: &Options) -> Result<Loaded, Rejec
         };
     };
     let name = path.display().to_string();
-    let text = text_of(path).map_err(|malformed| reject(&name, malformed))?;
-    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-    let format = match extension.as_deref() {
-        Some("json") => Format::Json,
-        Some("yaml" | "yml") => Format::Yaml,
-        _ => format_of(&text),
-    };
+    let (text, format) =
+        document::text_of(path, MAX_FILE_BYTES).map_err(|malformed| reject(&name, malformed))?;
     parse(&name, &text, format, options)
 }
 
@@ -153,122 +148,21 @@ pub fn parse(
     read(&sources, options)
 }
 
-/// One text of those that are merged.
-struct Source<'s> {
-    name: &'s str,
-    text: &'s str,
-    format: Format,
-}
-
-fn format_of(text: &str) -> Format {
-    if text.trim_start().starts_with('{') {
-        Format::Json
-    } else {
-        Format::Yaml
-    }
-}
-
-fn text_of(path: &Path) -> Result<String, Malformed> {
-    let malformed = |reason: String, cure: &str| Malformed {
-        at: tree::At::START,
-        reason,
-        cure: cure.into(),
-    };
-    let extension = path.extension().unwrap_or_default().to_string_lossy();
-    if matches!(&*extension, "pb" | "pb_text" | "pb_txt" | "textproto") {
-        let reason = "the protobuf formats of a bootstrap file are not supported".to_owned();
-        return Err(malformed(reason, "write it as YAML or JSON"));
-    }
-    let unreadable = |error| malformed(format!("cannot be read: {error}"), "");
-    let mut bytes = Vec::new();
-    let most = u64::try_from(MAX_FILE_BYTES)
-        .unwrap_or(u64::MAX)
-        .saturating_add(1);
-    File::open(path)
-        .and_then(|file| file.take(most).read_to_end(&mut bytes))
-        .map_err(unreadable)?;
-    String::from_utf8(bytes).map_err(|error| {
-        let reason = format!("not UTF-8 at byte {}", error.utf8_error().valid_up_to());
-        malformed(reason, "save it as UTF-8")
-    })
-}
-
-fn reject(file: &str, malformed: Malformed) -> Rejected {
-    let Malformed { at, reason, cure } = malformed;
-    let at = Position {
-        file: file.into(),
-        line: at.line,
-        column: at.column,
-    };
-    let problem = Problem {
-        at,
-        path: String::new(),
-        reason,
-        cure,
-    };
-    Rejected {
-        problems: vec![problem],
-        unused: Vec::new(),
-        refused: None,
-    }
-}
-
-fn tree_of(source: &Source<'_>) -> Result<Rc<Node>, Malformed> {
-    if source.text.len() > MAX_FILE_BYTES {
-        return Err(Malformed {
-            at: tree::At::START,
-            reason: format!("larger than {MAX_FILE_BYTES} bytes"),
-            cure: "split the configuration over several gateways".into(),
-        });
-    }
-    let text = source.text.strip_prefix('\u{feff}').unwrap_or(source.text);
-    match source.format {
-        Format::Yaml => tree::yaml::parse(text),
-        Format::Json => tree::json::parse(text),
-    }
-}
-
 fn read(sources: &[Source<'_>], options: &Options) -> Result<Loaded, Rejected> {
-    let mut trees = Vec::with_capacity(sources.len());
-    for source in sources {
-        let tree = tree_of(source).map_err(|malformed| reject(source.name, malformed))?;
-        trees.push((source.name, tree));
-    }
-    let types = trees
-        .iter()
-        .flat_map(|(_, tree)| mapping::named_types(tree));
-    let pool = descriptors::pool(types.chain([descriptors::BOOTSTRAP]));
-    let descriptor = pool
-        .get_message_by_name(descriptors::BOOTSTRAP)
-        .expect("the build script compiled the bootstrap");
-
-    let mut findings = Findings::default();
-    let mut positions = Positions::new(sources.first().map_or("", |source| source.name));
-    let mut merged: Option<DynamicMessage> = None;
-    for (name, tree) in trees {
-        if merged.is_some() {
-            positions.begin_file(name);
-        }
-        let mut mapper = Mapper {
-            pool: &pool,
-            positions: &mut positions,
-            findings: &mut findings,
+    let Document {
+        message,
+        positions,
+        findings,
+        ..
+    } = document::read(
+        sources,
+        &Wanted {
+            message: descriptors::BOOTSTRAP,
+            most_bytes: MAX_FILE_BYTES,
             allow_unknown_fields: options.allow_unknown_fields,
-        };
-        let message = mapper.message(&tree, &descriptor, Id::ROOT, merged.as_ref());
-        merged = match (merged, message) {
-            (None, message) => message,
-            (base, None) => base,
-            (Some(mut base), Some(over)) => {
-                // What protobuf reads twice it merges; so this is a merge.
-                if base.merge(over.encode_to_vec().as_slice()).is_err() {
-                    findings.problem(too_deep(&positions));
-                }
-                Some(base)
-            }
-        };
-    }
-    finish(merged, positions, findings)
+        },
+    )?;
+    finish(message, positions, findings)
 }
 
 /// Judges the merged message and makes the typed one of it.
@@ -284,7 +178,7 @@ fn finish(
         coverage::judge(message, &positions, &mut findings);
         match Bootstrap::decode(message.encode_to_vec().as_slice()) {
             Ok(typed) => bootstrap = Some(typed),
-            Err(_) => findings.problem(too_deep(&positions)),
+            Err(_) => findings.problem(document::too_deep(&positions)),
         }
     }
     for path in bootstrap
@@ -300,6 +194,7 @@ fn finish(
         });
     }
     findings.sort();
+    let positions = Arc::new(positions);
     let Findings {
         problems,
         unused,
@@ -327,15 +222,4 @@ fn finish(
         unused,
         refused,
     })
-}
-
-/// Protobuf's readers stop at 100 messages within each other, of which JSON values within
-/// `metadata` take three for each level that is written.
-fn too_deep(positions: &Positions) -> Problem {
-    Problem {
-        at: positions.locate(""),
-        path: String::new(),
-        reason: "values lie too deep within each other".into(),
-        cure: "look at the JSON values in `metadata` and `layered_runtime`".into(),
-    }
 }

@@ -16,6 +16,8 @@
 pub mod bootstrap;
 mod coverage;
 mod descriptors;
+pub mod discovery;
+mod document;
 mod findings;
 mod json;
 mod mapping;

@@ -7,6 +7,7 @@
 mod access_log;
 mod bootstrap;
 mod cluster;
+mod discovery;
 mod extension;
 mod http;
 mod listener;
@@ -40,7 +41,7 @@ struct Message {
     fields: &'static [(Support, &'static [&'static str])],
 }
 
-const TABLES: [&[Message]; 7] = [
+const TABLES: [&[Message]; 8] = [
     bootstrap::MESSAGES,
     listener::MESSAGES,
     http::MESSAGES,
@@ -48,6 +49,7 @@ const TABLES: [&[Message]; 7] = [
     cluster::MESSAGES,
     access_log::MESSAGES,
     tls::MESSAGES,
+    discovery::MESSAGES,
 ];
 
 static MESSAGES: LazyLock<HashMap<&str, &Message>> = LazyLock::new(|| {

@@ -7,7 +7,10 @@
 pub(crate) mod json;
 pub(crate) mod yaml;
 
-use std::rc::Rc;
+use std::{
+    hash::{Hash, Hasher},
+    rc::Rc,
+};
 
 /// Bytes in a configuration file.
 pub const MAX_FILE_BYTES: usize = 16 << 20;
@@ -105,6 +108,22 @@ fn checked_key(key: &str, at: At) -> Result<Box<str>, Malformed> {
         return Err(Malformed::new(at, reason, "no field has such a name"));
     }
     Ok(key.into())
+}
+
+/// What is written, wherever it stands.
+impl Hash for Node {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match &self.value {
+            Value::Scalar(Scalar { text, plain }) => (0_u8, text, plain).hash(state),
+            Value::List(items) => (1_u8, items).hash(state),
+            Value::Map(entries) => {
+                (2_u8, entries.len()).hash(state);
+                for Entry { key, value, .. } in entries {
+                    (key, value).hash(state);
+                }
+            }
+        }
+    }
 }
 
 impl Node {

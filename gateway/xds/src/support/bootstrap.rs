@@ -1,12 +1,12 @@
 //! The process as a whole: node, admin, runtime, and what surrounds the static resources.
 
 use super::{
-    Message, RUNTIME, STATIC, STATISTICS,
+    Message, RUNTIME, STATISTICS,
     Support::{self, Acts, Harmless, Ignored, Refused},
     TLS, TRACING,
 };
 
-const XDS: &str = "xDS over the network or from files is not in this version";
+const XDS: &str = "xDS over the network is not in this version";
 const PROCESS: &str = "concerns the inner workings of Envoy's process";
 const DNS: &str = "names are resolved by the system's resolver";
 
@@ -25,9 +25,9 @@ pub(super) const MESSAGES: &[Message] = &[
                     "admin",
                     "layered_runtime",
                     "cluster_manager",
+                    "dynamic_resources",
                 ],
             ),
-            (Refused(XDS, STATIC), &["dynamic_resources"]),
             (
                 Harmless(PROCESS),
                 &[

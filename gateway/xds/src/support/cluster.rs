@@ -7,7 +7,7 @@ use super::{
 
 const HEALTH: &str = "health checks are not in this version; `health_status` is taken as it is";
 const ZONES: &str = "zones and localities are not told apart in this version";
-const ENDPOINTS: &str = "endpoints come from `load_assignment` only";
+const ENDPOINTS: &str = "endpoints are listed where they are used";
 const DNS: &str = "names are resolved by the system's resolver";
 const SOCKET: &str = "sockets have the system's options";
 const SLOW_START: &str = "new endpoints get their full share at once";
@@ -21,10 +21,10 @@ pub(super) const MESSAGES: &[Message] = &[
                 Judged,
                 &["type", "cluster_type", "lb_policy", "lb_subset_config"],
             ),
-            (Acts, &["load_balancing_policy"]),
+            (Acts, &["load_balancing_policy", "eds_cluster_config"]),
             (
-                Ignored(ENDPOINTS),
-                &["eds_cluster_config", "original_dst_lb_config"],
+                Ignored("connections do not go where they were first meant to"),
+                &["original_dst_lb_config"],
             ),
             (
                 Ignored("every address of a name is an endpoint"),

@@ -18,7 +18,25 @@ pub(super) struct Slot {
 
 const UNCHECKED: &str = "calls would pass without the check that was asked for";
 
+/// What is said of resources is said where they are read; see `discovery::parse`.
 pub(super) const SLOTS: &[Slot] = &[
+    Slot {
+        fields: &[
+            "envoy.service.discovery.v3.DiscoveryResponse.resources",
+            "envoy.service.discovery.v3.Resource.resource",
+        ],
+        types: &[(
+            Acts,
+            &[
+                "envoy.service.discovery.v3.Resource",
+                "envoy.config.cluster.v3.Cluster",
+                "envoy.config.endpoint.v3.ClusterLoadAssignment",
+                "envoy.config.listener.v3.Listener",
+                "envoy.config.route.v3.RouteConfiguration",
+            ],
+        )],
+        other: Judged,
+    },
     Slot {
         fields: &["envoy.config.listener.v3.Filter.typed_config"],
         types: &[

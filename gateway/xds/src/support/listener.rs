@@ -218,8 +218,8 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         fields: &[
-            (Judged, &["rds", "scoped_routes"]),
-            (Acts, &["stat_prefix"]),
+            (Judged, &["scoped_routes"]),
+            (Acts, &["stat_prefix", "rds"]),
             (
                 Acts,
                 &[

@@ -6,7 +6,7 @@ use super::{
 };
 
 const PROVIDERS: &str = "providers of certificates are not in this version";
-const NETWORK: &str = "secrets over the network are not in this version";
+const SECRETS: &str = "secrets that are discovered are not in this version";
 const WATCHED: &str = "the files of certificates are watched themselves";
 const OWN_KEYS: &str = "tickets are made with keys that this process alone has";
 const LESS_CHECKED: &str = "certificates are always checked in full";
@@ -227,7 +227,10 @@ pub(super) const MESSAGES: &[Message] = &[
     },
     Message {
         name: "envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig",
-        fields: &[(Acts, &["name", "sds_config"])],
+        fields: &[
+            (Acts, &["name"]),
+            (Refused(SECRETS, STATIC), &["sds_config"]),
+        ],
     },
     Message {
         name: "envoy.extensions.transport_sockets.tls.v3.Secret",
@@ -235,29 +238,6 @@ pub(super) const MESSAGES: &[Message] = &[
             (Acts, &["name", "tls_certificate", "validation_context"]),
             (Ignored(OWN_KEYS), &["session_ticket_keys"]),
             (Ignored("nothing uses such secrets"), &["generic_secret"]),
-        ],
-    },
-    Message {
-        name: "envoy.config.core.v3.ConfigSource",
-        fields: &[
-            (
-                Refused(NETWORK, STATIC),
-                &[
-                    "path",
-                    "path_config_source",
-                    "api_config_source",
-                    "ads",
-                    "self",
-                ],
-            ),
-            (
-                Harmless("secrets are read when the configuration is"),
-                &[
-                    "authorities",
-                    "initial_fetch_timeout",
-                    "resource_api_version",
-                ],
-            ),
         ],
     },
 ];

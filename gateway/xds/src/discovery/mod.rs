@@ -1,0 +1,32 @@
+//! Configuration that arrives while the process runs, as plain values: no sockets, no clocks.
+//!
+//! 1. [`read`] and [`parse`] turn what one file says into a [`Response`]: every resource in it,
+//!    or every problem;
+//! 2. a [`Subscription`] compares a response with what it holds, and keeps that while the response
+//!    is being judged and when it is refused;
+//! 3. [`Resources`] are all that is asked for, static and dynamic;
+//! 4. [`Warming`] says what of it may be in force now: a cluster waits for its endpoints, a
+//!    listener for its routes, and a route for clusters that are still waiting.
+//!
+//! A network client makes the same [`Response`]s of what it receives; nothing else here knows
+//! where they come from. Times are given by the caller.
+
+mod kind;
+mod needs;
+mod read;
+mod resource;
+mod resources;
+mod source;
+mod subscription;
+mod warming;
+
+pub use self::{
+    kind::{Discovered, Kind},
+    needs::{Need, Needs},
+    read::{MAX_FILE_BYTES, Options, Response, parse, read},
+    resource::{Fingerprint, Origin, Resource},
+    resources::Resources,
+    source::{FileSource, INITIAL_FETCH_TIMEOUT, SourceError, Watch},
+    subscription::{Counts, Failure, Held, Interest, Subscription, Update, Verdict},
+    warming::{HOLD, Waiting, Warming},
+};
