@@ -4,13 +4,15 @@
 //!    or every problem;
 //! 2. a [`Subscription`] compares a response with what it holds, and keeps that while the response
 //!    is being judged and when it is refused;
-//! 3. [`Resources`] are all that is asked for, static and dynamic;
+//! 3. [`Resources`] are all that is wanted, static and dynamic, and [`demands`] what they name and
+//!    has to be subscribed to: [`Subscriptions`];
 //! 4. [`Warming`] says what of it may be in force now: a cluster waits for its endpoints, a
 //!    listener for its routes, and a route for clusters that are still waiting.
 //!
 //! A network client makes the same [`Response`]s of what it receives; nothing else here knows
 //! where they come from. Times are given by the caller.
 
+mod demand;
 mod kind;
 mod needs;
 mod read;
@@ -18,9 +20,11 @@ mod resource;
 mod resources;
 mod source;
 mod subscription;
+mod subscriptions;
 mod warming;
 
 pub use self::{
+    demand::{Demand, Demands, demands},
     kind::{Discovered, Kind},
     needs::{Need, Needs},
     read::{MAX_FILE_BYTES, Options, Response, parse, read},
@@ -28,5 +32,6 @@ pub use self::{
     resources::Resources,
     source::{FileSource, INITIAL_FETCH_TIMEOUT, SourceError, Watch},
     subscription::{Counts, Failure, Held, Interest, Subscription, Update, Verdict},
+    subscriptions::Subscriptions,
     warming::{HOLD, Waiting, Warming},
 };

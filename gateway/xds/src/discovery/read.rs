@@ -40,6 +40,37 @@ pub struct Response<M> {
     pub notes: Vec<Note>,
 }
 
+impl<M: Discovered> Response<M> {
+    /// Why this does not answer who asked for `name`; `None` where it does.
+    ///
+    /// Envoy refuses a file of RDS or EDS with anything but the one resource. Here a file may have
+    /// those of several subscriptions.
+    #[must_use]
+    pub fn lacks(&self, name: &str) -> Option<String> {
+        if self
+            .resources
+            .iter()
+            .any(|resource| &*resource.name == name)
+        {
+            return None;
+        }
+        let others = self.resources.iter().take(MAX_NAMES);
+        let others: Vec<_> = others.map(|other| format!("'{}'", other.name)).collect();
+        let has = match self.resources.len().saturating_sub(others.len()) {
+            _ if others.is_empty() => "no resources".to_owned(),
+            0 => others.join(", "),
+            more => format!("{} and {more} more", others.join(", ")),
+        };
+        Some(format!(
+            "there is no {} '{name}' among its resources: it has {has}",
+            M::KIND
+        ))
+    }
+}
+
+/// Names that are listed to show what there is instead of something else.
+const MAX_NAMES: usize = 10;
+
 /// How files with resources are read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
