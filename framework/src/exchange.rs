@@ -1,12 +1,12 @@
 //! The decision about one call, the same for every protocol and for both relays: filters, route,
 //! cluster, host. No I/O; the relay that asks moves the bytes.
 
-use std::{borrow::Cow, net::SocketAddr};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 
 use crate::{
     cluster::{Cluster, HostIx, Pick},
     edits::{Edit, Edits, Effect},
-    filter::{Flow, Passage, RequestCx},
+    filter::{Chain, Flow, Held, Passage, RequestCx},
     flags::Flags,
     route::{
         Action, Draw, Facts, Forward, Named, Redirect, Route, RouteId, Scene, Target, Template,
@@ -31,6 +31,8 @@ pub struct Progress {
     pub next_filter: usize,
     /// What has happened to the call so far, for the access log.
     pub flags: Flags,
+    /// What filters keep until its end.
+    pub held: Held,
 }
 
 /// Where a call goes.
@@ -75,8 +77,14 @@ pub fn decide(
     if progress.next_filter == 0 {
         progress.route = policy.router.route(request, facts);
     }
+    let asked = Asked {
+        snapshot,
+        policy,
+        request,
+        facts,
+    };
     if !policy.filters.is_empty()
-        && let Some(stop) = pass_filters(policy, request, facts, progress)
+        && let Some(stop) = asked.pass_filters(progress)
     {
         return stop;
     }
@@ -96,25 +104,35 @@ pub fn decide(
             edit_reply(route, (request, &progress.edits), facts, &mut status);
             Decision::Reply(status)
         }
-        Action::Forward(forward) => {
-            let asked = Asked {
-                snapshot,
-                policy,
-                request,
-                facts,
-            };
-            match asked.aim(id, forward, &mut progress.response) {
-                Ok(aim) => {
-                    asked.edit_request(&aim, &mut progress.edits);
-                    Decision::Forward(aim)
-                }
-                Err(mut status) => {
-                    edit_reply(route, (request, &progress.edits), facts, &mut status);
-                    Decision::Reply(status)
-                }
+        Action::Forward(forward) => match asked.aim(id, forward, &mut progress.response) {
+            Ok(aim) => {
+                asked.edit_request(&aim, &mut progress.edits);
+                Decision::Forward(aim)
             }
-        }
+            Err(mut status) => {
+                edit_reply(route, (request, &progress.edits), facts, &mut status);
+                Decision::Reply(status)
+            }
+        },
     }
+}
+
+/// Gives the answer of a filter the headers that the route adds to responses, as Envoy does.
+pub fn filter_edits(
+    policy: &Policy,
+    (request, progress): (&dyn RoutingView, &Progress),
+    facts: &Facts,
+    status: &mut Status,
+) {
+    if let Some(id) = progress.route {
+        let route = policy.router.get(id);
+        edit_reply(route, (request, &progress.edits), facts, status);
+    }
+}
+
+/// The filters that the answer to a call passes.
+pub fn chain<'p>(policy: &'p Policy, aim: &Aim) -> &'p Chain {
+    policy.filters.of(Some(aim.route), || aim.entry)
 }
 
 /// Chooses a host for one attempt.
@@ -218,39 +236,6 @@ pub fn edits_responses(policy: &Policy, aim: &Aim) -> bool {
         || entry_of(policy, aim).is_some_and(|(_, response)| !response.is_empty())
 }
 
-fn pass_filters(
-    policy: &Policy,
-    request: &dyn RoutingView,
-    facts: &Facts,
-    progress: &mut Progress,
-) -> Option<Decision> {
-    let mut reroute = false;
-    let mut cx = RequestCx {
-        request,
-        facts,
-        route: progress.route.map(|id| policy.router.get(id)),
-        edits: &mut progress.edits,
-        reroute: &mut reroute,
-        flags: &mut progress.flags,
-    };
-    let passage = policy.filters.on_request(progress.next_filter, &mut cx);
-    if reroute {
-        let edited = Edited {
-            inner: request,
-            edits: &progress.edits,
-        };
-        progress.route = policy.router.route(&edited, facts);
-    }
-    match passage {
-        Passage::Through => None,
-        Passage::Reply(status) => Some(Decision::Reply(status)),
-        Passage::Parked { next, wait } => {
-            progress.next_filter = next;
-            Some(Decision::Park(wait))
-        }
-    }
-}
-
 /// A request that is decided upon.
 struct Asked<'a> {
     snapshot: &'a Snapshot,
@@ -259,8 +244,69 @@ struct Asked<'a> {
     facts: &'a Facts,
 }
 
+/// What [`Asked::draw`] found.
+struct Drawn {
+    cluster: Option<ClusterIx>,
+    entry: Option<u16>,
+    /// The hash that was drawn with, if one was.
+    hash: Option<u64>,
+}
+
 impl Asked<'_> {
-    fn aim(&self, id: RouteId, forward: &Forward, response: &mut Edits) -> Result<Aim, Status> {
+    /// Shows the call to the filters that it has not passed yet; `Some` where it stops.
+    fn pass_filters(&self, progress: &mut Progress) -> Option<Decision> {
+        let (policy, route) = (self.policy, progress.route);
+        let chain = policy.filters.of(route, || self.drawn(route?)?.entry);
+        if chain.is_empty() {
+            return None;
+        }
+        let cluster = || {
+            let ix = self.drawn(route?)?.cluster?;
+            Some(Arc::clone(&self.snapshot.cluster(ix)?.name))
+        };
+        let mut reroute = false;
+        let mut cx = RequestCx {
+            request: self.request,
+            facts: self.facts,
+            route: route.map(|id| policy.router.get(id)),
+            cluster: &cluster,
+            edits: &mut progress.edits,
+            response: &mut progress.response,
+            flags: &mut progress.flags,
+            held: &mut progress.held,
+            reroute: &mut reroute,
+        };
+        let passage = chain.on_request(progress.next_filter, &mut cx);
+        if reroute {
+            let edited = Edited {
+                inner: self.request,
+                edits: &progress.edits,
+            };
+            progress.route = policy.router.route(&edited, self.facts);
+        }
+        match passage {
+            Passage::Through => None,
+            Passage::Reply(mut status) => {
+                filter_edits(policy, (self.request, progress), self.facts, &mut status);
+                Some(Decision::Reply(status))
+            }
+            Passage::Parked { next, wait } => {
+                progress.next_filter = next;
+                Some(Decision::Park(wait))
+            }
+        }
+    }
+
+    /// The draw that [`Asked::aim`] will make for a call that takes this route.
+    fn drawn(&self, id: RouteId) -> Option<Drawn> {
+        match &self.policy.router.get(id).action {
+            Action::Forward(forward) => Some(self.draw(id, forward, &mut Edits::none())),
+            Action::Direct(_) | Action::Redirect(_) => None,
+        }
+    }
+
+    /// Chooses the cluster: the same one, however often it is asked for a call.
+    fn draw(&self, id: RouteId, forward: &Forward, response: &mut Edits) -> Drawn {
         let mut hash = None;
         let (cluster, entry) = match &forward.target {
             Target::Single(slot) => (self.policy.cluster(*slot), None),
@@ -279,6 +325,19 @@ impl Asked<'_> {
             }
             Target::Header(name) => (self.named(name), None),
         };
+        Drawn {
+            cluster,
+            entry,
+            hash,
+        }
+    }
+
+    fn aim(&self, id: RouteId, forward: &Forward, response: &mut Edits) -> Result<Aim, Status> {
+        let Drawn {
+            cluster,
+            entry,
+            mut hash,
+        } = self.draw(id, forward, response);
         let cluster = cluster.and_then(|ix| Some((ix, self.snapshot.cluster(ix)?)));
         let Some((ix, cluster)) = cluster else {
             let route = &self.policy.router.get(id).name;

@@ -1,6 +1,12 @@
 //! Filters: see a call, change it, answer it, or make it wait.
 
+mod chain;
+mod held;
+
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+pub use chain::{Chain, Filters, Passage, RouteChains};
+pub use held::Held;
 
 use crate::{
     edits::Edits,
@@ -50,8 +56,16 @@ pub struct RequestCx<'c> {
     pub facts: &'c Facts,
     /// The route that was found, if one was.
     pub route: Option<&'c Route>,
+    /// Tells the name of the cluster that the call will go to, if there is one: of several, the one
+    /// that is drawn for this call. Costs a draw, so it is made when it is asked for.
+    pub cluster: &'c dyn Fn() -> Option<Arc<str>>,
     /// Changes that the request leaves with; filters add theirs.
     pub edits: &'c mut Edits,
+    /// Headers that the upstream's answer gets before its own changes, where the caller's protocol
+    /// has headers to tell them by (HTTP).
+    pub response: &'c mut Edits,
+    /// What a filter wants kept until the call has ended, and dropped then.
+    pub held: &'c mut Held,
     /// Set by a filter whose edits change what the route depends on: the route is looked up
     /// again after the chain, with the edits applied.
     pub reroute: &'c mut bool,
@@ -95,70 +109,5 @@ pub trait Filter: fmt::Debug + Send + Sync + 'static {
     /// Whether [`Filter::on_response`] does anything; asked once per configuration.
     fn sees_responses(&self) -> bool {
         false
-    }
-}
-
-/// The filters of one listener, in order; requests pass them first to last, responses last to
-/// first.
-#[derive(Clone, Debug, Default)]
-pub struct Chain {
-    filters: Arc<[Arc<dyn Filter>]>,
-    sees_responses: bool,
-}
-
-/// How far a request came in a [`Chain`].
-#[derive(Debug)]
-pub enum Passage {
-    /// Past the last filter.
-    Through,
-    /// A filter answered.
-    Reply(Status),
-    /// A filter waits; the call goes on at filter number `next`.
-    Parked {
-        /// Where to go on.
-        next: usize,
-        /// A [`Flow::Wait`].
-        wait: Flow,
-    },
-}
-
-impl Chain {
-    /// A chain of these filters.
-    pub fn new(filters: Vec<Arc<dyn Filter>>) -> Self {
-        let sees_responses = filters.iter().any(|filter| filter.sees_responses());
-        Self {
-            filters: filters.into(),
-            sees_responses,
-        }
-    }
-
-    /// Whether responses have to be shown to the chain.
-    pub fn sees_responses(&self) -> bool {
-        self.sees_responses
-    }
-
-    /// Whether there is no filter.
-    pub fn is_empty(&self) -> bool {
-        self.filters.is_empty()
-    }
-
-    /// Shows the request to the filters from number `from` on.
-    pub fn on_request(&self, from: usize, cx: &mut RequestCx<'_>) -> Passage {
-        for (at, filter) in self.filters.iter().enumerate().skip(from) {
-            match filter.on_request(cx) {
-                Flow::Continue => {}
-                Flow::Reply(status) => return Passage::Reply(status),
-                wait @ Flow::Wait(_) => return Passage::Parked { next: at + 1, wait },
-            }
-        }
-        Passage::Through
-    }
-
-    /// Shows the response to the filters, last to first.
-    pub fn on_response(&self, cx: &mut ResponseCx<'_>) -> Option<Status> {
-        self.filters
-            .iter()
-            .rev()
-            .find_map(|filter| filter.on_response(cx))
     }
 }

@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 
 use crate::{
     cluster::Cluster,
-    filter::Chain,
+    filter::Filters,
     log::AccessLog,
     metrics,
     route::{ClusterSlot, Router},
@@ -119,8 +119,8 @@ pub struct Policy {
     pub router: Arc<dyn Router>,
     /// The router's clusters in this snapshot; `None` where a name is unknown.
     pub links: Box<[Option<ClusterIx>]>,
-    /// The filters.
-    pub filters: Chain,
+    /// The filters, of calls that take no route and of each route.
+    pub filters: Filters,
     /// Where ended calls are written.
     pub logs: Box<[Arc<dyn AccessLog>]>,
     /// `http.<stat_prefix>.…`

@@ -179,6 +179,9 @@ pub struct Status {
     /// Headers of the answer, such as `location`, for callers that speak HTTP; changes of an
     /// answer that has none but its status.
     pub headers: Edits,
+    /// The `grpc-status` that a caller of gRPC gets, where a rule names one; by cause or HTTP status
+    /// else. A rule that names it says with `http` what it means to everybody else.
+    pub grpc: Option<u16>,
 }
 
 impl Status {
@@ -189,13 +192,16 @@ impl Status {
             http: cause.http(),
             text: text.into(),
             headers: Edits::none(),
+            grpc: None,
         }
     }
 
-    /// How the call ended. A direct response or a fault is classed by the HTTP status it names.
+    /// How the call ended. A direct response or a fault is classed by the HTTP status it names; a
+    /// fault is a failure whatever that is.
     pub fn class(&self) -> Class {
-        match (self.cause, self.http) {
-            (Cause::DirectResponse | Cause::Fault, http) => class_of_http(http),
+        match (self.cause, class_of_http(self.http)) {
+            (Cause::Fault, Class::Ok) => Class::Unavailable,
+            (Cause::DirectResponse | Cause::Fault, class) => class,
             (cause, _) => cause.class(),
         }
     }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::BytesMut;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::AbortHandle};
 
 pub use crate::drain::{ChainDrain, Drain, DrainScope};
 use crate::{
@@ -392,10 +392,15 @@ impl Worker {
 }
 
 /// Runs a task on the current worker for as long as it needs.
+pub fn spawn(task: impl Future<Output = ()> + 'static) {
+    drop(spawn_abortable(task));
+}
+
+/// Runs a task on the current worker until it is done or given up.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place where tasks of a worker start"
 )]
-pub fn spawn(task: impl Future<Output = ()> + 'static) {
-    drop(tokio::task::spawn_local(task));
+pub(crate) fn spawn_abortable(task: impl Future<Output = ()> + 'static) -> AbortHandle {
+    tokio::task::spawn_local(task).abort_handle()
 }

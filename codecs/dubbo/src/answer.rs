@@ -28,7 +28,8 @@ use crate::{
 /// | request too large | exception | 1 network | 1 |
 /// | request or response damaged, response too large, edit impossible | exception | 5 serialization | 1 |
 /// | fault, direct response with HTTP status 400 and above | exception | by that status | 1 |
-/// | the same below 400 | the text as value | | 1 |
+/// | direct response below 400 | the text as value | | 1 |
+/// | fault below 400 | exception | 1 network | 1 |
 /// | timeout | status 31 | 2 timeout | 3 |
 /// | connect failed, connection lost, draining | status 80 | 1 network | 3 |
 ///
@@ -109,7 +110,7 @@ fn say(why: &Status) -> Say {
         Cause::BadRequest | Cause::BadResponse | Cause::ResponseTooLarge | Cause::CannotEdit => {
             Say::Throw(code::SERIALIZATION)
         }
-        Cause::Fault | Cause::DirectResponse => of_http(why.http),
+        Cause::Fault | Cause::DirectResponse => by_rule(why),
         Cause::Timeout => Say::Tell(status::SERVER_TIMEOUT),
         Cause::ConnectFailed | Cause::ConnectionLost | Cause::Draining => {
             Say::Tell(status::SERVER_ERROR)
@@ -118,8 +119,8 @@ fn say(why: &Status) -> Say {
 }
 
 /// A rule's own answer, by the HTTP status that it names.
-fn of_http(http: u16) -> Say {
-    Say::Throw(match (http, class_of_http(http)) {
+fn by_rule(why: &Status) -> Say {
+    Say::Throw(match (why.http, why.class()) {
         (_, Class::Ok | Class::Business) => return Say::Value,
         (401 | 403, _) => code::FORBIDDEN,
         (_, Class::NotFound) => code::NO_INVOKER,

@@ -79,17 +79,20 @@ pub(crate) fn class_of(code: u32) -> Class {
     }
 }
 
-/// The `grpc-status` of a local answer: by its cause, and by its HTTP status where a rule chose that
-/// (as Envoy maps them).
-fn code(status: &Status) -> u8 {
-    match status.cause {
-        Cause::RateLimited | Cause::Overload => 14,
+/// The `grpc-status` of a local answer: the one that a rule chose, or by the cause, or by the HTTP
+/// status where a rule chose that (as Envoy maps them).
+fn code(status: &Status) -> u16 {
+    if let Some(chosen) = status.grpc {
+        return chosen;
+    }
+    u16::from(match status.cause {
+        Cause::Overload => 14,
         Cause::Timeout => 4,
         Cause::Denied => 7,
         Cause::RequestTooLarge | Cause::ResponseTooLarge => 8,
         Cause::BadRequest | Cause::BadResponse | Cause::CannotEdit => 13,
         _ => of_http(status.http),
-    }
+    })
 }
 
 /// What an HTTP status means to a gRPC caller (gRPC's http-grpc-status-mapping).
@@ -111,7 +114,7 @@ pub(crate) fn answer(status: &Status) -> Response<Bytes> {
     let headers = response.headers_mut();
     let kind = HeaderValue::from_static("application/grpc");
     headers.insert(header::CONTENT_TYPE, kind);
-    headers.insert(STATUS, HeaderValue::from(u16::from(code(status))));
+    headers.insert(STATUS, HeaderValue::from(code(status)));
     if !status.text.is_empty() {
         headers.insert(MESSAGE, message(&status.text));
     }

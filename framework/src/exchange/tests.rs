@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::*;
 use crate::{
     cluster::{Balancer, Breakers, ClusterMetric, ClusterSettings, Host, HostSet, HostState},
-    filter::Chain,
+    filter::Filters,
     route::{ClusterSlot, Direct, Location, Router, Unchanged, WeightedCluster},
     snapshot::{DownstreamLimits, Ends, HttpMetric},
     stats::Registry,
@@ -174,7 +174,7 @@ fn set(action: Action, response_edits: Box<dyn Template>) -> (Snapshot, Policy) 
         name: "p".into(),
         links: snapshot.link(&*router),
         router,
-        filters: Chain::default(),
+        filters: Filters::default(),
         logs: Box::default(),
         stats: registry.group::<HttpMetric>("http", "p", true),
         limits: DownstreamLimits::default(),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Relay, RelayMetric,
-    call::{Call, Phase},
+    call::{Call, Parked, Phase},
     downstream::Down,
     end::{End, caller_gone},
     table::CallKey,
@@ -23,8 +23,9 @@ use crate::{
     log::Record,
     snapshot::{HttpMetric, Policy},
     status::{Cause, Status},
+    time::Moment,
     view::RoutingView,
-    worker::{READ_BLOCK, spawn},
+    worker::{READ_BLOCK, spawn_abortable},
 };
 
 /// Calls in flight of a worker from which on the frames of waiting calls are copied out of the
@@ -145,20 +146,23 @@ impl<C: Codec> Relay<C> {
                 exchange::decide(&call.pinned, policy, &view, &facts, &mut call.progress);
             let decision = framed::<C>(decision, &call.progress);
             let deadline = match &decision {
-                Decision::Forward(aim) => self.deadline(aim, policy, &call.frame, &view),
+                Decision::Forward(aim) => {
+                    self.deadline(aim, policy, (&call.frame, call.began), &view)
+                }
                 Decision::Park(_) => {
                     let longest = policy.limits.call_timeout;
-                    call.frame.head.timeout().unwrap_or(longest).min(longest)
+                    let told = call.frame.head.timeout().unwrap_or(longest);
+                    call.began.after(told.min(longest))
                 }
-                Decision::Reply(_) => Duration::ZERO,
+                Decision::Reply(_) => call.began,
             };
             (decision, deadline)
         };
         if !matches!(decision, Decision::Reply(_))
             && let Some(target) = self.timers.get()
         {
-            let at = call.began.after(deadline);
-            let armed = call.timer.replace(self.worker.arm(at, target, key.pack()));
+            let armed = self.worker.arm(deadline, target, key.pack());
+            let armed = call.timer.replace(armed);
             armed
                 .into_iter()
                 .for_each(|timer| self.worker.disarm(timer));
@@ -173,22 +177,23 @@ impl<C: Codec> Relay<C> {
         )
     }
 
-    /// The shortest of all time limits.
+    /// The earliest end of all time limits. That of the route begins here, after the filters, as in
+    /// Envoy: a delay that one injects is not the route's. What the caller says began with the call.
     pub(super) fn deadline(
         &self,
         aim: &Aim,
         policy: &Policy,
-        frame: &Frame<C::Head>,
+        (frame, began): (&Frame<C::Head>, Moment),
         view: &C::View<'_>,
-    ) -> Duration {
+    ) -> Moment {
         let longest = policy.limits.call_timeout;
-        let route = aim.times.whole(longest);
+        let route = self.worker.now().after(aim.times.whole(longest));
         let head = frame.head.timeout().unwrap_or(longest);
         let body = match policy.limits.body_deadline {
             true => view.timeout().unwrap_or(longest),
             false => longest,
         };
-        longest.min(route).min(head).min(body)
+        began.after(longest.min(head).min(body)).min(route)
     }
 
     /// Takes a place in the cluster's circuit breaker.
@@ -201,27 +206,41 @@ impl<C: Codec> Relay<C> {
         Ok(())
     }
 
-    /// Parks a call until its filter is ready.
+    /// Parks a call until its filter is ready, its time is over, or its caller leaves.
     pub(super) fn park(&self, key: CallKey, flow: Flow) {
         let (Flow::Wait(wait), Some(relay)) = (flow, self.me.upgrade()) else {
             return;
         };
-        spawn(async move {
-            let verdict = wait.await;
+        let mut calls = self.calls.borrow_mut();
+        let Some(call) = calls.get_mut(key) else {
+            return;
+        };
+        let down = Rc::clone(&call.down);
+        let task = spawn_abortable(async move {
+            let verdict = tokio::select! {
+                biased;
+                verdict = wait => verdict,
+                () = down.left() => Verdict::Reply(caller_gone()),
+            };
             relay.worker.tick();
-            match verdict {
-                Verdict::Continue => relay.advance(key),
-                Verdict::ContinueWith(edits) => {
-                    if let Some(call) = relay.calls.borrow_mut().get_mut(key) {
-                        edits
-                            .iter()
-                            .for_each(|edit| call.progress.edits.push(edit.clone()));
-                    }
-                    relay.advance(key);
-                }
-                Verdict::Reply(status) => relay.settle(key, End::Local(status)),
-            }
+            relay.resume(key, verdict);
         });
+        call.phase = Phase::Parked(Parked(task));
+    }
+
+    /// Goes on with a parked call.
+    fn resume(&self, key: CallKey, verdict: Verdict) {
+        if let Some(call) = self.calls.borrow_mut().get_mut(key) {
+            call.phase = Phase::Deciding;
+            if let Verdict::ContinueWith(edits) = &verdict {
+                let all = edits.iter().cloned();
+                all.for_each(|edit| call.progress.edits.push(edit));
+            }
+        }
+        match verdict {
+            Verdict::Continue | Verdict::ContinueWith(_) => self.advance(key),
+            Verdict::Reply(status) => self.settle(key, End::Local(status)),
+        }
     }
 
     /// The frame as it waits for its answer: shared, or copied when it would pin a long block for

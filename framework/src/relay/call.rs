@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use tokio::task::AbortHandle;
+
 use super::{downstream::Down, up::Up};
 use crate::{
     attempts::Tried,
@@ -39,12 +41,24 @@ pub(super) struct Call<C: Codec> {
 
 /// Where a call is.
 pub(super) enum Phase<C: Codec> {
-    /// Being decided upon, or waiting for a filter.
+    /// Being decided upon.
     Deciding,
+    /// Waiting for a filter.
+    Parked(#[expect(dead_code, reason = "kept to be dropped with the call")] Parked),
     /// Waiting for a connection to its host.
     Waiting(Rc<Up<C>>),
     /// Queued on a connection, from this offset of its byte stream on.
     Sent { up: Rc<Up<C>>, offset: u64 },
+}
+
+/// The task that waits for a filter. It ends with the call: a deadline, or a caller that leaves, gives
+/// the filter's future up.
+pub(super) struct Parked(pub(super) AbortHandle);
+
+impl Drop for Parked {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl<C: Codec> Call<C> {
@@ -66,7 +80,7 @@ impl<C: Codec> Call<C> {
     /// Whether the call is on `up` in any way.
     pub(super) fn is_on(&self, up: &Rc<Up<C>>) -> bool {
         match &self.phase {
-            Phase::Deciding => false,
+            Phase::Deciding | Phase::Parked(_) => false,
             Phase::Waiting(on) | Phase::Sent { up: on, .. } => Rc::ptr_eq(on, up),
         }
     }

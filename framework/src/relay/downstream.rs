@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Sleep, sleep};
+use tokio::{
+    sync::Notify,
+    time::{Sleep, sleep},
+};
 
 use super::{Relay, inbound::Inbound, up::Up, upstream::Elapsed, wake::Wake};
 use crate::{
@@ -42,6 +45,9 @@ pub(super) struct Down<C: Codec> {
     /// Calls in flight.
     pub(super) calls: Cell<u32>,
     pub(super) closed: Cell<bool>,
+    /// The peer will send nothing more, and a call that has not left yet need not.
+    gone: Cell<bool>,
+    leaving: Notify,
     /// The task waits for a call to end: for room, or to close after the last one.
     pub(super) waits: Cell<bool>,
     pub(super) wake: Wake,
@@ -97,6 +103,21 @@ impl<C: Codec> Down<C> {
         result
     }
 
+    /// Waits for the peer to leave: to close the connection, or its side of it. Calls that a filter
+    /// keeps waiting are given up then, for no client of a framed protocol closes one side of a
+    /// connection and means the other.
+    pub(super) async fn left(&self) {
+        let leaving = self.leaving.notified();
+        if !self.gone.get() {
+            leaving.await;
+        }
+    }
+
+    fn leave(&self) {
+        self.gone.set(true);
+        self.leaving.notify_waiters();
+    }
+
     /// Closes the connection once everything is written.
     pub(super) fn finish(&self) {
         self.finishing.set(true);
@@ -120,6 +141,8 @@ pub(super) async fn serve<C: Codec>(connection: Connection, worker: Worker) {
         stats: Arc::clone(&policy.stats),
         calls: Cell::new(0),
         closed: Cell::new(false),
+        gone: Cell::new(false),
+        leaving: Notify::new(),
         waits: Cell::new(false),
         wake: Wake::default(),
         bound: RefCell::default(),
@@ -239,6 +262,7 @@ impl<C: Codec> Task<C> {
                 Poll::Ready(Ok(0)) => {
                     self.ended = true;
                     self.down.waits.set(true);
+                    self.down.leave();
                     return Ok(());
                 }
                 Poll::Ready(Ok(read)) => {
@@ -478,6 +502,7 @@ impl<C: Codec> Task<C> {
             self.policy.stats.inc(shard, HttpMetric::CxSlow);
         }
         down.closed.set(true);
+        down.leave();
         relay.worker.refund(down.out.borrow().len());
         *down.out.borrow_mut() = Out::default();
         self.inbound.close(&relay.worker);

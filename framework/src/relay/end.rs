@@ -54,6 +54,11 @@ impl<C: Codec> End<'_, C> {
             Self::Local(_) | Self::Sent => Outcome::Unknown,
         }
     }
+
+    /// Whether a call that was at no host is given up because its caller left.
+    fn is_caller_gone(&self) -> bool {
+        matches!(self, End::Local(status) if status.cause == Cause::ConnectionLost)
+    }
 }
 
 impl<C: Codec> Relay<C> {
@@ -129,10 +134,11 @@ impl<C: Codec> Relay<C> {
         self.worker.refund(call.frame.bytes.len());
         let down = Rc::clone(&call.down);
         down.calls.set(down.calls.get().saturating_sub(1));
-        let orphaned = down.closed.get();
-        if !orphaned && down.waits.get() {
+        let closed = down.closed.get();
+        if !closed && down.waits.get() {
             down.wake.wake();
         }
+        let orphaned = closed || call.aim.is_none() && end.is_caller_gone();
         let (class, http, cause, sent) = match &end {
             End::Response(frame) => self.forward(&call, frame),
             End::Failed(_, status) | End::Local(status) => {
@@ -205,7 +211,8 @@ impl<C: Codec> Relay<C> {
         edits: &mut Edits,
     ) -> Option<Status> {
         let (aim, policy) = (call.aim.as_ref()?, call.pinned.policy(call.down.policy)?);
-        let seen = policy.filters.sees_responses();
+        let chain = exchange::chain(policy, aim);
+        let seen = chain.sees_responses();
         if !seen && !exchange::edits_responses(policy, aim) {
             return None;
         }
@@ -232,7 +239,7 @@ impl<C: Codec> Relay<C> {
             class,
             edits,
         };
-        seen.then(|| policy.filters.on_response(&mut cx)).flatten()
+        seen.then(|| chain.on_response(&mut cx)).flatten()
     }
 
     /// Answers a call in its own protocol; a one-way call gets none.

@@ -170,7 +170,12 @@ async fn decide<C: StreamCodec>(ledger: &mut Ledger<C>) -> Result<Aim, Status> {
                     ledger.progress.edits.push(edit.clone());
                 }
             }
-            Verdict::Reply(status) => return Err(status),
+            Verdict::Reply(mut status) => {
+                let request = C::request(&ledger.request);
+                let asked = (&request as &dyn RoutingView, &ledger.progress);
+                exchange::filter_edits(&policy, asked, &ledger.facts, &mut status);
+                return Err(status);
+            }
         }
     }
 }
@@ -389,7 +394,8 @@ fn edit_response<C: StreamCodec>(
     edits: &mut Edits,
 ) -> Option<Status> {
     let (aim, policy) = (ledger.aim.as_ref()?, ledger.policy()?);
-    let seen = policy.filters.sees_responses();
+    let chain = exchange::chain(policy, aim);
+    let seen = chain.sees_responses();
     if !seen && !exchange::edits_responses(policy, aim) {
         return None;
     }
@@ -414,7 +420,7 @@ fn edit_response<C: StreamCodec>(
         class: C::classify(head),
         edits,
     };
-    seen.then(|| policy.filters.on_response(&mut cx)).flatten()
+    seen.then(|| chain.on_response(&mut cx)).flatten()
 }
 
 /// The gateway's own answer.

@@ -206,7 +206,7 @@ impl Rig {
                 name: name.into(),
                 links: snapshot.link(router.as_ref()),
                 router,
-                filters: Chain::new(setup.filters),
+                filters: Chain::new(setup.filters).into(),
                 logs: Box::default(),
                 stats: self.registry.group::<HttpMetric>("http", name, true),
                 limits: setup.limits,

@@ -17,7 +17,7 @@ pub(super) fn details(record: &Record<'_>) -> Option<&'static str> {
         Cause::NoCluster => "cluster_not_found",
         Cause::NoHost => "no_healthy_upstream",
         Cause::Overload => "upstream_reset_before_response_started{overflow}",
-        Cause::RateLimited => "request_rate_limited",
+        Cause::RateLimited => "local_rate_limited",
         Cause::Denied => "rbac_access_denied",
         Cause::Fault => "fault_filter_abort",
         Cause::DirectResponse => "direct_response",

@@ -5,7 +5,7 @@ use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
 use crossdock_bolt::Bolt;
 use crossdock_dubbo::Dubbo;
 use crossdock_framework::{
-    filter::Chain,
+    filter::Filters,
     log::AccessLog,
     protocol::Protocol,
     relay::Framed,
@@ -183,7 +183,7 @@ impl Compiler<'_, '_> {
             name: name(&hcm.stat_prefix),
             links: self.snapshot.link(router.as_ref()),
             router,
-            filters: Chain::default(),
+            filters: Filters::default(),
             logs: logs.into_iter().chain(self.watch.clone()).collect(),
             stats: self
                 .registry

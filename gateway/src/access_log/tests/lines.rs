@@ -232,7 +232,7 @@ fn every_cause_has_its_flag_and_details() {
         (Cause::NoHost, "UH NoHealthyUpstream no_healthy_upstream"),
         (Cause::Timeout, "UT UpstreamRequestTimeout response_timeout"),
         (Cause::DirectResponse, "- - direct_response"),
-        (Cause::RateLimited, "RL RateLimited request_rate_limited"),
+        (Cause::RateLimited, "RL RateLimited local_rate_limited"),
         (Cause::Fault, "FI FaultInjected fault_filter_abort"),
         (
             Cause::Overload,
