@@ -15,7 +15,7 @@ use crossdock_framework::{
         HostSet, HostState, Pick,
     },
     codec::Probe,
-    filter::Chain,
+    filter::Filters,
     outcome::{Observer, Outcome},
     protocol::{Connection, Io, Protocol},
     route::{
@@ -189,7 +189,7 @@ impl Rig {
             name: "test".into(),
             links: snapshot.link(router.as_ref()),
             router,
-            filters: Chain::new(Vec::new()),
+            filters: Filters::default(),
             logs: Box::default(),
             stats: self.registry.group::<HttpMetric>("http", "test", true),
             limits: setup.limits,
