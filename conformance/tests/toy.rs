@@ -230,6 +230,10 @@ impl Codec for Toy {
         out.copy(status.text.as_bytes());
     }
 
+    fn conceals(_: &Frame<ToyHead>) -> bool {
+        false
+    }
+
     fn classify(response: &Frame<ToyHead>) -> Class {
         match response.head.status {
             0 => Class::Ok,

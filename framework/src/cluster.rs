@@ -13,6 +13,7 @@ use std::{
 use crate::{
     metrics,
     outcome::Observer,
+    outlier::{Detector, Monitor},
     stats::{Group, Shard},
     status::{Cause, Status},
     stream::HttpUpstream,
@@ -41,11 +42,19 @@ pub struct Cluster {
     pub http: HttpUpstream,
     /// Is told how each attempt at a host ended.
     pub observer: Option<Arc<dyn Observer>>,
+    /// Takes hosts that fail out of the choice for a while.
+    pub outlier: Option<Arc<Detector>>,
     /// `cluster.<name>.…`
     pub stats: Arc<Group>,
 }
 
 impl Cluster {
+    /// Hosts that would take calls if they were not ejected: for [`Pick::ejected`].
+    #[inline]
+    pub fn ejected(&self) -> u32 {
+        self.outlier.as_ref().map_or(0, |outlier| outlier.missing())
+    }
+
     /// Takes a place for an upstream connection, and counts that there was none. The `only`
     /// connection of its host is opened whatever the circuit breaker says, as Envoy does.
     pub fn take_connection(&self, only: bool, shard: Shard) -> bool {
@@ -243,6 +252,8 @@ pub struct HostState {
     pub id: u64,
     active: AtomicU32,
     avoid_until: AtomicU64,
+    /// How its calls went, and whether it is ejected.
+    pub outlier: Monitor,
 }
 
 static NEXT_HOST: AtomicU64 = AtomicU64::new(1);
@@ -254,6 +265,7 @@ impl HostState {
             id: NEXT_HOST.fetch_add(1, Relaxed),
             active: AtomicU32::new(0),
             avoid_until: AtomicU64::new(0),
+            outlier: Monitor::default(),
         })
     }
 
@@ -300,10 +312,10 @@ impl HostState {
 pub trait Balancer: fmt::Debug + Send + Sync + 'static {
     /// A host for the call, or `None` if the cluster has none.
     ///
-    /// A host is usable when it is configured healthy, not [avoided](HostState::avoided) and not
-    /// in [`Pick::tried`]. When fewer than half of the hosts are healthy by configuration, health is
-    /// ignored (Envoy's panic threshold); when every host is avoided or tried, those are taken all
-    /// the same.
+    /// A host is usable when it is configured healthy, not [ejected](Monitor::is_ejected), not
+    /// [avoided](HostState::avoided) and not in [`Pick::tried`]. When fewer than half of the hosts
+    /// are healthy by configuration and not ejected, health is ignored (Envoy's panic threshold);
+    /// when every host is avoided or tried, those are taken all the same, but no ejected one.
     fn pick(&self, hosts: &HostSet, pick: &Pick<'_>) -> Option<HostIx>;
 
     /// Whether [`Pick::hash`] is worth computing.
@@ -323,13 +335,22 @@ pub struct Pick<'p> {
     pub now_ms: u64,
     /// Hosts that earlier attempts of this call went to.
     pub tried: &'p [HostIx],
+    /// How many hosts that are healthy by configuration are ejected; zero where ejections do not
+    /// count.
+    pub ejected: u32,
 }
 
 impl Pick<'_> {
     /// Whether `host` may take the call, ignoring configured health.
     #[inline]
     pub fn open(&self, ix: HostIx, host: &Host) -> bool {
-        !host.state.avoided(self.now_ms) && !self.tried.contains(&ix)
+        !host.state.avoided(self.now_ms) && !self.tried.contains(&ix) && self.allows(host)
+    }
+
+    /// Whether `host` is not ejected, or that does not count.
+    #[inline]
+    pub fn allows(&self, host: &Host) -> bool {
+        self.ejected == 0 || !host.state.outlier.is_ejected()
     }
 }
 

@@ -79,6 +79,10 @@ pub trait Codec: Default + 'static {
     /// How the call ended that this response answers.
     fn classify(response: &Frame<Self::Head>) -> Class;
 
+    /// Whether the status of this response says success, so that a failure which
+    /// [`Codec::classify`] tells of was found within it.
+    fn conceals(response: &Frame<Self::Head>) -> bool;
+
     /// Writes a heartbeat request under `id`.
     fn heartbeat(&mut self, variant: Variant, id: WireId, out: &mut Out);
 

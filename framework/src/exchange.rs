@@ -150,6 +150,7 @@ pub fn choose(
             random,
             now_ms,
             tried,
+            ejected: cluster.ejected(),
         },
     )
 }

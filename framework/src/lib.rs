@@ -17,6 +17,7 @@ pub mod frame;
 pub mod log;
 pub mod out;
 pub mod outcome;
+pub mod outlier;
 pub mod protocol;
 pub mod relay;
 pub mod route;

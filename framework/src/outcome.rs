@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::{
     cluster::{Cluster, HostIx},
+    outlier::At,
     status::{Cause, Class},
     worker::Worker,
 };
@@ -19,6 +20,9 @@ pub enum Outcome {
         class: Class,
         /// The HTTP status of the answer; of an RPC, the one that stands for its class.
         http: u16,
+        /// Whether the answer's own status says success, and the failure was found within it: an
+        /// `RpcException` in a Dubbo answer of status 20, an error in a SOFARPC answer of status 0.
+        concealed: bool,
     },
     /// The host gave no answer that could be passed on (Envoy's "local origin" failures).
     Failed(Failure),
@@ -65,10 +69,20 @@ pub trait Observer: fmt::Debug + Send + Sync + 'static {
 }
 
 /// Tells who wants to know how an attempt at a host ended: once for each attempt that was aimed at
-/// one, whichever relay made it.
+/// one, whoever made it.
 #[inline]
-pub(crate) fn conclude(cluster: &Cluster, host: HostIx, outcome: &Outcome, worker: &Worker) {
+pub fn conclude(cluster: &Cluster, host: HostIx, outcome: &Outcome, worker: &Worker) {
     if let Some(observer) = &cluster.observer {
         observer.concluded(cluster, host, outcome, worker);
+    }
+    if let Some(detector) = &cluster.outlier
+        && let Some(told) = detector.told(outcome)
+        && let Some(host) = cluster.hosts.get(host)
+    {
+        detector.note(&cluster.hosts, host, told, &|| At {
+            now_ms: worker.now().ms(),
+            random: worker.random(),
+            shard: worker.shard(),
+        });
     }
 }

@@ -156,6 +156,7 @@ fn picks() {
                 least(15, 100_000, |call| {
                     let random = (call as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
                     let pick = Pick {
+                        ejected: 0,
                         hash: Some(random),
                         random,
                         now_ms: 0,

@@ -83,6 +83,10 @@ impl Codec for Bolt {
         status::classify(response)
     }
 
+    fn conceals(response: &Frame<Head>) -> bool {
+        response.head.status() == Some(status::SUCCESS)
+    }
+
     fn heartbeat(&mut self, variant: Variant, id: WireId, out: &mut Out) {
         answer::heartbeat(variant, id, out);
     }

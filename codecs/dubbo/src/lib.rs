@@ -96,6 +96,10 @@ impl Codec for Dubbo {
         reply::classify(response.head, body)
     }
 
+    fn conceals(response: &Frame<Head>) -> bool {
+        response.head.status() == head::status::OK
+    }
+
     /// A two-way event whose body is null in hessian2, which every Dubbo reads.
     fn heartbeat(&mut self, _: Variant, id: WireId, out: &mut Out) {
         let flag = head::REQUEST | head::TWO_WAY | head::EVENT | Serialization::HESSIAN2.0;

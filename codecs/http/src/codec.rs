@@ -96,6 +96,10 @@ impl StreamCodec for Http {
         triple::class(trailers).or_else(|| grpc::class(trailers))
     }
 
+    fn conceals(headers: &HeaderMap) -> bool {
+        triple::class(headers).is_some() && grpc::class(headers).is_none_or(|it| it == Class::Ok)
+    }
+
     fn answer(request: &request::Parts, status: &Status) -> Response<Bytes> {
         let mut response = match request.headers.get(header::CONTENT_TYPE) {
             Some(_) if grpc::is_grpc(&request.headers) => grpc::answer(status),

@@ -148,6 +148,7 @@ fn cluster(registry: &Registry, name: &str, hashing: bool) -> Arc<Cluster> {
         settings: ClusterSettings::default(),
         http: HttpUpstream::default(),
         observer: None,
+        outlier: None,
         stats: registry.group::<ClusterMetric>("cluster", name, true),
     })
 }

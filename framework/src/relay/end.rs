@@ -48,7 +48,11 @@ impl<C: Codec> End<'_, C> {
             Self::Response(frame) => {
                 let class = C::classify(frame);
                 let http = class.http();
-                Outcome::Answered { class, http }
+                Outcome::Answered {
+                    class,
+                    http,
+                    concealed: http >= 500 && C::conceals(frame),
+                }
             }
             Self::Failed(failure, _) => Outcome::Failed(*failure),
             Self::Local(_) | Self::Sent => Outcome::Unknown,

@@ -72,6 +72,10 @@ pub trait StreamCodec: Sized + 'static {
     /// How a call ended, if the trailers of its answer say so.
     fn classify_trailers(trailers: &HeaderMap) -> Option<Class>;
 
+    /// Whether the status in the head or the trailers of an answer says success, so that a failure
+    /// which they tell of besides is concealed by it.
+    fn conceals(headers: &HeaderMap) -> bool;
+
     /// The gateway's own answer, in the caller's own protocol.
     fn answer(request: &request::Parts, status: &Status) -> Response<Bytes>;
 

@@ -47,6 +47,8 @@ pub(super) struct Ledger<C: StreamCodec> {
 pub(super) struct Heard {
     /// The status of the host's answer, and what the call ended as by what is known of it.
     heard: Option<(u16, Class)>,
+    /// Whether a failure was found within an answer whose own status says success.
+    concealed: bool,
     /// The head and the trailers of the answer, the host's as they came, for the record.
     response: Option<Box<response::Parts>>,
     trailers: Option<HeaderMap>,
@@ -63,9 +65,15 @@ pub(super) struct Heard {
 impl Heard {
     /// What is known of the host by now.
     fn of_host(&self) -> Outcome {
+        let concealed = self.concealed;
         match (self.failure, self.heard) {
+            // How long an answer takes that has begun is for the service to know, as in Envoy.
+            (None | Some(Failure::Timeout), Some((http, class))) => Outcome::Answered {
+                class,
+                http,
+                concealed,
+            },
             (Some(failure), _) => Outcome::Failed(failure),
-            (None, Some((http, class))) => Outcome::Answered { class, http },
             (None, None) => Outcome::Unknown,
         }
     }
@@ -103,6 +111,7 @@ impl<C: StreamCodec> Ledger<C> {
     /// Notes the head of the host's answer.
     pub(super) fn hear(&mut self, head: &response::Parts) {
         self.outcome.heard = Some((head.status.as_u16(), C::classify(head)));
+        self.outcome.concealed = C::conceals(&head.headers);
         if self.logged {
             self.outcome.response = Some(Box::new(head.clone()));
         }
@@ -116,6 +125,7 @@ impl<C: StreamCodec> Ledger<C> {
             && said != Class::Ok
         {
             *class = said;
+            self.outcome.concealed = C::conceals(trailers);
         }
         if self.logged {
             self.outcome.trailers = Some(trailers.clone());
@@ -140,6 +150,7 @@ impl<C: StreamCodec> Ledger<C> {
         let (shard, now) = (worker.shard(), worker.now());
         let Heard {
             heard,
+            concealed: _,
             response,
             trailers,
             local,

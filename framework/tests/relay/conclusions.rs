@@ -16,7 +16,11 @@ const OTHER: HostIx = HostIx(1);
 
 fn answered(class: Class) -> Outcome {
     let http = class.http();
-    Outcome::Answered { class, http }
+    Outcome::Answered {
+        class,
+        http,
+        concealed: false,
+    }
 }
 
 #[test]

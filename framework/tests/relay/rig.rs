@@ -248,6 +248,7 @@ impl Rig {
             settings: setup.settings,
             http: Default::default(),
             observer: Some(Arc::clone(&self.seen) as Arc<dyn Observer>),
+            outlier: None,
             stats: self
                 .registry
                 .group::<ClusterMetric>("cluster", setup.name, true),

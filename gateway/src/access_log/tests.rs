@@ -133,6 +133,7 @@ impl Call {
                 settings: ClusterSettings::default(),
                 http: Default::default(),
                 observer: None,
+                outlier: None,
                 stats: Registry::new(1).group::<ClusterMetric>("cluster", "orders", true),
             },
         }

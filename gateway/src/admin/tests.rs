@@ -164,6 +164,7 @@ fn cluster(registry: &Registry) -> Cluster {
         settings: ClusterSettings::default(),
         http: Default::default(),
         observer: None,
+        outlier: None,
         stats,
     }
 }

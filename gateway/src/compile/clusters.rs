@@ -102,6 +102,7 @@ impl ClusterPlan {
             settings: self.settings,
             http: self.http,
             observer: None,
+            outlier: None,
             stats: Arc::clone(&self.stats),
         })
     }

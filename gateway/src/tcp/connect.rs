@@ -5,8 +5,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use crossdock_framework::{
     cluster::{Cluster, ClusterMetric, Host, HostIx, HostState, Pick},
     flags::Flag,
+    outcome::{self, Failure, conclude},
     protocol::Io,
     stats::Group,
+    status::Class,
     tcp::{self, Ended, Side, TcpMetric},
     transport::{self, CannotOpen},
     worker::Worker,
@@ -27,6 +29,13 @@ const NO_ROUTE: &str = "tcp_proxy_initialization_failure:NoRoute";
 const OVERFLOW: &str = "tcp_proxy_initialization_failure:ResourceLimitExceeded";
 const NO_HOST: &str = "tcp_proxy_initialization_failure:NoHealthyUpstream";
 const FAILED: &str = "tcp_proxy_initialization_failure:ConnectFailed";
+
+/// A connection is all that can be told of a host of unknown bytes.
+const CONNECTED: outcome::Outcome = outcome::Outcome::Answered {
+    class: Class::Ok,
+    http: 200,
+    concealed: false,
+};
 
 /// A connection's place in the circuit breaker, and among what its host is busy with.
 struct Place {
@@ -146,11 +155,19 @@ impl Session<'_> {
             match transport::open(cluster, host, &[]).await {
                 Ok(opened) => {
                     self.worker.tick();
+                    conclude(cluster, ix, &CONNECTED, self.worker);
                     outcome.failure = None;
                     outcome.upstream_local = local(&opened.io);
                     return Some(Upstream::open(opened.io, place, self.worker));
                 }
-                Err(failure) => self.failed(cluster, host, &failure, outcome),
+                Err(failure) => {
+                    self.failed(cluster, host, &failure, outcome);
+                    let failure = match failure {
+                        CannotOpen::TimedOut(_) => Failure::Timeout,
+                        _ => Failure::Connect,
+                    };
+                    conclude(cluster, ix, &outcome::Outcome::Failed(failure), self.worker);
+                }
             }
             drop(place);
             if outcome.attempts >= most {
@@ -171,6 +188,7 @@ impl Session<'_> {
         tried: &mut Vec<HostIx>,
     ) -> Option<HostIx> {
         let pick = Pick {
+            ejected: cluster.ejected(),
             hash,
             random: self.worker.random(),
             now_ms: self.worker.tick().ms(),

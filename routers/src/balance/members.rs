@@ -17,16 +17,37 @@ pub(super) struct Members {
     weights: Box<[u32]>,
     /// What hashing policies place; empty for all others.
     keys: Box<[Box<str>]>,
+    counts: Counts,
+}
+
+/// How many hosts there are, how many of them are healthy by configuration, and from which share
+/// of healthy ones on, in per cent, health counts.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    healthy: usize,
+    all: usize,
+    percent: u32,
+}
+
+impl Counts {
+    /// Whether health is ignored with `ejected` of the healthy hosts ejected.
+    fn panics(self, ejected: u32) -> bool {
+        let healthy = self.healthy.saturating_sub(ejected as usize);
+        100.0 * healthy as f64 / (self.all.max(1) as f64) < f64::from(self.percent)
+    }
 }
 
 impl Members {
     /// The healthy hosts of `hosts`, or all when fewer than the panic threshold are healthy.
     pub(super) fn new(hosts: &HostSet, config: &BalancerConfig) -> Self {
-        let healthy = hosts.iter().filter(|(_, host)| host.healthy).count();
-        let panic = 100.0 * healthy as f64 / hosts.len().max(1) as f64;
-        let panic = panic < f64::from(config.panic_percent);
+        let counts = Counts {
+            healthy: hosts.iter().filter(|(_, host)| host.healthy).count(),
+            all: hosts.len(),
+            percent: config.panic_percent,
+        };
+        let panic = counts.panics(0);
         let eligible = hosts.iter().filter(|(_, host)| host.healthy || panic);
-        match config.policy {
+        let members = match config.policy {
             Policy::RingHash { use_hostname, .. } => Self::keyed(eligible, use_hostname, false),
             Policy::Maglev { use_hostname, .. } => Self::keyed(eligible, use_hostname, true),
             _ => {
@@ -36,9 +57,16 @@ impl Members {
                     hosts: hosts.into(),
                     weights: weights.into(),
                     keys: Box::default(),
+                    counts,
                 }
             }
-        }
+        };
+        Self { counts, ..members }
+    }
+
+    /// Whether so few hosts are healthy, with `ejected` of them ejected, that health is ignored.
+    pub(super) fn panics(&self, ejected: u32) -> bool {
+        self.counts.panics(ejected)
     }
 
     fn keyed<'h>(
@@ -55,6 +83,7 @@ impl Members {
             hosts: entries.iter().map(|entry| entry.1).collect(),
             weights: entries.iter().map(|entry| entry.2).collect(),
             keys: entries.into_iter().map(|entry| entry.0).collect(),
+            counts: Counts::default(),
         }
     }
 

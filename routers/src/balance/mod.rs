@@ -3,8 +3,9 @@
 //! A [`LoadBalancer`] is built once from a set of hosts, off the workers, and shared by all of
 //! them. It holds the hosts that are healthy by configuration (all of them in panic) and a table
 //! over them, so that a pick costs the same for three hosts as for three thousand. Hosts that are
-//! to be avoided at the moment are stepped around: a few other choices of the same policy are
-//! tried, and only when all of those are closed too, the hosts are walked.
+//! ejected or to be avoided at the moment are stepped around: a few other choices of the same policy
+//! are tried, and only when all of those are closed too, the hosts are walked. So the others share
+//! what an ejected host leaves as the policy says, and no table is built for an ejection.
 
 mod alias;
 mod config;
@@ -108,10 +109,12 @@ impl LoadBalancer {
             .find(|ix| open(*ix))
             .or_else(|| self.members.walk(mix(seed, ATTEMPTS), open))
             .or_else(|| {
-                self.members
-                    .walk(mix(seed, ATTEMPTS), |ix| !pick.tried.contains(&ix))
+                let allowed = |ix| hosts.get(ix).is_some_and(|host| pick.allows(host));
+                let fresh = |ix| allowed(ix) && !pick.tried.contains(&ix);
+                let place = mix(seed, ATTEMPTS);
+                let found = self.members.walk(place, fresh);
+                found.or_else(|| self.members.walk(place, allowed))
             })
-            .or(Some(first))
     }
 }
 
@@ -152,17 +155,16 @@ impl Balancer for LoadBalancer {
         if self.members.is_empty() {
             return None;
         }
+        let mut pick = *pick;
+        if pick.ejected > 0 && self.members.panics(pick.ejected) {
+            pick.ejected = 0;
+        }
+        let pick = &pick;
         let random = pick.random;
         // As in Envoy, a call without a hash goes to a random place of the table.
         let hash = pick.hash.unwrap_or(random);
         match &*self.table {
-            Table::RoundRobin(table) => self.settle(hosts, pick, random, |attempt| {
-                table.choose(if attempt == 0 {
-                    None
-                } else {
-                    Some(mix(random, attempt))
-                })
-            }),
+            Table::RoundRobin(table) => self.settle(hosts, pick, random, |_| table.choose()),
             Table::Random(table) => self.settle(hosts, pick, random, |attempt| {
                 table.choose(mix(random, attempt))
             }),

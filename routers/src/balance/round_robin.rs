@@ -2,10 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use super::{
-    below,
-    slots::{Fill, Slots},
-};
+use super::slots::{Fill, Slots};
 
 /// The longest schedule that weights are written out in; see [`shares`].
 const SCHEDULE_LIMIT: u64 = 1 << 16;
@@ -42,13 +39,10 @@ impl RoundRobin {
         self.cursor.0.load(Relaxed)
     }
 
-    /// The next rank, or the one at a random place.
-    pub(super) fn choose(&self, random: Option<u64>) -> usize {
+    /// The next rank. One that cannot be taken has had its turn: the others go on taking theirs.
+    pub(super) fn choose(&self) -> usize {
         let length = self.schedule.as_ref().map_or(self.hosts, Slots::len);
-        let at = match random {
-            None => self.cursor.0.fetch_add(1, Relaxed) % length,
-            Some(random) => below(random, length).0,
-        };
+        let at = self.cursor.0.fetch_add(1, Relaxed) % length;
         self.schedule.as_ref().map_or(at, |slots| slots.rank(at))
     }
 
@@ -111,7 +105,7 @@ mod tests {
 
     fn sequence(weights: &[u32], length: usize) -> Vec<usize> {
         let table = RoundRobin::new(weights, Some(0));
-        (0..length).map(|_| table.choose(None)).collect()
+        (0..length).map(|_| table.choose()).collect()
     }
 
     #[test]

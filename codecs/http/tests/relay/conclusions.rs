@@ -17,7 +17,11 @@ const OTHER: HostIx = HostIx(1);
 const GET: &str = "GET / HTTP/1.1\r\nhost: h\r\n\r\n";
 
 fn answered(class: Class, http: u16) -> Outcome {
-    Outcome::Answered { class, http }
+    Outcome::Answered {
+        class,
+        http,
+        concealed: false,
+    }
 }
 
 #[test]

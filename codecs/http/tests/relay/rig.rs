@@ -181,6 +181,7 @@ impl Rig {
             settings: setup.settings,
             http: setup.upstream,
             observer: Some(Arc::clone(&self.seen) as Arc<dyn Observer>),
+            outlier: None,
             stats: self.registry.group::<ClusterMetric>("cluster", "a", true),
         });
         let mut snapshot = Snapshot::new(vec![cluster]);

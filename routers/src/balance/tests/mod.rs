@@ -8,6 +8,7 @@ use super::{BalancerConfig, HashFunction, LoadBalancer, Policy};
 mod avoidance;
 mod configs;
 mod cost;
+mod ejection;
 mod reuse;
 mod shares;
 mod vectors;
@@ -82,6 +83,7 @@ fn all() -> [BalancerConfig; 5] {
 /// A call with a hash, and the same number as its randomness.
 fn call(hash: u64) -> Pick<'static> {
     Pick {
+        ejected: 0,
         hash: Some(hash),
         random: hash,
         now_ms: 0,
