@@ -11,6 +11,7 @@ mod args;
 mod arrive;
 mod chains;
 mod compile;
+mod discovery;
 mod dns;
 mod listen;
 mod logging;
