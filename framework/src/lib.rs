@@ -20,6 +20,7 @@ pub mod outcome;
 pub mod outlier;
 pub mod protocol;
 pub mod relay;
+pub mod retry;
 pub mod route;
 pub mod snapshot;
 pub mod stats;

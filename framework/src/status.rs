@@ -63,6 +63,19 @@ impl Class {
             Self::Timeout => 504,
         }
     }
+
+    /// The gRPC status that stands for the class in retry policies.
+    pub fn grpc(self) -> u32 {
+        match self {
+            Self::Ok | Self::Business => 0,
+            Self::Client => 3,
+            Self::Timeout => 4,
+            Self::Overload => 8,
+            Self::NotFound => 12,
+            Self::Codec => 13,
+            Self::Unavailable => 14,
+        }
+    }
 }
 
 /// Why the gateway itself answers a call.
