@@ -1,16 +1,25 @@
-//! What a call takes of its cluster, whichever relay carries it: a place in the circuit breaker, and
-//! hosts, one after another.
+//! What a call takes of its cluster, whichever relay carries it: a place in the circuit breaker,
+//! hosts, one after another, and retries.
+
+use std::time::Duration;
 
 use crate::{
     cluster::{Cluster, ClusterMetric, HostIx},
-    exchange,
+    exchange::{self, Aim},
+    flags::{Flag, Flags},
+    outcome::Outcome,
+    retry::{Attempted, Retries, RetryPolicy, Verdict},
     stats::Shard,
     status::{Cause, Status},
     worker::Worker,
 };
 
-/// Hosts that one call may be tried at: the first, and two more while no byte has left.
+/// Hosts that one call may be tried at without a policy that asks for it: the first, and two more
+/// while no byte has left.
 pub(crate) const MAX_ATTEMPTS: usize = 3;
+
+/// The latest hosts of a call that are remembered, for others to be chosen.
+const REMEMBERED: usize = 8;
 
 /// Takes a place in the cluster's circuit breaker.
 pub(crate) fn admit(cluster: &Cluster, priority: u8, shard: Shard) -> Result<(), Status> {
@@ -43,13 +52,17 @@ pub(crate) fn choose(
     tried: &mut Tried,
     worker: &Worker,
 ) -> Result<HostIx, Status> {
-    let mut buffer = [HostIx(0); MAX_ATTEMPTS];
-    let before = tried.list(&mut buffer);
+    let mut buffer = [HostIx(0); REMEMBERED];
+    let before = tried.left_out(&mut buffer);
     let (random, now) = (worker.random(), worker.now().ms());
     let picked = exchange::choose(cluster, hash, before, random, now);
-    let fresh = picked.filter(|ix| !before.contains(ix));
-    let host = fresh.and_then(|ix| Some((ix, cluster.hosts.get(ix)?)));
-    let Some((ix, host)) = host.filter(|(ix, _)| tried.push(*ix)) else {
+    let allowed = |ix: &HostIx| match tried.turn {
+        Turn::Move => !before.contains(ix) && tried.may_move(),
+        Turn::Retry | Turn::RetryElsewhere => true,
+    };
+    let host = picked.filter(allowed);
+    let host = host.and_then(|ix| Some((ix, cluster.hosts.get(ix)?)));
+    let Some((ix, host)) = host else {
         cluster
             .stats
             .inc(worker.shard(), ClusterMetric::CxNoneHealthy);
@@ -59,29 +72,140 @@ pub(crate) fn choose(
         };
         return Err(Status::new(Cause::NoHost, text));
     };
+    tried.push(ix);
     host.state.begin();
     Ok(ix)
 }
 
-/// The hosts that a call went to, first to last.
-#[derive(Clone, Copy, Debug, Default)]
+/// The retries of one call while it lives, and its place among those of its cluster.
+#[derive(Debug)]
+pub(crate) struct Again {
+    retries: Retries,
+    /// Holds a place in `max_retries`.
+    holds: bool,
+}
+
+impl Again {
+    /// The retries of a call that is forwarded.
+    pub(crate) fn of(aim: &Aim) -> Option<Self> {
+        let retries = aim.retries?;
+        let holds = false;
+        Some(Self { retries, holds })
+    }
+
+    /// Whether a call whose attempt ended so is tried again, and after which time. Counts what
+    /// becomes of it.
+    pub(crate) fn decide(
+        &mut self,
+        (cluster, policy): (&Cluster, &RetryPolicy),
+        attempted: &Attempted<'_>,
+        (aim, flags): (&Aim, &mut Flags),
+        worker: &Worker,
+    ) -> Option<Duration> {
+        self.release(cluster, aim.priority);
+        let count = |metric| cluster.stats.inc(worker.shard(), metric);
+        let answered = matches!(attempted.outcome, Outcome::Answered { .. });
+        let before = self.retries.made();
+        match self.retries.again(policy, attempted, worker.random()) {
+            Verdict::Done if before > 0 && answered => count(ClusterMetric::RqRetrySuccess),
+            Verdict::Done => {}
+            Verdict::Exhausted => {
+                count(ClusterMetric::RqRetryLimit);
+                flags.set(Flag::UpstreamRetryLimitExceeded);
+            }
+            Verdict::Again { wait, told } => {
+                if !cluster.breakers[usize::from(aim.priority)].begin_retry() {
+                    count(ClusterMetric::RqRetryOverflow);
+                    flags.set(Flag::UpstreamOverflow);
+                    return None;
+                }
+                self.holds = true;
+                count(ClusterMetric::RqRetry);
+                count(match told {
+                    true => ClusterMetric::RqRetryTold,
+                    false => ClusterMetric::RqRetryBackoff,
+                });
+                return Some(wait);
+            }
+        }
+        None
+    }
+
+    /// Gives the place back.
+    pub(crate) fn release(&mut self, cluster: &Cluster, priority: u8) {
+        if std::mem::take(&mut self.holds) {
+            cluster.breakers[usize::from(priority)].end_retry();
+        }
+    }
+}
+
+/// By which right a call comes to its next host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Turn {
+    /// It is its first, or no byte of the call has left: another one than before.
+    #[default]
+    Move,
+    /// A policy asks for it: any host.
+    Retry,
+    /// A policy asks for it: another one than before, as long as there are any.
+    RetryElsewhere,
+}
+
+/// Where a call has been.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Tried {
-    hosts: [Option<HostIx>; MAX_ATTEMPTS],
+    /// The latest hosts; the place of each is its number, counted round.
+    hosts: [HostIx; REMEMBERED],
+    /// How many attempts there were.
+    attempts: u16,
+    /// How many of them were moves from a host that had not got a byte.
+    moves: u8,
+    turn: Turn,
     /// The call is at the last of them now.
     there: bool,
 }
 
-impl Tried {
-    /// Notes another host; `false` when the call has been tried often enough.
-    pub(crate) fn push(&mut self, host: HostIx) -> bool {
-        match self.hosts.iter_mut().find(|slot| slot.is_none()) {
-            Some(slot) => {
-                *slot = Some(host);
-                self.there = true;
-                true
-            }
-            None => false,
+impl Default for Tried {
+    fn default() -> Self {
+        Self {
+            hosts: [HostIx(u32::MAX); REMEMBERED],
+            attempts: 0,
+            moves: 0,
+            turn: Turn::Move,
+            there: false,
         }
+    }
+}
+
+impl Tried {
+    /// Whether the call may be moved to another host before a byte of it has left.
+    pub(crate) fn may_move(&self) -> bool {
+        usize::from(self.moves) < MAX_ATTEMPTS
+    }
+
+    /// Lets the next host be chosen because a policy asks for another attempt.
+    pub(crate) fn retry(&mut self, elsewhere: bool) {
+        self.turn = match elsewhere {
+            true => Turn::RetryElsewhere,
+            false => Turn::Retry,
+        };
+    }
+
+    /// Lets the next host be chosen because the last one did not get a byte.
+    pub(crate) fn go_elsewhere(&mut self) {
+        self.turn = Turn::Move;
+    }
+
+    /// Notes that the call comes to a host.
+    pub(crate) fn push(&mut self, host: HostIx) {
+        if let Some(place) = self.hosts.get_mut(usize::from(self.attempts) % REMEMBERED) {
+            *place = host;
+        }
+        self.attempts = self.attempts.saturating_add(1);
+        if self.turn == Turn::Move {
+            self.moves = self.moves.saturating_add(1);
+        }
+        self.there = true;
     }
 
     /// Notes that the call left the latest host; `false` if it had left before.
@@ -91,28 +215,29 @@ impl Tried {
 
     /// Takes the latest host back: the call never came to it.
     pub(crate) fn retract(&mut self) {
-        if let Some(slot) = self.hosts.iter_mut().rfind(|slot| slot.is_some()) {
-            *slot = None;
+        self.attempts = self.attempts.saturating_sub(1);
+        if self.turn == Turn::Move {
+            self.moves = self.moves.saturating_sub(1);
         }
     }
 
-    /// How many hosts there were.
+    /// How many attempts there were.
     pub(crate) fn len(&self) -> usize {
-        self.hosts.iter().flatten().count()
+        self.attempts.into()
     }
 
     /// The host of the latest attempt.
     pub(crate) fn last(&self) -> Option<HostIx> {
-        self.hosts.iter().flatten().last().copied()
+        let at = usize::from(self.attempts.checked_sub(1)?);
+        self.hosts.get(at % REMEMBERED).copied()
     }
 
-    /// Every host, for a balancer to leave out.
-    pub(crate) fn list<'b>(&self, buffer: &'b mut [HostIx; MAX_ATTEMPTS]) -> &'b [HostIx] {
-        let mut count = 0;
-        for (place, host) in buffer.iter_mut().zip(self.hosts.iter().flatten()) {
-            *place = *host;
-            count += 1;
+    /// The hosts that a balancer has to leave out.
+    fn left_out<'b>(&self, buffer: &'b mut [HostIx; REMEMBERED]) -> &'b [HostIx] {
+        if self.turn == Turn::Retry {
+            return &[];
         }
-        buffer.get(..count).unwrap_or_default()
+        *buffer = self.hosts;
+        buffer.get(..self.len().min(REMEMBERED)).unwrap_or_default()
     }
 }

@@ -136,8 +136,24 @@ metrics! {
         gauge RqPendingActive = "upstream_rq_pending_active",
         /// Calls refused because of `max_requests` or `max_pending_requests`.
         counter RqPendingOverflow = "upstream_rq_pending_overflow",
-        /// Calls moved to another host before a byte had left.
-        counter RqRetry = "upstream_rq_retry_unsent",
+        /// Calls moved to another host before a byte had left, which no policy has to ask for.
+        counter RqResent = "upstream_rq_retry_unsent",
+        /// Retries that a policy asked for.
+        counter RqRetry = "upstream_rq_retry",
+        /// Calls that were tried again and then needed no further retry.
+        counter RqRetrySuccess = "upstream_rq_retry_success",
+        /// Retries not made because of `max_retries` or `retry_budget`.
+        counter RqRetryOverflow = "upstream_rq_retry_overflow",
+        /// Retries not made because there had been `num_retries`.
+        counter RqRetryLimit = "upstream_rq_retry_limit_exceeded",
+        /// Retries that waited for the time of their back-off.
+        counter RqRetryBackoff = "upstream_rq_retry_backoff_exponential",
+        /// Retries that waited for as long as the host had said.
+        counter RqRetryTold = "upstream_rq_retry_backoff_ratelimited",
+        /// Attempts that took longer than `per_try_timeout`.
+        counter RqTryTimeout = "upstream_rq_per_try_timeout",
+        /// Retries not made because more of the request had gone than is kept of it.
+        counter RqRetryAbandoned = "retry_or_shadow_abandoned",
         /// Calls answered.
         counter RqCompleted = "upstream_rq_completed",
         /// Calls that ended well, business exceptions included.
@@ -363,9 +379,33 @@ pub struct Breakers {
     pub max_connections: u32,
     /// The most calls waiting for a connection (`max_pending_requests`).
     pub max_pending: u32,
+    /// The most retries (`max_retries`, `retry_budget`).
+    pub retries: RetryLimit,
     requests: AtomicU32,
     connections: AtomicU32,
     pending: AtomicU32,
+    retrying: AtomicU32,
+}
+
+/// How many calls may be in a retry at once: from the decision for it to the end of its attempt.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RetryLimit {
+    /// So many (`max_retries`). Envoy's default is 3.
+    Most(u32),
+    /// So many in a hundred of the calls in flight (`budget_percent`, 20 by default), but always
+    /// `least` (`min_retry_concurrency`, 3 by default).
+    Budget {
+        /// A part of the calls in flight, in percent.
+        percent: f64,
+        /// How many there may be however few calls there are.
+        least: u32,
+    },
+}
+
+impl Default for RetryLimit {
+    fn default() -> Self {
+        Self::Most(3)
+    }
 }
 
 impl Breakers {
@@ -375,15 +415,22 @@ impl Breakers {
             max_requests,
             max_connections,
             max_pending,
+            retries: RetryLimit::default(),
             requests: AtomicU32::new(0),
             connections: AtomicU32::new(0),
             pending: AtomicU32::new(0),
+            retrying: AtomicU32::new(0),
         }
+    }
+
+    /// The same with another limit of retries.
+    pub fn with_retries(self, retries: RetryLimit) -> Self {
+        Self { retries, ..self }
     }
 
     /// Breakers that never open.
     pub fn unlimited() -> Self {
-        Self::new(u32::MAX, u32::MAX, u32::MAX)
+        Self::new(u32::MAX, u32::MAX, u32::MAX).with_retries(RetryLimit::Most(u32::MAX))
     }
 
     /// Takes a place for a call; `false` when there is none.
@@ -423,6 +470,28 @@ impl Breakers {
         self.pending.fetch_sub(1, Relaxed);
     }
 
+    /// Takes a place for a retry; `false` when there is none.
+    pub fn begin_retry(&self) -> bool {
+        let most = match self.retries {
+            RetryLimit::Most(most) => most,
+            RetryLimit::Budget { percent, least } => {
+                let share = f64::from(self.requests.load(Relaxed)) * percent / 100.0;
+                (share as u32).max(least)
+            }
+        };
+        take(&self.retrying, most)
+    }
+
+    /// Gives a retry's place back.
+    pub fn end_retry(&self) {
+        self.retrying.fetch_sub(1, Relaxed);
+    }
+
+    /// Calls that are in a retry now.
+    pub fn retrying(&self) -> u32 {
+        self.retrying.load(Relaxed)
+    }
+
     /// Calls, connections and waiting calls now.
     pub fn now(&self) -> (u32, u32, u32) {
         (
@@ -456,6 +525,23 @@ mod tests {
         assert!(breakers.begin_connection() && !breakers.begin_connection());
         assert!(!breakers.begin_pending());
         assert_eq!(breakers.now(), (2, 1, 0));
+    }
+
+    #[test]
+    fn retries_have_a_number_or_a_share_of_the_calls() {
+        let few = Breakers::new(100, 1, 1);
+        assert!((0..3).all(|_| few.begin_retry()) && !few.begin_retry());
+        few.end_retry();
+        assert!(few.begin_retry() && !few.begin_retry());
+
+        let (percent, least) = (20.0, 2);
+        let share = Breakers::unlimited().with_retries(RetryLimit::Budget { percent, least });
+        let taken = || (0..100).take_while(|_| share.begin_retry()).count();
+        assert_eq!(taken(), 2, "however few calls there are");
+        assert!((0..14).all(|_| share.begin_request()));
+        assert_eq!((taken(), share.retrying()), (0, 2));
+        assert!((0..11).all(|_| share.begin_request()));
+        assert_eq!((taken(), share.retrying()), (3, 5));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::{
     edits::{Edit, Edits, Effect},
     filter::{Chain, Flow, Held, Passage, RequestCx},
     flags::Flags,
+    retry::Retries,
     route::{
         Action, Draw, Facts, Forward, Named, Redirect, Route, RouteId, Scene, Target, Template,
         TimeLimits, Weighted,
@@ -50,6 +51,8 @@ pub struct Aim {
     pub hash: Option<u64>,
     /// Which circuit breaker, 0 (default) or 1 (high).
     pub priority: u8,
+    /// What may be tried again; `None` for nothing.
+    pub retries: Option<Retries>,
 }
 
 /// What becomes of a call.
@@ -357,6 +360,10 @@ impl Asked<'_> {
             times: forward.times.of(self.request),
             hash,
             priority: forward.priority.min(1),
+            retries: match &forward.retry {
+                Some(policy) => Retries::of(policy, self.request),
+                None => None,
+            },
         })
     }
 

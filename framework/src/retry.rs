@@ -270,8 +270,13 @@ pub enum Verdict {
     Done,
     /// It would be tried again, but has been tried as often as it may.
     Exhausted,
-    /// It is tried again after this time.
-    Again(Duration),
+    /// It is tried again.
+    Again {
+        /// After this time.
+        wait: Duration,
+        /// Because the host said so.
+        told: bool,
+    },
 }
 
 impl Retries {
@@ -304,10 +309,11 @@ impl Retries {
         let told = told.and_then(|(resets, answer)| resets.told(answer, random));
         let wait = told.unwrap_or_else(|| policy.back_off.before(self.made, random));
         self.made = self.made.saturating_add(1);
-        Verdict::Again(wait)
+        let told = told.is_some();
+        Verdict::Again { wait, told }
     }
 
-    /// Whether the call has been tried again.
+    /// How often the call has been tried again.
     pub fn made(&self) -> u8 {
         self.made
     }

@@ -2,7 +2,10 @@
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
-use crate::{edits::Edits, protocol::Tls, snapshot::Ends, time::Moment, view::RoutingView};
+use crate::{
+    edits::Edits, protocol::Tls, retry::RetryPolicy, snapshot::Ends, time::Moment,
+    view::RoutingView,
+};
 
 mod times;
 mod weighted;
@@ -86,6 +89,10 @@ pub struct Route {
 
 /// What becomes of a call.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every route forwards, and a call looks at it without another hop"
+)]
 pub enum Action {
     /// It goes to a host of a cluster.
     Forward(Forward),
@@ -102,6 +109,8 @@ pub struct Forward {
     pub target: Target,
     /// Its time limits.
     pub times: Times,
+    /// When it is tried again; `None` for never.
+    pub retry: Option<Arc<RetryPolicy>>,
     /// What a hashing balancer hashes.
     pub hash: Vec<HashPolicy>,
     /// Which circuit breaker thresholds apply: Envoy's default priority (0) or high (1).
@@ -124,6 +133,7 @@ impl Forward {
         Self {
             target,
             times: Times::default(),
+            retry: None,
             hash: Vec::new(),
             priority: 0,
             no_cluster: 503,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     accounts,
-    attempts::{self, Tried},
+    attempts::{self, Again, Tried},
     codec::Codec,
     edits::Effect,
     exchange::{self, Aim, Decision, Progress},
@@ -54,9 +54,11 @@ impl<C: Codec> Relay<C> {
             aim: None,
             phase: Phase::Deciding,
             tried: Tried::default(),
+            again: None,
             timer: None,
             counted: false,
             began: now,
+            until: now,
             sent: now,
         };
         let inserted = self.calls.borrow_mut().insert(call);
@@ -161,6 +163,7 @@ impl<C: Codec> Relay<C> {
         if !matches!(decision, Decision::Reply(_))
             && let Some(target) = self.timers.get()
         {
+            call.until = deadline;
             let armed = self.worker.arm(deadline, target, key.pack());
             let armed = call.timer.replace(armed);
             armed
@@ -171,6 +174,7 @@ impl<C: Codec> Relay<C> {
             return Some(decision);
         };
         call.aim = Some(aim);
+        call.again = Again::of(&aim);
         Some(
             self.admit(call, &aim)
                 .map_or_else(Decision::Reply, |()| decision),

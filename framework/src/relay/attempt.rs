@@ -50,6 +50,7 @@ impl<C: Codec> Relay<C> {
         let (Some(aim), Some(cluster)) = (call.aim, call.cluster().cloned()) else {
             return Err(Status::new(Cause::NoCluster, "the cluster is gone"));
         };
+        self.time_attempt(call, key);
         let bound = match C::POOL {
             PoolMode::Binding => call.down.bound.borrow().clone(),
             PoolMode::Multiplex | PoolMode::PingPong => None,
@@ -85,9 +86,8 @@ impl<C: Codec> Relay<C> {
         }
         // Another cluster's host, if the caller's calls go to several clusters: then none is noted.
         let here = |(_, host): &(HostIx, &Host)| host.state.id == up.key.host;
-        if let Some((ix, host)) = cluster.hosts.iter().find(here)
-            && call.tried.push(ix)
-        {
+        if let Some((ix, host)) = cluster.hosts.iter().find(here) {
+            call.tried.push(ix);
             host.state.begin();
         }
         Ok(up)

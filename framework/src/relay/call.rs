@@ -6,7 +6,7 @@ use tokio::task::AbortHandle;
 
 use super::{downstream::Down, up::Up};
 use crate::{
-    attempts::Tried,
+    attempts::{Again, Tried},
     cluster::Cluster,
     codec::Codec,
     exchange::{Aim, Progress},
@@ -32,10 +32,14 @@ pub(super) struct Call<C: Codec> {
     pub(super) aim: Option<Aim>,
     pub(super) phase: Phase<C>,
     pub(super) tried: Tried,
+    /// Its retries, where its route has any.
+    pub(super) again: Option<Again>,
     pub(super) timer: Option<TimerId>,
     /// Holds a place in the cluster's `max_requests`.
     pub(super) counted: bool,
     pub(super) began: Moment,
+    /// When it has to be over.
+    pub(super) until: Moment,
     pub(super) sent: Moment,
 }
 
@@ -45,6 +49,8 @@ pub(super) enum Phase<C: Codec> {
     Deciding,
     /// Waiting for a filter.
     Parked(#[expect(dead_code, reason = "kept to be dropped with the call")] Parked),
+    /// Waiting for the time of its next attempt.
+    Pausing,
     /// Waiting for a connection to its host.
     Waiting(Rc<Up<C>>),
     /// Queued on a connection, from this offset of its byte stream on.
@@ -80,7 +86,7 @@ impl<C: Codec> Call<C> {
     /// Whether the call is on `up` in any way.
     pub(super) fn is_on(&self, up: &Rc<Up<C>>) -> bool {
         match &self.phase {
-            Phase::Deciding | Phase::Parked(_) => false,
+            Phase::Deciding | Phase::Parked(_) | Phase::Pausing => false,
             Phase::Waiting(on) | Phase::Sent { up: on, .. } => Rc::ptr_eq(on, up),
         }
     }

@@ -130,13 +130,14 @@ impl<C: Codec> Relay<C> {
             return;
         };
         self.leave_host(call, Outcome::Failed(failure));
+        call.tried.go_elsewhere();
         let shard = self.worker.shard();
         if call.down.closed.get() {
             drop(calls);
             return self.settle(key, End::Local(caller_gone()));
         }
         if let Some(cluster) = call.cluster() {
-            cluster.stats.inc(shard, ClusterMetric::RqRetry);
+            cluster.stats.inc(shard, ClusterMetric::RqResent);
         }
         drop(calls);
         match self.attempt(key) {
@@ -147,7 +148,8 @@ impl<C: Codec> Relay<C> {
                     Failure::Connect => Cause::ConnectFailed,
                     _ => Cause::ConnectionLost,
                 };
-                self.settle(key, End::Local(Status::new(cause, text.to_owned())));
+                let status = Status::new(cause, text.to_owned());
+                self.settle(key, End::Failed(failure, status));
             }
             Err(status) => self.settle(key, End::Local(status)),
         }

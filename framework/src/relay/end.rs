@@ -43,7 +43,7 @@ impl<C: Codec> End<'_, C> {
     }
 
     /// What it says of the host that the call was at.
-    fn outcome(&self) -> Outcome {
+    pub(super) fn outcome(&self) -> Outcome {
         match self {
             Self::Response(frame) => {
                 let class = C::classify(frame);
@@ -95,20 +95,25 @@ impl<C: Codec> Relay<C> {
         calls.remove(key)
     }
 
-    /// The deadline of a call has come.
-    pub(super) fn timed_out(&self, key: CallKey) {
+    /// The time of a call or of an attempt is over.
+    pub(super) fn timed_out(&self, key: CallKey, failure: Failure) {
         let mut calls = self.calls.borrow_mut();
         let Some(call) = calls.get_mut(key) else {
             return;
         };
-        call.timer = None;
         if let (PoolMode::PingPong, Phase::Sent { up, .. }) = (C::POOL, &call.phase) {
             up.leave();
         }
         let shard = self.worker.shard();
         let place = match call.cluster() {
             Some(cluster) => {
-                cluster.stats.inc(shard, ClusterMetric::RqTimeout);
+                cluster.stats.inc(
+                    shard,
+                    match failure {
+                        Failure::TryTimeout => ClusterMetric::RqTryTimeout,
+                        _ => ClusterMetric::RqTimeout,
+                    },
+                );
                 cluster.name.to_string()
             }
             None => String::from("a filter"),
@@ -117,7 +122,7 @@ impl<C: Codec> Relay<C> {
         drop(calls);
         let text = format!("no answer from {place} within {waited} ms");
         let status = Status::new(Cause::Timeout, text);
-        self.settle(key, End::Failed(Failure::Timeout, status));
+        self.settle(key, End::Failed(failure, status));
     }
 
     /// Ends the call behind `key`, if it has not ended yet.
@@ -129,9 +134,14 @@ impl<C: Codec> Relay<C> {
     }
 
     /// Gives everything back that the call held, answers it, and counts it.
-    pub(super) fn end(&self, mut call: Call<C>, end: End<'_, C>) {
+    pub(super) fn finish(&self, mut call: Call<C>, end: End<'_, C>) {
         let sent_at = matches!(call.phase, Phase::Sent { .. }).then_some(call.sent);
         self.leave_host(&mut call, end.outcome());
+        if let Some(mut again) = call.again.take()
+            && let (Some(aim), Some(cluster)) = (&call.aim, call.cluster())
+        {
+            again.release(cluster, aim.priority);
+        }
         if let Some(timer) = call.timer.take() {
             self.worker.disarm(timer);
         }

@@ -7,6 +7,7 @@
 
 mod accept;
 mod accounts;
+mod again;
 mod attempt;
 mod call;
 mod connections;
@@ -166,6 +167,6 @@ impl<C: Codec> Relay<C> {
 
 impl<C: Codec> Expire for Relay<C> {
     fn expire(&self, key: u64) {
-        self.timed_out(CallKey::unpack(key));
+        self.expired(CallKey::unpack(key));
     }
 }

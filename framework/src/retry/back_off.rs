@@ -23,7 +23,7 @@ impl BackOff {
     /// Waits below `base` at first (`base_interval`), and never above `most` (`max_interval`), which
     /// is ten times as long unless it is given.
     pub fn new(base: Duration, most: Option<Duration>) -> Self {
-        let most = most.unwrap_or(base.saturating_mul(10)).max(base);
+        let most = most.unwrap_or_else(|| base.saturating_mul(10)).max(base);
         Self { base, most }
     }
 

@@ -31,7 +31,11 @@ impl HeaderTest for Has {
 fn http(status: u16) -> Attempted<'static> {
     let (class, http) = (Class::Ok, status);
     Attempted {
-        outcome: Outcome::Answered { class, http },
+        outcome: Outcome::Answered {
+            class,
+            http,
+            concealed: false,
+        },
         grpc: None,
         answer: None,
     }
@@ -40,7 +44,11 @@ fn http(status: u16) -> Attempted<'static> {
 fn rpc(class: Class) -> Attempted<'static> {
     let http = class.http();
     Attempted {
-        outcome: Outcome::Answered { class, http },
+        outcome: Outcome::Answered {
+            class,
+            http,
+            concealed: false,
+        },
         grpc: Some(class.grpc()),
         answer: None,
     }
@@ -232,7 +240,10 @@ fn one_retry_is_one_retry() {
         for made in 0..retries {
             assert_eq!(call.made(), made);
             let verdict = call.again(&policy, &http(503), 7);
-            assert!(matches!(verdict, Verdict::Again(_)), "{made} of {retries}");
+            assert!(
+                matches!(verdict, Verdict::Again { told: false, .. }),
+                "{made} of {retries}"
+            );
         }
         assert_eq!(call.again(&policy, &http(503), 7), Verdict::Exhausted);
         assert_eq!(call.again(&policy, &http(200), 7), Verdict::Done);
@@ -294,7 +305,7 @@ fn hosts_may_say_when_they_take_calls_again() {
             ..http(503)
         };
         match call.again(&policy, &attempted, random) {
-            Verdict::Again(wait) => wait,
+            Verdict::Again { wait, .. } => wait,
             other => panic!("{other:?}"),
         }
     };

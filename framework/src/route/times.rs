@@ -32,6 +32,10 @@ pub struct Times {
     pub grpc_max: Option<Option<Duration>>,
     /// Taken off the caller's `grpc-timeout` unless nothing would be left (`grpc_timeout_offset`).
     pub grpc_offset: Duration,
+    /// The longest time from the choice of a host, or the request's last byte if that is later, to
+    /// the head of its answer (`per_try_timeout`, or `per_try_idle_timeout` if that is shorter: no
+    /// byte comes before the head). Not looked at where [`Times::timeout`] is not longer.
+    pub per_try: Option<Duration>,
 }
 
 /// The parts of `max_stream_duration`.
@@ -55,6 +59,8 @@ pub struct TimeLimits {
     pub duration: Limit,
     /// In which no byte moves.
     pub idle: Limit,
+    /// Of one attempt, to the head of the answer.
+    pub per_try: Option<Duration>,
 }
 
 impl TimeLimits {
@@ -84,10 +90,12 @@ impl Times {
             }
             (None, _) => (self.timeout, Limit::Inherited),
         };
+        let shorter = |each: &Duration| timeout.is_none_or(|timeout| *each < timeout);
         TimeLimits {
             timeout,
             duration,
             idle: self.idle,
+            per_try: self.per_try.filter(shorter),
         }
     }
 }
@@ -197,6 +205,20 @@ mod tests {
             assert_eq!(times.of(&request).timeout, Some(secs(1)));
             assert_eq!(times.of(&request).duration, Limit::Inherited);
         }
+    }
+
+    #[test]
+    fn an_attempt_has_a_limit_that_is_shorter_than_the_calls() {
+        let mut times = Times {
+            timeout: Some(secs(3)),
+            ..Times::default()
+        };
+        for (per_try, limit) in [(1, Some(1)), (2, Some(2)), (3, None), (4, None)] {
+            times.per_try = Some(secs(per_try));
+            assert_eq!(times.of(&PLAIN).per_try, limit.map(secs));
+        }
+        times.timeout = None;
+        assert_eq!(times.of(&PLAIN).per_try, Some(secs(4)));
     }
 
     #[test]

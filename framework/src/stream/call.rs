@@ -289,7 +289,7 @@ async fn attempt<C: StreamCodec>(
                     return Err(status);
                 }
                 ledger.leave_host(failed.map_or(Outcome::Unknown, Outcome::Failed));
-                cluster.stats.inc(shard, ClusterMetric::RqRetry);
+                cluster.stats.inc(shard, ClusterMetric::RqResent);
                 host = attempts::choose(cluster, aim.hash, &mut ledger.tried, &worker)?;
             }
             Failure::Stale(status) => {
@@ -300,7 +300,7 @@ async fn attempt<C: StreamCodec>(
                 }
                 let refused = Outcome::Failed(outcome::Failure::Refused);
                 outcome::conclude(cluster, host, &refused, &worker);
-                cluster.stats.inc(shard, ClusterMetric::RqRetry);
+                cluster.stats.inc(shard, ClusterMetric::RqResent);
             }
             Failure::Lost(status) | Failure::Refused(status) => {
                 ledger.outcome.failure = failed;

@@ -31,7 +31,7 @@ fn answers_are_concluded_by_their_class() {
         let mut client = rig.client().await;
         for (status, conclusion) in [
             (0, answered(Class::Ok)),
-            (2, answered(Class::Unavailable)),
+            (7, answered(Class::Unavailable)),
             (DAMAGED, Outcome::Failed(Failure::Damaged)),
         ] {
             client.send(&Msg::request(1, "a/x")).await;

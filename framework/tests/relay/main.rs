@@ -7,6 +7,7 @@ mod conclusions;
 mod filters;
 mod limits;
 mod pools;
+mod retries;
 mod rig;
 mod snapshots;
 mod toy;

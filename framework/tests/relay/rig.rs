@@ -15,7 +15,7 @@ use bytes::BytesMut;
 use crossdock_framework::{
     cluster::{
         Balancer, Breakers, Cluster, ClusterMetric, ClusterSettings, Host as HostConfig, HostIx,
-        HostSet, HostState, Pick,
+        HostSet, HostState, Pick, RetryLimit,
     },
     codec::Codec,
     drain::ChainDrain,
@@ -23,6 +23,7 @@ use crossdock_framework::{
     outcome::{Observer, Outcome},
     protocol::{Connection, Io, Protocol},
     relay::Framed,
+    retry::RetryPolicy,
     route::{
         Action, ClusterSlot, Facts, Forward, Route, RouteId, Router, Target, Times, Unchanged,
     },
@@ -76,6 +77,7 @@ pub(crate) struct ClusterSetup {
     pub(crate) connect_timeout: Duration,
     /// `max_requests`, `max_connections`, `max_pending`.
     pub(crate) breakers: (u32, u32, u32),
+    pub(crate) retries: RetryLimit,
 }
 
 impl ClusterSetup {
@@ -86,6 +88,7 @@ impl ClusterSetup {
             settings: ClusterSettings::default(),
             connect_timeout: Duration::from_secs(5),
             breakers: (u32::MAX, u32::MAX, u32::MAX),
+            retries: RetryLimit::Most(u32::MAX),
         }
     }
 }
@@ -97,6 +100,8 @@ pub(crate) struct Setup {
     pub(crate) limits: DownstreamLimits,
     pub(crate) filters: Vec<Arc<dyn Filter>>,
     pub(crate) route_timeout: Option<Duration>,
+    pub(crate) per_try: Option<Duration>,
+    pub(crate) retry: Option<Arc<RetryPolicy>>,
     /// `stat_prefix`; nothing for a snapshot without any policy.
     pub(crate) policy: Option<&'static str>,
     pub(crate) memory: usize,
@@ -114,6 +119,8 @@ impl Setup {
             limits: DownstreamLimits::default(),
             filters: Vec::new(),
             route_timeout: None,
+            per_try: None,
+            retry: None,
             policy: Some("test"),
             memory: 256 << 20,
         }
@@ -201,7 +208,7 @@ impl Rig {
         let names = setup.clusters.iter().map(|c| Arc::from(c.name)).collect();
         let mut snapshot = Snapshot::new(clusters);
         if let Some(name) = setup.policy {
-            let router = Arc::new(ByService::new(names, setup.route_timeout));
+            let router = Arc::new(ByService::new(names, &setup));
             snapshot.add_policy(Arc::new(Policy {
                 name: name.into(),
                 links: snapshot.link(router.as_ref()),
@@ -232,7 +239,11 @@ impl Rig {
         let hosts = Arc::new(HostSet::new(hosts.collect()));
         let (requests, connections, pending) = setup.breakers;
         let fresh =
-            || Arc::new([requests; 2].map(|most| Breakers::new(most, connections, pending)));
+            || {
+                Arc::new([requests; 2].map(|most| {
+                    Breakers::new(most, connections, pending).with_retries(setup.retries)
+                }))
+            };
         let kept = self.breakers.entry(setup.name).or_insert_with(fresh);
         let now = &kept[0];
         if (now.max_requests, now.max_connections, now.max_pending) != setup.breakers {
@@ -293,6 +304,7 @@ impl Rig {
         }
         for (name, breakers) in &self.breakers {
             for breakers in breakers.iter() {
+                assert_eq!(breakers.retrying(), 0, "retries of {name}");
                 let (requests, _, pending) = breakers.now();
                 assert_eq!((requests, pending), (0, 0), "breakers of {name}");
             }
@@ -370,15 +382,17 @@ struct ByService {
 }
 
 impl ByService {
-    fn new(names: Vec<Arc<str>>, timeout: Option<Duration>) -> Self {
+    fn new(names: Vec<Arc<str>>, setup: &Setup) -> Self {
         let route = |at: usize| Route {
             name: Arc::clone(&names[at]),
             virtual_host: "all".into(),
             action: Action::Forward(Forward {
                 times: Times {
-                    timeout,
+                    timeout: setup.route_timeout,
+                    per_try: setup.per_try,
                     ..Times::default()
                 },
+                retry: setup.retry.clone(),
                 ..Forward::to(Target::Single(ClusterSlot(at as u32)))
             }),
             request_edits: Box::new(Unchanged),

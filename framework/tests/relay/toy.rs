@@ -305,10 +305,7 @@ impl<const BITS: u32, const POOL: u8> Codec for Toy<BITS, POOL> {
     }
 
     fn classify(response: &Frame<Head>) -> Class {
-        match response.head.status {
-            0 => Class::Ok,
-            _ => Class::Unavailable,
-        }
+        class(response.head.status)
     }
 
     fn heartbeat(&mut self, variant: Variant, id: WireId, out: &mut Out) {
@@ -330,6 +327,25 @@ impl<const BITS: u32, const POOL: u8> Codec for Toy<BITS, POOL> {
                 .to_bytes(),
         );
         true
+    }
+}
+
+/// The status octets of answers that are neither fine nor [`LOCAL`].
+pub(crate) const STATUSES: [(u8, Class); 6] = [
+    (2, Class::Overload),
+    (3, Class::Timeout),
+    (4, Class::Business),
+    (5, Class::Client),
+    (6, Class::Codec),
+    (7, Class::Unavailable),
+];
+
+fn class(status: u8) -> Class {
+    let known = STATUSES.iter().find(|known| known.0 == status);
+    match (status, known) {
+        (0, _) => Class::Ok,
+        (_, Some((_, class))) => *class,
+        (_, None) => Class::Unavailable,
     }
 }
 

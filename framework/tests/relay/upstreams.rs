@@ -103,7 +103,7 @@ fn calls_of_which_no_byte_has_left_go_elsewhere() {
         assert_eq!(lost + echoed, CALLS + 1);
         assert!(lost >= 1, "the first call was read");
         assert!(
-            rig.upstream(ClusterMetric::RqRetry) >= 1,
+            rig.upstream(ClusterMetric::RqResent) >= 1,
             "some had not left"
         );
         assert!(
@@ -554,7 +554,7 @@ fn a_broken_connection_gives_its_place_back_before_its_calls_look_for_another() 
             !causes.iter().any(|cause| cause == "ConnectFailed"),
             "{causes:?}"
         );
-        let moved = rig.upstream(ClusterMetric::RqRetry);
+        let moved = rig.upstream(ClusterMetric::RqResent);
         assert!(moved > 0, "{causes:?}");
         assert!(causes.iter().any(|cause| cause == "echo"), "{causes:?}");
         rig.settled().await;

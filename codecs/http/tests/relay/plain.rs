@@ -447,7 +447,7 @@ fn a_host_that_cannot_be_reached_is_passed_over() {
         let calling = client.call("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 4\r\n\r\nbody");
         let (answer, _up) = tokio::join!(calling, serving);
         assert_eq!(answer.text(), "ok");
-        assert_eq!(rig.upstream(ClusterMetric::RqRetry), 1);
+        assert_eq!(rig.upstream(ClusterMetric::RqResent), 1);
         rig.settled().await;
     });
 }

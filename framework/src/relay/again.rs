@@ -1,0 +1,138 @@
+//! Retries: a call that went badly at one host waits and goes to the next.
+
+use std::time::Duration;
+
+use super::{
+    Relay,
+    call::{Call, Phase},
+    end::{End, caller_gone},
+    table::CallKey,
+};
+use crate::{
+    attempts::Again,
+    codec::{Codec, PoolMode},
+    exchange,
+    outcome::{Failure, Outcome},
+    retry::Attempted,
+    status::{Cause, Status},
+    time::Moment,
+    view::RoutingView,
+};
+
+impl<C: Codec> Relay<C> {
+    /// Ends a call, or tries it again if that is what its route wants.
+    pub(super) fn end(&self, mut call: Call<C>, end: End<'_, C>) {
+        let wait = match &mut call.again {
+            None => None,
+            Some(_) => self.again(&mut call, &end),
+        };
+        match wait {
+            None => self.finish(call, end),
+            Some(wait) => self.pause(call, &end, wait),
+        }
+    }
+
+    /// How long the call waits for its next attempt, if it gets one.
+    fn again(&self, call: &mut Call<C>, end: &End<'_, C>) -> Option<Duration> {
+        let outcome = end.outcome();
+        let mut again = call.again.take()?;
+        let wait = self.wait(call, &mut again, end, outcome);
+        call.again = Some(again);
+        wait
+    }
+
+    fn wait(
+        &self,
+        call: &mut Call<C>,
+        again: &mut Again,
+        end: &End<'_, C>,
+        outcome: Outcome,
+    ) -> Option<Duration> {
+        // A caller that is bound to a connection has its calls there and nowhere else.
+        let stuck = C::POOL == PoolMode::Binding && matches!(outcome, Outcome::Failed(_));
+        if outcome == Outcome::Unknown || stuck || call.down.closed.get() {
+            return None;
+        }
+        let (aim, cluster) = (call.aim.as_ref()?, call.pinned.cluster(call.aim?.cluster)?);
+        let policy = call.pinned.policy(call.down.policy)?;
+        let policy = exchange::forward(policy, aim)?.retry.as_deref()?;
+        let answer = match end {
+            End::Response(frame) => Some(C::view(frame)),
+            End::Failed(..) | End::Local(_) | End::Sent => None,
+        };
+        let grpc = match outcome {
+            Outcome::Answered { class, .. } => Some(class.grpc()),
+            Outcome::Failed(_) | Outcome::Unknown => None,
+        };
+        let attempted = Attempted {
+            outcome,
+            grpc,
+            answer: answer.as_ref().map(|view| view as &dyn RoutingView),
+        };
+        let flags = &mut call.progress.flags;
+        let wait = again.decide((cluster, policy), &attempted, (aim, flags), &self.worker)?;
+        call.tried.retry(policy.other_hosts);
+        Some(wait)
+    }
+
+    /// Lets a call wait for its next attempt. It gets another id, so that nothing that the host
+    /// still says finds it.
+    fn pause(&self, mut call: Call<C>, end: &End<'_, C>, wait: Duration) {
+        self.leave_host(&mut call, end.outcome());
+        if let Some(timer) = call.timer.take() {
+            self.worker.disarm(timer);
+        }
+        call.phase = Phase::Pausing;
+        let at = self.worker.now().after(wait).min(call.until);
+        let inserted = self.calls.borrow_mut().insert(call);
+        match inserted {
+            Ok(key) => self.time(key, at),
+            Err(call) => {
+                let text = "the gateway has as many calls in flight as it can hold";
+                self.finish(call, End::Local(Status::new(Cause::Overload, text)));
+            }
+        }
+    }
+
+    fn time(&self, key: CallKey, at: Moment) {
+        if let (Some(target), Some(call)) =
+            (self.timers.get(), self.calls.borrow_mut().get_mut(key))
+        {
+            call.timer = Some(self.worker.arm(at, target, key.pack()));
+        }
+    }
+
+    /// Gives an attempt that begins its time: what the route says, within what the call has left.
+    pub(super) fn time_attempt(&self, call: &mut Call<C>, key: CallKey) {
+        let per_try = call.aim.and_then(|aim| aim.times.per_try);
+        if per_try.is_none() && call.timer.is_some() {
+            return;
+        }
+        let Some(target) = self.timers.get() else {
+            return;
+        };
+        let at = per_try.map_or(call.until, |time| self.worker.now().after(time));
+        let at = at.min(call.until);
+        let former = call.timer.replace(self.worker.arm(at, target, key.pack()));
+        former.into_iter().for_each(|id| self.worker.disarm(id));
+    }
+
+    /// The time of a call has come: of its pause, of its attempt, or of all of it.
+    pub(super) fn expired(&self, key: CallKey) {
+        let mut calls = self.calls.borrow_mut();
+        let Some(call) = calls.get_mut(key) else {
+            return;
+        };
+        call.timer = None;
+        let over = self.worker.now() >= call.until;
+        let pausing = matches!(call.phase, Phase::Pausing);
+        let gone = call.down.closed.get();
+        drop(calls);
+        match (over, pausing) {
+            (true, _) => self.timed_out(key, Failure::Timeout),
+            (false, true) if gone => self.settle(key, End::Local(caller_gone())),
+            (false, true) => self.dispatch(key),
+            (false, false) => self.timed_out(key, Failure::TryTimeout),
+        }
+    }
+}
