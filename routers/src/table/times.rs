@@ -45,6 +45,7 @@ pub(super) fn times(
         stream,
         grpc_max: grpc_max?.map(some),
         grpc_offset: grpc_offset?.unwrap_or_default(),
+        per_try: None,
     })
 }
 
