@@ -15,6 +15,7 @@ pub mod filter;
 pub mod flags;
 pub mod frame;
 pub mod log;
+pub mod network;
 pub mod out;
 pub mod outcome;
 pub mod outlier;

@@ -10,7 +10,7 @@ mod predicate;
 use std::net::{IpAddr, SocketAddr};
 
 pub(crate) use self::{
-    criteria::{Criteria, Range, ServerName, SourceType},
+    criteria::{Criteria, ServerName, SourceType},
     predicate::Predicate,
 };
 

@@ -27,9 +27,12 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 
 const EXTERNAL_ADDRESS: HeaderName = HeaderName::from_static("x-envoy-external-address");
 
-/// What only an internal caller may say, and none is one here (Envoy's HTTP header sanitising).
+/// Says that the caller is internal.
+const INTERNAL: HeaderName = HeaderName::from_static("x-envoy-internal");
+
+/// What only an internal caller may say (Envoy's HTTP header sanitising).
 const INTERNAL_WORDS: [HeaderName; 13] = [
-    HeaderName::from_static("x-envoy-internal"),
+    INTERNAL,
     HeaderName::from_static("x-envoy-hedge-on-per-try-timeout"),
     HeaderName::from_static("x-envoy-ip-tags"),
     HeaderName::from_static("x-envoy-max-retries"),
@@ -265,12 +268,17 @@ fn say_who(head: &mut request::Parts, door: &Door, policy: &HttpPolicy) {
     if let Some(caller) = caller {
         head.extensions.insert(Caller(caller));
     }
+    let internal = is_internal(head, caller, door.ends.peer, policy);
     if head
         .headers
         .keys()
         .any(|name| name.as_str().starts_with("x-envoy-"))
     {
-        sanitise(head, policy.edge);
+        sanitise(head, internal, policy.edge);
+    }
+    if internal {
+        head.headers
+            .insert(INTERNAL, HeaderValue::from_static("true"));
     }
     tell_certificate(head, door, policy);
     if !policy.via.is_empty()
@@ -294,7 +302,7 @@ fn say_who(head: &mut request::Parts, door: &Door, policy: &HttpPolicy) {
     }
     let address = door.ends.peer.ip().to_canonical();
     let external = caller.map_or(address, |caller| caller.ip());
-    if let Ok(external) = HeaderValue::try_from(external.to_string()) {
+    if !internal && let Ok(external) = HeaderValue::try_from(external.to_string()) {
         head.headers.insert(EXTERNAL_ADDRESS, external);
     }
     if policy.skip_xff_append {
@@ -313,8 +321,38 @@ fn say_who(head: &mut request::Parts, door: &Door, policy: &HttpPolicy) {
     }
 }
 
+/// Whether a request is from one's own network: its one and only caller is (Envoy's documentation of
+/// `x-envoy-internal`).
+fn is_internal(
+    head: &request::Parts,
+    caller: Option<SocketAddr>,
+    peer: SocketAddr,
+    policy: &HttpPolicy,
+) -> bool {
+    if policy.internal.is_empty() {
+        return false;
+    }
+    let mut told = head.headers.get_all(FORWARDED_FOR).iter();
+    let (told, more) = (told.next(), told.next().is_some());
+    let (address, alone) = match policy.edge {
+        true => (Some(caller.unwrap_or(peer)), told.is_none()),
+        false => {
+            let one = told.is_some_and(|told| !told.as_bytes().contains(&b','));
+            (caller, one && !more)
+        }
+    };
+    let own = |address: SocketAddr| {
+        let address = address.ip().to_canonical();
+        policy.internal.iter().any(|own| own.holds(address))
+    };
+    alone && address.is_some_and(own)
+}
+
 /// Takes away what a caller may not say.
-fn sanitise(head: &mut request::Parts, edge: bool) {
+fn sanitise(head: &mut request::Parts, internal: bool, edge: bool) {
+    if internal {
+        return;
+    }
     for name in &INTERNAL_WORDS {
         head.headers.remove(name);
     }
@@ -397,6 +435,8 @@ pub(crate) fn bad(text: impl Into<std::borrow::Cow<'static, str>>) -> Status {
 
 #[cfg(test)]
 mod tests {
+    use crossdock_framework::network::Network;
+
     use super::*;
 
     fn asked(uri: &str, fields: &[(&'static str, &'static str)]) -> request::Parts {
@@ -449,7 +489,7 @@ mod tests {
         ];
         let left = |edge| {
             let mut head = asked("/", &said);
-            sanitise(&mut head, edge);
+            sanitise(&mut head, false, edge);
             let mut names: Vec<String> = head.headers.keys().map(ToString::to_string).collect();
             names.sort();
             names
@@ -459,6 +499,34 @@ mod tests {
             ["x-envoy-of-somebody", "x-envoy-original-path"]
         );
         assert_eq!(left(true), ["x-envoy-of-somebody"]);
+    }
+
+    #[test]
+    fn a_single_caller_of_ones_own_network_is_internal() {
+        let own = Network::new("10.0.0.0".parse().expect("an address"), 8);
+        let policy = |edge| HttpPolicy {
+            edge,
+            internal: own.into_iter().collect(),
+            ..HttpPolicy::default()
+        };
+        let near: SocketAddr = "10.1.1.1:5".parse().expect("an address");
+        let far: SocketAddr = "192.0.2.1:5".parse().expect("an address");
+        for (edge, chain, peer, wanted) in [
+            (false, &["10.9.9.9"][..], far, true),
+            (false, &["1.2.3.4"], near, false),
+            (false, &["10.9.9.9, 10.9.9.8"], far, false),
+            (false, &["10.9.9.9", "10.9.9.8"], far, false),
+            (false, &[], near, false),
+            (true, &[], near, true),
+            (true, &[], far, false),
+            (true, &["10.9.9.9"], near, false),
+        ] {
+            let chain: Vec<_> = chain.iter().map(|to| ("x-forwarded-for", *to)).collect();
+            let (head, policy) = (asked("/", &chain), policy(edge));
+            let caller = told_caller(&head, &policy);
+            let internal = is_internal(&head, caller, peer, &policy);
+            assert_eq!(internal, wanted, "{edge} {chain:?} {peer}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::xfcc;
+use crate::{network::Network, xfcc};
 
 /// What an HTTP connection manager says of its HTTP connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,9 @@ pub struct HttpPolicy {
     /// Whether the gateway is the edge (`use_remote_address`): it appends the caller's address to
     /// `x-forwarded-for` and trusts nothing that the caller says of itself.
     pub edge: bool,
+    /// Whose requests are internal (`internal_address_config`): what they ask for in `x-envoy-…` is
+    /// done. Nobody's by default.
+    pub internal: Box<[Network]>,
     /// Proxies before this one whose `x-forwarded-for` is trusted (`xff_num_trusted_hops`).
     pub trusted_hops: u32,
     /// Leave `x-forwarded-for` as it is (`skip_xff_append`).
@@ -113,6 +116,7 @@ impl Default for HttpPolicy {
             connect: false,
             grpc_web: false,
             edge: false,
+            internal: Box::default(),
             trusted_hops: 0,
             skip_xff_append: false,
             request_id: true,

@@ -5,6 +5,8 @@
 
 use std::net::IpAddr;
 
+use crossdock_framework::network::Network;
+
 use super::canonical;
 
 /// Above every specificity that is made of a length.
@@ -14,22 +16,15 @@ const EXACT: usize = usize::MAX;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Criteria {
     pub(crate) port: Option<u16>,
-    pub(crate) destinations: Vec<Range>,
+    pub(crate) destinations: Vec<Network>,
     pub(crate) server_names: Vec<ServerName>,
     /// Whether TLS or plain text is wanted.
     pub(crate) tls: Option<bool>,
     pub(crate) applications: Vec<Box<[u8]>>,
-    pub(crate) direct: Vec<Range>,
+    pub(crate) direct: Vec<Network>,
     pub(crate) source_type: SourceType,
-    pub(crate) sources: Vec<Range>,
+    pub(crate) sources: Vec<Network>,
     pub(crate) source_ports: Vec<u16>,
-}
-
-/// Addresses with a common prefix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Range {
-    first: IpAddr,
-    length: u32,
 }
 
 /// A server name, or every name below a domain; in lower case.
@@ -50,36 +45,6 @@ pub(crate) enum SourceType {
     Local,
     /// Another machine.
     External,
-}
-
-impl Range {
-    /// The addresses that have the first `length` bits of `address`; `None` when it has fewer.
-    pub(crate) fn new(address: IpAddr, length: u32) -> Option<Self> {
-        let bits = match address {
-            IpAddr::V4(_) => 32,
-            IpAddr::V6(_) => 128,
-        };
-        let first = cut(address, length);
-        (length <= bits).then_some(Self { first, length })
-    }
-
-    fn holds(&self, address: IpAddr) -> bool {
-        cut(address, self.length) == self.first
-    }
-}
-
-/// An address with only its first bits.
-fn cut(address: IpAddr, length: u32) -> IpAddr {
-    match address {
-        IpAddr::V4(v4) => {
-            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(length));
-            IpAddr::V4((v4.to_bits() & mask.unwrap_or(0)).into())
-        }
-        IpAddr::V6(v6) => {
-            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(length));
-            IpAddr::V6((v6.to_bits() & mask.unwrap_or(0)).into())
-        }
-    }
 }
 
 impl Criteria {
@@ -182,11 +147,11 @@ fn common<T: PartialEq>(one: &[T], other: &[T]) -> bool {
     one.is_empty() && other.is_empty() || one.iter().any(|value| other.contains(value))
 }
 
-fn longest(ranges: &[Range], address: IpAddr) -> Option<usize> {
+fn longest(ranges: &[Network], address: IpAddr) -> Option<usize> {
     if ranges.is_empty() {
         return Some(0);
     }
     let address = canonical(address);
     let holding = ranges.iter().filter(|range| range.holds(address));
-    holding.map(|range| range.length as usize + 1).max()
+    holding.map(|range| range.length() as usize + 1).max()
 }

@@ -1,13 +1,15 @@
+use crossdock_framework::network::Network;
+
 use super::*;
 
 fn address(text: &str) -> SocketAddr {
     text.parse().expect("a test's own address")
 }
 
-fn range(text: &str) -> Range {
+fn range(text: &str) -> Network {
     let (first, length) = text.split_once('/').expect("a range");
     let first = first.parse().expect("an address");
-    Range::new(first, length.parse().expect("a number")).expect("not too long")
+    Network::new(first, length.parse().expect("a number")).expect("not too long")
 }
 
 /// The protocols of a client.
@@ -200,5 +202,5 @@ fn the_whole_range_and_one_address_are_ranges() {
         let _ = range(text);
     }
     assert_eq!(range("10.1.2.3/8"), range("10.0.0.0/8"));
-    assert!(Range::new(address("10.0.0.1:0").ip(), 33).is_none());
+    assert!(Network::new(address("10.0.0.1:0").ip(), 33).is_none());
 }

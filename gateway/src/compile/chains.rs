@@ -19,6 +19,7 @@ use crossdock_xds::envoy_types::pb::{
     google::protobuf::Any,
 };
 
+pub(super) use self::criteria::ranges;
 pub(crate) use self::inspection::{Inspection, ListenFor};
 use super::{
     duration,

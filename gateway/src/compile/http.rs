@@ -43,7 +43,7 @@ use crossdock_xds::envoy_types::pb::{
 };
 use prost::Message as _;
 
-use super::{Problems, duration};
+use super::{Problems, chains::ranges, duration};
 
 /// The key of a cluster's HTTP options.
 const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -55,7 +55,11 @@ const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
 const GRPC_WEB: &str = "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb";
 
 /// What an HTTP connection manager says of its connections.
-pub(super) fn policy(hcm: &HttpConnectionManager) -> HttpPolicy {
+pub(super) fn policy(
+    hcm: &HttpConnectionManager,
+    path: &str,
+    problems: &mut Problems<'_>,
+) -> HttpPolicy {
     let mut policy = HttpPolicy::default();
     if let Some(kilobytes) = &hcm.max_request_headers_kb {
         policy.header_bytes = kilobytes.value.saturating_mul(1024);
@@ -85,6 +89,10 @@ pub(super) fn policy(hcm: &HttpConnectionManager) -> HttpPolicy {
     policy.connect = upgrades("CONNECT");
     policy.grpc_web = has_filter(hcm, GRPC_WEB);
     policy.edge = on(hcm.use_remote_address.as_ref(), false);
+    if let Some(internal) = &hcm.internal_address_config {
+        let path = format!("{path}.internal_address_config.cidr_ranges");
+        policy.internal = ranges(&internal.cidr_ranges, &path, problems).into();
+    }
     policy.trusted_hops = hcm.xff_num_trusted_hops;
     policy.skip_xff_append = hcm.skip_xff_append;
     policy.request_id = on(hcm.generate_request_id.as_ref(), true);

@@ -189,7 +189,7 @@ impl Compiler<'_, '_> {
                 .registry
                 .group::<HttpMetric>("http", &hcm.stat_prefix, true),
             limits,
-            http: http::policy(hcm),
+            http: http::policy(hcm, path, self.problems),
         };
         let given = listener
             .listener_filters_timeout

@@ -1,12 +1,13 @@
 //! For which connections a filter chain is.
 
+use crossdock_framework::network::Network;
 use crossdock_xds::envoy_types::pb::envoy::config::{
     core::v3::CidrRange,
     listener::v3::{FilterChainMatch, filter_chain_match::ConnectionSourceType},
 };
 
 use crate::{
-    chains::{Criteria, Range, ServerName, SourceType},
+    chains::{Criteria, ServerName, SourceType},
     compile::{Problems, tls::Wrong},
 };
 
@@ -67,13 +68,20 @@ pub(super) fn compile(
     }
 }
 
-fn ranges(given: &[CidrRange], path: &str, problems: &mut Problems<'_>) -> Vec<Range> {
+pub(in crate::compile) fn ranges(
+    given: &[CidrRange],
+    path: &str,
+    problems: &mut Problems<'_>,
+) -> Vec<Network> {
     let mut ranges = Vec::with_capacity(given.len());
     for (ix, range) in given.iter().enumerate() {
         let address = range.address_prefix.parse();
         // Envoy: a range without a length holds everything.
         let length = range.prefix_len.map_or(0, |length| length.value);
-        match address.ok().and_then(|address| Range::new(address, length)) {
+        match address
+            .ok()
+            .and_then(|address| Network::new(address, length))
+        {
             Some(range) => ranges.push(range),
             None => {
                 let shown = format!("{}/{length}", range.address_prefix);

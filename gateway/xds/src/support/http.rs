@@ -203,6 +203,16 @@ pub(super) const MESSAGES: &[Message] = &[
         ],
     },
     Message {
+        name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig",
+        fields: &[
+            (Acts, &["cidr_ranges"]),
+            (
+                Ignored("connections come over TCP"),
+                &["unix_sockets"],
+            ),
+        ],
+    },
+    Message {
         name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig",
         fields: &[
             (Acts, &["upgrade_type", "enabled"]),

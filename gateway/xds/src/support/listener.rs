@@ -284,10 +284,7 @@ pub(super) const MESSAGES: &[Message] = &[
                 Ignored("a reader that takes nothing is bounded by `crossdock.stall_timeout_ms`"),
                 &["stream_flush_timeout", "delayed_close_timeout"],
             ),
-            (
-                Ignored("no caller counts as internal: `x-envoy-internal` is not written"),
-                &["internal_address_config"],
-            ),
+            (Acts, &["internal_address_config"]),
             (
                 Ignored("paths have one form, for rules and for endpoints"),
                 &["path_normalization_options"],
