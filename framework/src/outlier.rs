@@ -83,10 +83,9 @@ enum Reason {
 }
 
 metrics! {
-    /// Metrics of a cluster's outlier detection, named as Envoy does.
+    /// Metrics of a cluster's outlier detection, named as Envoy does. How many hosts are ejected now
+    /// tells [`Detector::ejected`].
     pub enum OutlierMetric {
-        /// Hosts that are ejected now.
-        gauge EjectionsActive = "outlier_detection.ejections_active",
         /// Ejections.
         counter EjectionsEnforced = "outlier_detection.ejections_enforced_total",
         /// Ejections that would have been too many at once (`max_ejection_percent`).

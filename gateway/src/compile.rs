@@ -7,6 +7,7 @@ mod chains;
 mod clusters;
 mod http;
 mod listeners;
+mod outlier;
 mod tcp;
 mod tls;
 

@@ -13,6 +13,7 @@ mod chains;
 mod compile;
 mod discovery;
 mod dns;
+mod health;
 mod listen;
 mod logging;
 mod quickstart;

@@ -23,7 +23,7 @@ use crate::{
     access_log::Files,
     admin,
     compile::{self, ListenerPlan},
-    dns,
+    dns, health,
     listen::{Bound, Listening, Reserved, Site},
     server::{BoundListener, Order, ProcessSettings, Server, State},
 };
@@ -139,6 +139,7 @@ impl Gateway {
             .take()
             .map(|listener| tokio::spawn(admin::serve(listener, Arc::clone(&self.server))));
         let watch = tokio::spawn(Arc::clone(&self.server.certificates).watch());
+        let health = tokio::spawn(health::run(Arc::clone(&self.server.live)));
         let clusters = std::mem::take(&mut self.clusters);
         let looked_up = tokio::select! {
             () = dns::start(clusters, &self.server.live) => true,
@@ -152,6 +153,7 @@ impl Gateway {
             }
         };
         watch.abort();
+        health.abort();
         if let Some(admin) = admin {
             admin.abort();
         }

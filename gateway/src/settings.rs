@@ -142,6 +142,11 @@ const KEYS: &[Key] = &[
         scope: Cluster,
         value: Millis(100, DAY),
     },
+    Key {
+        name: "outlier_concealed_errors",
+        scope: Cluster,
+        value: Bool,
+    },
 ];
 
 /// A setting as given.
@@ -322,6 +327,14 @@ impl Settings {
     /// The cluster that gets connections of unknown protocols, as plain bytes.
     pub(crate) fn tcp_fallback(&self) -> Option<&str> {
         self.text("tcp_fallback")
+    }
+
+    /// Whether outlier detection counts errors within answers whose status says success. Default
+    /// false.
+    pub(crate) fn concealed_errors(&self) -> bool {
+        let mut counted = false;
+        self.flag("outlier_concealed_errors", &mut counted);
+        counted
     }
 
     /// What downstream connections may do; `limits` holds what the configuration says elsewhere.

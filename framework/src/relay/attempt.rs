@@ -16,7 +16,7 @@ use crate::{
     cluster::{Cluster, ClusterMetric, Host, HostIx},
     codec::{Codec, PoolMode},
     frame::{Head, WireId},
-    outcome::{self, Outcome},
+    outcome::{self, Failure, Outcome},
     status::{Cause, Status},
     worker::spawn,
 };
@@ -213,6 +213,13 @@ impl<C: Codec> Relay<C> {
     /// the end, and tells how it went there.
     pub(super) fn leave_host(&self, call: &mut Call<C>, outcome: Outcome) {
         self.no_longer_waits(call);
+        let outcome = match (&call.phase, outcome) {
+            // In line for a connection: it was the calls before it that took their time.
+            (Phase::Deciding, Outcome::Failed(Failure::Timeout | Failure::TryTimeout)) => {
+                Outcome::Unknown
+            }
+            (_, outcome) => outcome,
+        };
         if let Phase::Waiting(up) | Phase::Sent { up, .. } =
             std::mem::replace(&mut call.phase, Phase::Deciding)
         {

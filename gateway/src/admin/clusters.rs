@@ -44,11 +44,13 @@ fn describe(cluster: &Cluster, text: &mut String) -> std::fmt::Result {
     writeln!(text, "{name}::added_via_api::false")?;
     for (_, host) in cluster.hosts.iter() {
         let address = host.address;
-        let flags = if host.healthy {
-            "healthy"
-        } else {
-            "/failed_eds_health"
+        let flags = match (is_ejected(cluster, host), host.healthy) {
+            (false, true) => "healthy",
+            (false, false) => "/failed_eds_health",
+            (true, true) => "/failed_outlier_check",
+            (true, false) => "/failed_outlier_check/failed_eds_health",
         };
+        let success_rate = success_rate(cluster, host).unwrap_or(-1.0);
         let hostname = host.hostname.as_deref().unwrap_or_default();
         writeln!(
             text,
@@ -60,6 +62,7 @@ fn describe(cluster: &Cluster, text: &mut String) -> std::fmt::Result {
         writeln!(text, "{name}::{address}::avoided::{}", avoided(host))?;
         writeln!(text, "{name}::{address}::weight::{}", host.weight)?;
         writeln!(text, "{name}::{address}::priority::0")?;
+        writeln!(text, "{name}::{address}::success_rate::{success_rate}")?;
     }
     Ok(())
 }
@@ -80,6 +83,12 @@ fn status(cluster: &Cluster) -> Json {
                 "weight": host.weight,
                 "locality": {},
             });
+            if is_ejected(cluster, host) {
+                status["health_status"]["failed_outlier_check"] = true.into();
+            }
+            if let Some(rate) = success_rate(cluster, host) {
+                status["success_rate"] = json!({"value": rate});
+            }
             if let Some(hostname) = &host.hostname {
                 status["hostname"] = hostname.as_ref().into();
             }
@@ -112,6 +121,17 @@ fn limits(breakers: &Breakers) -> [(&'static str, u32); 3] {
         ("max_pending_requests", breakers.max_pending),
         ("max_requests", breakers.max_requests),
     ]
+}
+
+/// Whether outlier detection has taken the host out of the choice.
+fn is_ejected(cluster: &Cluster, host: &Host) -> bool {
+    cluster.outlier.is_some() && host.state.outlier.is_ejected()
+}
+
+/// The share of its calls that succeeded in the last interval, in per cent, if there were enough.
+fn success_rate(cluster: &Cluster, host: &Host) -> Option<f64> {
+    cluster.outlier.as_ref()?;
+    host.state.outlier.success_rate()
 }
 
 /// Whether other hosts are preferred for now, for instance because this one refused connections.

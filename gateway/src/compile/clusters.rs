@@ -18,7 +18,9 @@ use crossdock_xds::envoy_types::pb::envoy::config::{
     endpoint::v3::{LbEndpoint, lb_endpoint::HostIdentifier},
 };
 
-use super::{Problems, duration, http, name, own_settings, port, tls::TlsCompiler};
+use super::{
+    Problems, duration, http, name, outlier::OutlierPlan, own_settings, port, tls::TlsCompiler,
+};
 use crate::{settings::Settings, tls::TlsMetric};
 
 /// Circuit breakers of a cluster that configures none: Envoy's 1024 connections and waiting
@@ -44,6 +46,7 @@ pub(crate) struct ClusterPlan {
     breakers: Arc<[Breakers; 2]>,
     settings: ClusterSettings,
     http: HttpUpstream,
+    outlier: Option<OutlierPlan>,
     stats: Arc<Group>,
 }
 
@@ -92,6 +95,8 @@ impl ClusterPlan {
         let hosts = Arc::new(HostSet::new(hosts));
         let balancer = LoadBalancer::build(self.built.as_deref(), &hosts, &self.balancer);
         self.built = Some(Arc::clone(&balancer));
+        let outlier = self.outlier.as_ref();
+        let outlier = outlier.map(|plan| plan.detector(&self.name, &hosts));
         Arc::new(Cluster {
             name: Arc::clone(&self.name),
             hosts,
@@ -102,7 +107,7 @@ impl ClusterPlan {
             settings: self.settings,
             http: self.http,
             observer: None,
-            outlier: None,
+            outlier,
             stats: Arc::clone(&self.stats),
         })
     }
@@ -166,7 +171,9 @@ fn compile_one(
     let by_name = discovery(cluster, path, problems)?;
     let mut wrong = Vec::new();
     let own = own_settings(cluster.metadata.as_ref());
-    let mut settings = settings.for_cluster(own, path, &mut wrong).upstream();
+    let settings = settings.for_cluster(own, path, &mut wrong);
+    let concealed = settings.concealed_errors();
+    let mut settings = settings.upstream();
     if let Some(idle) = http::upstream_idle(cluster) {
         settings.idle_timeout = idle;
     }
@@ -196,6 +203,7 @@ fn compile_one(
         breakers: breakers(cluster),
         settings,
         http: http::upstream(cluster, path, problems),
+        outlier: OutlierPlan::of(cluster, path, concealed, registry, problems),
         stats: registry.group::<ClusterMetric>("cluster", &cluster.name, true),
     })
 }

@@ -28,7 +28,7 @@ const REST: &str = r#"          route_config:
                   retry_policy: { retry_on: connect-failure }
   clusters:
   - name: echo
-    outlier_detection: { consecutive_5xx: 5 }
+    ignore_health_on_host_removal: true
 "#;
 
 #[test]
@@ -49,8 +49,8 @@ fn a_good_file_with_every_field_that_is_not_acted_upon() {
             "warning: good.yaml:22:19: {route}.retry_policy: not acted upon: concerns retries, \
              which this version does not have"
         ),
-        "warning: good.yaml:25:5: static_resources.clusters[0].outlier_detection: not acted upon: \
-         outlier detection is not in this version",
+        "warning: good.yaml:25:5: static_resources.clusters[0].ignore_health_on_host_removal: not \
+         acted upon: health checks are not in this version; `health_status` is taken as it is",
         "OK: the configuration can be served; 4 fields are not acted upon",
     ];
     for args in [
@@ -69,7 +69,7 @@ fn both_ways_to_validate_say_the_same_of_a_broken_file() {
     let text = [HEAD, REST]
         .concat()
         .replace("cluster: echo", "cluster: ecko")
-        .replace("outlier_detection:", "type: EDS\n    outlier_detection:");
+        .replace("ignore_health", "type: EDS\n    ignore_health");
     let folder = Folder::with("bad.yaml", &text);
     let said = folder.run(&["validate", "-c", "bad.yaml"]);
     assert_eq!(Ran::errors(&said.stdout).len(), 2, "{}", said.stdout);

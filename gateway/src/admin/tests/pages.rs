@@ -161,12 +161,14 @@ orders::10.0.0.1:20880::health_flags::healthy
 orders::10.0.0.1:20880::avoided::false
 orders::10.0.0.1:20880::weight::3
 orders::10.0.0.1:20880::priority::0
+orders::10.0.0.1:20880::success_rate::-1
 orders::[fd00::2]:20880::rq_active::0
 orders::[fd00::2]:20880::hostname::two.local
 orders::[fd00::2]:20880::health_flags::/failed_eds_health
 orders::[fd00::2]:20880::avoided::true
 orders::[fd00::2]:20880::weight::3
 orders::[fd00::2]:20880::priority::0
+orders::[fd00::2]:20880::success_rate::-1
 "
     );
     assert_eq!(fixture.get("/clusters?filter=^x").body, "");

@@ -180,7 +180,7 @@ pub(super) const MESSAGES: &[Message] = &[
             ),
             (Ignored("zones are not told apart"), &["local_cluster_name"]),
             (
-                Ignored("outlier detection is not in this version"),
+                Ignored("ejections are told by the log of the process, not by a file of their own"),
                 &["outlier_detection"],
             ),
             (

@@ -157,7 +157,7 @@ pub(super) const MESSAGES: &[Message] = &[
                 &["header_validation_config"],
             ),
             (
-                Ignored("outlier detection is not in this version"),
+                Ignored("which answers are errors is told by their class, not by a matcher"),
                 &["outlier_detection"],
             ),
             (
