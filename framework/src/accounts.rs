@@ -7,7 +7,7 @@ use crate::{
     flags::{Flag, Flags},
     log::Record,
     snapshot::HttpMetric,
-    stats::{Group, Shard},
+    stats::{Group, Shard, micros},
     status::{Cause, Class},
 };
 
@@ -20,16 +20,8 @@ pub(crate) fn begin(stats: &Group, shard: Shard) {
 /// A call has ended.
 pub(crate) fn end(stats: &Group, shard: Shard, record: &Record<'_>) {
     stats.dec(shard, HttpMetric::RqActive);
-    stats.inc(shard, HttpMetric::RqCompleted);
-    stats.record(shard, micros(record.duration));
-    stats.inc(
-        shard,
-        match record.http {
-            0..400 => HttpMetric::Rq2xx,
-            400..500 => HttpMetric::Rq4xx,
-            _ => HttpMetric::Rq5xx,
-        },
-    );
+    stats.respond(shard, record.http);
+    stats.record(shard, HttpMetric::RqTime, micros(record.duration));
     if record.class == Class::Business {
         stats.inc(shard, HttpMetric::RqBusiness);
     }
@@ -56,20 +48,12 @@ pub(crate) fn end_upstream(
     took: Option<Duration>,
 ) {
     let stats = &cluster.stats;
-    stats.inc(shard, ClusterMetric::RqCompleted);
-    stats.inc(
-        shard,
-        match http {
-            0..400 => ClusterMetric::Rq2xx,
-            400..500 => ClusterMetric::Rq4xx,
-            _ => ClusterMetric::Rq5xx,
-        },
-    );
+    stats.respond(shard, http);
     if class == Class::Business {
         stats.inc(shard, ClusterMetric::RqBusiness);
     }
     if let Some(took) = took {
-        stats.record(shard, micros(took));
+        stats.record(shard, ClusterMetric::RqTime, micros(took));
     }
 }
 
@@ -82,8 +66,4 @@ pub(crate) fn flags(mut before: Flags, cause: Option<Cause>, orphaned: bool) -> 
         before.set(Flag::DownstreamConnectionTermination);
     }
     before
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

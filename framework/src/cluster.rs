@@ -10,8 +10,12 @@ use std::{
     time::Duration,
 };
 
+mod metrics;
+
+pub(crate) use metrics::destroyed;
+pub use metrics::{ClusterMetric, UpstreamConnection};
+
 use crate::{
-    metrics,
     outcome::Observer,
     outlier::{Detector, Monitor},
     stats::{Group, Shard},
@@ -84,6 +88,7 @@ impl Cluster {
             );
             return Err(Status::new(Cause::Overload, text));
         }
+        self.stats.inc(shard, ClusterMetric::RqPendingTotal);
         self.stats.inc(shard, ClusterMetric::RqPendingActive);
         Ok(())
     }
@@ -92,82 +97,6 @@ impl Cluster {
     pub fn give_pending(&self, priority: u8, shard: Shard) {
         self.breakers[usize::from(priority)].end_pending();
         self.stats.dec(shard, ClusterMetric::RqPendingActive);
-    }
-}
-
-metrics! {
-    /// Metrics of a cluster, `cluster.<name>.…`, named as Envoy does.
-    pub enum ClusterMetric {
-        /// Connections opened, or tried to.
-        counter CxTotal = "upstream_cx_total",
-        /// Connections open.
-        gauge CxActive = "upstream_cx_active",
-        /// Connections that could not be opened.
-        counter CxConnectFail = "upstream_cx_connect_fail",
-        /// Connections that took longer than `connect_timeout` to open.
-        counter CxConnectTimeout = "upstream_cx_connect_timeout",
-        /// Connections that broke with calls on them.
-        counter CxDestroyWithActive = "upstream_cx_destroy_with_active_rq",
-        /// Connections closed.
-        counter CxDestroy = "upstream_cx_destroy",
-        /// Connections not opened because of `max_connections`.
-        counter CxOverflow = "upstream_cx_overflow",
-        /// Plain TCP connections that were given up after as many attempts as there may be.
-        counter CxAttemptsExceeded = "upstream_cx_connect_attempts_exceeded",
-        /// Connections closed for being idle.
-        counter CxIdleTimeout = "upstream_cx_idle_timeout",
-        /// Connections whose heartbeats were not answered.
-        counter CxHeartbeatFail = "upstream_cx_heartbeat_fail",
-        /// Connections on which the host announced its end.
-        counter CxGoaway = "upstream_cx_close_notify",
-        /// Connections closed because the framing was lost.
-        counter CxProtocolError = "upstream_cx_protocol_error",
-        /// Bytes received.
-        counter CxRx = "upstream_cx_rx_bytes_total",
-        /// Bytes sent.
-        counter CxTx = "upstream_cx_tx_bytes_total",
-        /// Calls without a host to go to.
-        counter CxNoneHealthy = "upstream_cx_none_healthy",
-        /// Calls sent, counted once for each attempt.
-        counter RqTotal = "upstream_rq_total",
-        /// Calls in flight.
-        gauge RqActive = "upstream_rq_active",
-        /// Calls waiting for a connection.
-        gauge RqPendingActive = "upstream_rq_pending_active",
-        /// Calls refused because of `max_requests` or `max_pending_requests`.
-        counter RqPendingOverflow = "upstream_rq_pending_overflow",
-        /// Calls moved to another host before a byte had left, which no policy has to ask for.
-        counter RqResent = "upstream_rq_retry_unsent",
-        /// Retries that a policy asked for.
-        counter RqRetry = "upstream_rq_retry",
-        /// Calls that were tried again and then needed no further retry.
-        counter RqRetrySuccess = "upstream_rq_retry_success",
-        /// Retries not made because of `max_retries` or `retry_budget`.
-        counter RqRetryOverflow = "upstream_rq_retry_overflow",
-        /// Retries not made because there had been `num_retries`.
-        counter RqRetryLimit = "upstream_rq_retry_limit_exceeded",
-        /// Retries that waited for the time of their back-off.
-        counter RqRetryBackoff = "upstream_rq_retry_backoff_exponential",
-        /// Retries that waited for as long as the host had said.
-        counter RqRetryTold = "upstream_rq_retry_backoff_ratelimited",
-        /// Attempts that took longer than `per_try_timeout`.
-        counter RqTryTimeout = "upstream_rq_per_try_timeout",
-        /// Retries not made because more of the request had gone than is kept of it.
-        counter RqRetryAbandoned = "retry_or_shadow_abandoned",
-        /// Calls answered.
-        counter RqCompleted = "upstream_rq_completed",
-        /// Calls that ended well, business exceptions included.
-        counter Rq2xx = "upstream_rq_2xx",
-        /// Calls that ended as the caller's fault.
-        counter Rq4xx = "upstream_rq_4xx",
-        /// Calls that failed.
-        counter Rq5xx = "upstream_rq_5xx",
-        /// Calls whose service threw.
-        counter RqBusiness = "upstream_rq_business_exception",
-        /// Calls whose deadline passed.
-        counter RqTimeout = "upstream_rq_timeout",
-        /// Responses that belong to no call: late, repeated or foreign.
-        counter RqUnmatched = "upstream_rq_unmatched_response",
     }
 }
 

@@ -14,11 +14,14 @@ use std::{
 
 use arc_swap::ArcSwap;
 
+mod metrics;
+
+pub use metrics::{DownstreamConnection, HttpMetric, Spoken};
+
 use crate::{
     cluster::Cluster,
     filter::Filters,
     log::AccessLog,
-    metrics,
     route::{ClusterSlot, Router},
     stats::Group,
     stream::HttpPolicy,
@@ -180,63 +183,6 @@ impl Default for DownstreamLimits {
             goaway_on_drain: false,
             body_deadline: false,
         }
-    }
-}
-
-metrics! {
-    /// Metrics of an HTTP connection manager, `http.<stat_prefix>.…`, named as Envoy does. An RPC
-    /// is counted under the HTTP status that stands for its outcome class.
-    pub enum HttpMetric {
-        /// Connections accepted.
-        counter CxTotal = "downstream_cx_total",
-        /// Connections open.
-        gauge CxActive = "downstream_cx_active",
-        /// Connections closed because the peer left an answer unread for too long.
-        counter CxSlow = "downstream_cx_unread_closed",
-        /// Connections closed because a frame was left unfinished.
-        counter CxFrameTimeout = "downstream_cx_frame_timeout",
-        /// Connections closed for being idle.
-        counter CxIdleTimeout = "downstream_cx_idle_timeout",
-        /// Connections closed because the framing was lost.
-        counter CxProtocolError = "downstream_cx_protocol_error",
-        /// Connections closed by a drain.
-        counter CxDrained = "downstream_cx_drain_close",
-        /// Times that a connection was not read because of calls in flight or unread answers.
-        counter CxPaused = "downstream_flow_control_paused_reading_total",
-        /// Bytes received.
-        counter CxRx = "downstream_cx_rx_bytes_total",
-        /// Bytes sent.
-        counter CxTx = "downstream_cx_tx_bytes_total",
-        /// Calls received.
-        counter RqTotal = "downstream_rq_total",
-        /// Calls in flight.
-        gauge RqActive = "downstream_rq_active",
-        /// Calls that never get an answer.
-        counter RqOneway = "downstream_rq_oneway",
-        /// Calls ended.
-        counter RqCompleted = "downstream_rq_completed",
-        /// Calls that ended well, business exceptions included.
-        counter Rq2xx = "downstream_rq_2xx",
-        /// Calls that ended as the caller's fault.
-        counter Rq4xx = "downstream_rq_4xx",
-        /// Calls that failed.
-        counter Rq5xx = "downstream_rq_5xx",
-        /// Calls answered by the gateway itself.
-        counter RqLocal = "downstream_rq_local_reply",
-        /// Calls whose service threw.
-        counter RqBusiness = "downstream_rq_business_exception",
-        /// Calls without a matching route.
-        counter NoRoute = "no_route",
-        /// Calls whose route names an unknown cluster.
-        counter NoCluster = "no_cluster",
-        /// Calls whose deadline passed.
-        counter RqTimeout = "downstream_rq_timeout",
-        /// Calls refused because a limit of the gateway was reached.
-        counter RqOverload = "downstream_rq_overload_close",
-        /// Requests longer than the limit.
-        counter RqTooLarge = "downstream_rq_too_large",
-        /// Calls whose caller left before the answer.
-        counter RqOrphaned = "downstream_rq_rx_reset",
     }
 }
 

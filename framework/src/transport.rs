@@ -5,8 +5,10 @@ use std::{fmt, future::Future, io, pin::Pin, time::Duration};
 use tokio::net::TcpStream;
 
 use crate::{
-    cluster::{Cluster, Host},
+    cluster::{Cluster, ClusterMetric, Host, destroyed},
     protocol::Io,
+    stats::micros,
+    worker::Worker,
 };
 
 /// What shakes hands over a fresh connection before its protocol begins: TLS.
@@ -52,12 +54,37 @@ impl CannotOpen {
     }
 }
 
-/// Opens a connection to a host of a cluster, within the cluster's `connect_timeout`.
+/// Opens a connection to a host of a cluster, within the cluster's `connect_timeout`, and counts
+/// that; from then on [`UpstreamConnection`](crate::cluster::UpstreamConnection) does.
 ///
 /// # Errors
 ///
 /// When the host cannot be reached, refuses, or takes too long.
-pub async fn open(cluster: &Cluster, host: &Host, alpn: &[&[u8]]) -> Result<Opened, CannotOpen> {
+pub async fn open(
+    cluster: &Cluster,
+    host: &Host,
+    alpn: &[&[u8]],
+    worker: &Worker,
+) -> Result<Opened, CannotOpen> {
+    let (stats, shard, began) = (&cluster.stats, worker.shard(), worker.tick());
+    stats.inc(shard, ClusterMetric::CxTotal);
+    let opened = shake_hands(cluster, host, alpn).await;
+    let took = worker.tick().since(began);
+    match &opened {
+        Ok(_) => stats.record(shard, ClusterMetric::CxConnect, micros(took)),
+        Err(failure) => {
+            let timed_out = matches!(failure, CannotOpen::TimedOut(_));
+            if timed_out {
+                stats.inc(shard, ClusterMetric::CxConnectTimeout);
+            }
+            stats.inc(shard, ClusterMetric::CxConnectFail);
+            destroyed(stats, worker, timed_out, false);
+        }
+    }
+    opened
+}
+
+async fn shake_hands(cluster: &Cluster, host: &Host, alpn: &[&[u8]]) -> Result<Opened, CannotOpen> {
     let limit = cluster.connect_timeout;
     let opening = async {
         let socket = TcpStream::connect(host.address).await?;

@@ -127,7 +127,7 @@ impl Worker {
         registry: Arc<Registry>,
         memory_limit: usize,
     ) -> Self {
-        let buffered = registry.group::<WorkerMetric>("crossdock", "", false);
+        let buffered = registry.group::<WorkerMetric>("crossdock", "");
         let pinned = RefCell::new((live.version(), Pinned::new(live.load())));
         let worker = Self(Rc::new(Inner {
             shard,

@@ -154,8 +154,8 @@ impl Bound {
     pub(crate) fn bind(plan: ListenerPlan, registry: &Registry) -> Result<Self, String> {
         let reserved = Reserved::new(&format!("listener '{}'", plan.name), plan.address)?;
         let label = reserved.address.to_string().replace(':', "_");
-        let stats = registry.group::<ListenerMetric>("listener", &label, false);
-        let ssl = registry.group::<TlsMetric>("listener", &label, false);
+        let stats = registry.group::<ListenerMetric>("listener", &label);
+        let ssl = registry.group::<TlsMetric>("listener", &label);
         for tls in plan.plans.iter().filter_map(|chain| chain.tls.as_ref()) {
             tls.count_in(&ssl);
         }

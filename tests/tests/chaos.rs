@@ -139,7 +139,9 @@ fn account(gateway: &Gateway, tally: &Tally) {
     let (failed, left) = (of(&tally.failed), of(&tally.left));
     assert_eq!(sent, good + failed + left, "calls and answers");
     let begun = gateway.stat("http.rpc.downstream_rq_total");
-    assert_eq!(begun, gateway.stat("http.rpc.downstream_rq_completed"));
+    let ended = ["completed", "rx_reset"];
+    let ended = ended.map(|how| gateway.stat(&format!("http.rpc.downstream_rq_{how}")));
+    assert_eq!(begun, ended.iter().sum::<u64>(), "{ended:?}");
     let all = sent + of(&tally.oneway);
     assert!(
         (sent - left..=all).contains(&begun),

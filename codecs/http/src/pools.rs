@@ -3,10 +3,10 @@
 use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 
 use crossdock_framework::{
-    cluster::{Cluster, ClusterMetric, Host},
+    cluster::{Cluster, Host},
     status::{Cause, Status},
     stream::{Attempt, Failure},
-    transport::{self, CannotOpen, Opened},
+    transport::{self, Opened},
     worker::Worker,
 };
 use http::Version;
@@ -129,15 +129,8 @@ pub(crate) async fn open(
     host: &Host,
     alpn: &[&[u8]],
 ) -> Result<Opened, Failure> {
-    let (stats, shard) = (&cluster.stats, worker.shard());
-    stats.inc(shard, ClusterMetric::CxTotal);
-    let opened = transport::open(cluster, host, alpn).await;
-    worker.tick();
+    let opened = transport::open(cluster, host, alpn, worker).await;
     opened.map_err(|failure| {
-        if matches!(failure, CannotOpen::TimedOut(_)) {
-            stats.inc(shard, ClusterMetric::CxConnectTimeout);
-        }
-        stats.inc(shard, ClusterMetric::CxConnectFail);
         let text = failure.describe(host);
         tracing::debug!(cluster = %cluster.name, "{text}");
         Failure::Unsent(Status::new(Cause::ConnectFailed, text))

@@ -149,7 +149,7 @@ fn cluster(registry: &Registry, name: &str, hashing: bool) -> Arc<Cluster> {
         http: HttpUpstream::default(),
         observer: None,
         outlier: None,
-        stats: registry.group::<ClusterMetric>("cluster", name, true),
+        stats: registry.group::<ClusterMetric>("cluster", name),
     })
 }
 
@@ -177,7 +177,7 @@ fn set(action: Action, response_edits: Box<dyn Template>) -> (Snapshot, Policy) 
         router,
         filters: Filters::default(),
         logs: Box::default(),
-        stats: registry.group::<HttpMetric>("http", "p", true),
+        stats: registry.group::<HttpMetric>("http", "p"),
         limits: DownstreamLimits::default(),
         http: HttpPolicy::default(),
     };

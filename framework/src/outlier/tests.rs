@@ -33,7 +33,7 @@ impl Rig {
     }
 
     fn of(hosts: HostSet, config: Config) -> Self {
-        let stats = Registry::new(WORKERS).group::<OutlierMetric>("cluster", "orders", false);
+        let stats = Registry::new(WORKERS).group::<OutlierMetric>("cluster", "orders");
         Self {
             detector: Detector::new(config, "orders".into(), &hosts, stats),
             hosts,

@@ -64,7 +64,8 @@ impl<C: Codec> Relay<C> {
             cluster: cluster.map(Arc::as_ref),
             host,
             class: ended.class,
-            http: ended.http,
+            // As in Envoy: nobody was answered.
+            http: if ended.orphaned { 0 } else { ended.http },
             cause: ended.cause,
             flags: accounts::flags(call.progress.flags, ended.cause, ended.orphaned),
             orphaned: ended.orphaned,

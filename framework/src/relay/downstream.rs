@@ -23,7 +23,9 @@ use crate::{
     out::Out,
     protocol::{Connection, Io, Tls},
     route::Facts,
-    snapshot::{DownstreamLimits, Ends, HttpMetric, Policy, PolicyIx},
+    snapshot::{
+        DownstreamConnection, DownstreamLimits, Ends, HttpMetric, Policy, PolicyIx, Spoken,
+    },
     stats::Group,
     status::{Cause, Status},
     time::Moment,
@@ -154,8 +156,8 @@ pub(super) async fn serve<C: Codec>(connection: Connection, worker: Worker) {
         abort: Cell::new(false),
         finishing: Cell::new(false),
     });
-    policy.stats.inc(worker.shard(), HttpMetric::CxTotal);
-    policy.stats.inc(worker.shard(), HttpMetric::CxActive);
+    let secure = down.tls.is_some();
+    let account = DownstreamConnection::begin(&policy.stats, &worker, Spoken::Rpc, secure);
     let read = connection.prefix.len() as u64;
     policy.stats.add(worker.shard(), HttpMetric::CxRx, read);
     let id = relay.add_down(&down);
@@ -167,6 +169,7 @@ pub(super) async fn serve<C: Codec>(connection: Connection, worker: Worker) {
         down,
         limits: policy.limits,
         policy,
+        account,
         io: connection.io,
         inbound: Inbound::new(connection.prefix),
         codec: C::default(),
@@ -190,6 +193,7 @@ struct Task<C: Codec> {
     down: Rc<Down<C>>,
     policy: Arc<Policy>,
     limits: DownstreamLimits,
+    account: DownstreamConnection,
     io: Io,
     inbound: Inbound,
     codec: C,
@@ -233,6 +237,7 @@ impl<C: Codec> Task<C> {
         }
         while timer.as_mut().poll_elapsed(cx) {
             if self.check(now).is_err() {
+                self.account.ends_here();
                 return Poll::Ready(());
             }
             timer
@@ -283,12 +288,12 @@ impl<C: Codec> Task<C> {
     fn may_read(&mut self) -> bool {
         let room = self.down.calls.get() < self.limits.calls
             && self.down.out.borrow().len() < self.limits.unread_soft;
+        let (stats, shard) = (&self.policy.stats, self.relay.worker.shard());
         if !room && !self.paused {
-            self.policy
-                .stats
-                .inc(self.relay.worker.shard(), HttpMetric::CxPaused);
+            stats.inc(shard, HttpMetric::CxPaused);
         }
         if room && self.paused {
+            stats.inc(shard, HttpMetric::CxResumed);
             // Nothing was read meanwhile, so an unfinished frame has its whole time again.
             self.inbound.restart_clock();
         }
@@ -317,6 +322,7 @@ impl<C: Codec> Task<C> {
                     self.policy
                         .stats
                         .inc(worker.shard(), HttpMetric::CxProtocolError);
+                    self.account.ends_here();
                     tracing::debug!(peer = %self.down.ends.peer, "{error}; closing the connection");
                     return Err(Close);
                 }
@@ -501,12 +507,15 @@ impl<C: Codec> Task<C> {
         if down.abort.get() {
             self.policy.stats.inc(shard, HttpMetric::CxSlow);
         }
+        if down.abort.get() || down.finishing.get() {
+            self.account.ends_here();
+        }
+        self.account.set_busy(down.calls.get() > 0);
         down.closed.set(true);
         down.leave();
         relay.worker.refund(down.out.borrow().len());
         *down.out.borrow_mut() = Out::default();
         self.inbound.close(&relay.worker);
-        self.policy.stats.dec(shard, HttpMetric::CxActive);
         relay.remove_down(id);
         if let Some(up) = down.bound.take() {
             up.leave();

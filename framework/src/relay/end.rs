@@ -152,7 +152,8 @@ impl<C: Codec> Relay<C> {
         if !closed && down.waits.get() {
             down.wake.wake();
         }
-        let orphaned = closed || call.aim.is_none() && end.is_caller_gone();
+        let orphaned =
+            closed && !matches!(end, End::Sent) || call.aim.is_none() && end.is_caller_gone();
         let (class, http, cause, sent) = match &end {
             End::Response(frame) => self.forward(&call, frame),
             End::Failed(_, status) | End::Local(status) => {

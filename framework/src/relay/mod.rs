@@ -120,9 +120,7 @@ impl<C: Codec> Relay<C> {
                 pools: RefCell::default(),
                 downs: RefCell::default(),
                 next_down: Cell::new(0),
-                stats: worker
-                    .registry()
-                    .group::<RelayMetric>("codec", C::NAME, false),
+                stats: worker.registry().group::<RelayMetric>("codec", C::NAME),
                 timers: Cell::new(None),
                 me: me.clone(),
                 response_limit: Cell::new(0),

@@ -18,14 +18,14 @@ use super::{
     up::{Life, Up},
 };
 use crate::{
-    cluster::{Cluster, ClusterMetric, Host, HostIx},
+    cluster::{Cluster, ClusterMetric, Host, HostIx, UpstreamConnection},
     codec::{Codec, Decoded, PoolMode},
     frame::{Frame, Head, Kind},
     out::Out,
     protocol::Io,
     status::{Cause, Status},
     time::Moment,
-    transport::{self, CannotOpen},
+    transport,
 };
 
 /// Heartbeats that may go unanswered before the connection is given up.
@@ -36,27 +36,21 @@ const READS_A_TURN: usize = 4;
 
 /// Opens the connection, serves it, and cleans up after it.
 pub(super) async fn run<C: Codec>(relay: Rc<Relay<C>>, up: Rc<Up<C>>) {
-    up.inc(&relay, ClusterMetric::CxTotal);
-    let opened = transport::open(&up.cluster, &up.host, &[]).await;
-    relay.worker.tick();
+    let opened = transport::open(&up.cluster, &up.host, &[], &relay.worker).await;
     let failure = match opened {
         Ok(opened) => return serve(&relay, &up, opened.io).await,
         Err(failure) => failure,
     };
-    if matches!(failure, CannotOpen::TimedOut(_)) {
-        up.inc(&relay, ClusterMetric::CxConnectTimeout);
-    }
     let text = failure.describe(&up.host);
     up.life.set(Life::Closed);
     up.cluster.breakers[0].end_connection();
-    up.inc(&relay, ClusterMetric::CxConnectFail);
     tracing::debug!(cluster = %up.cluster.name, "{text}");
     relay.connect_failed(&up, &text);
     relay.forget(&up);
 }
 
 async fn serve<C: Codec>(relay: &Rc<Relay<C>>, up: &Rc<Up<C>>, io: Io) {
-    up.inc(relay, ClusterMetric::CxActive);
+    let account = UpstreamConnection::begin(&up.cluster.stats, &relay.worker);
     if up.life.get() == Life::Opening {
         up.life.set(Life::Open);
     }
@@ -75,6 +69,11 @@ async fn serve<C: Codec>(relay: &Rc<Relay<C>>, up: &Rc<Up<C>>, io: Io) {
     };
     let mut timer = Box::pin(sleep(task.check_interval()));
     let reason = poll_fn(|cx| task.poll(cx, timer.as_mut())).await;
+    match reason {
+        End::Closed | End::Failed(_) => {}
+        End::Protocol(_) | End::Silent | End::Idle => account.ends_here(),
+    }
+    account.set_busy(up.calls.get() > 0);
     task.close(&reason);
 }
 
@@ -348,13 +347,6 @@ impl<C: Codec> Task<C> {
     fn close(mut self, reason: &End) {
         let (relay, up) = (&self.relay, &self.up);
         up.life.set(Life::Closed);
-        up.cluster
-            .stats
-            .dec(relay.worker.shard(), ClusterMetric::CxActive);
-        up.inc(relay, ClusterMetric::CxDestroy);
-        if up.calls.get() > 0 {
-            up.inc(relay, ClusterMetric::CxDestroyWithActive);
-        }
         let text = match reason {
             End::Closed => format!("{} closed the connection", up.host.address),
             End::Idle => format!("the connection to {} was idle", up.host.address),

@@ -30,8 +30,8 @@ impl Rig {
         let registry = Arc::new(Registry::new(1));
         let live = Arc::new(Live::new(Snapshot::default()));
         let flow = Flow::new(
-            registry.group::<TcpMetric>("tcp", "t", false),
-            registry.group::<ClusterMetric>("cluster", "c", false),
+            registry.group::<TcpMetric>("tcp", "t"),
+            registry.group::<ClusterMetric>("cluster", "c"),
         );
         Self {
             worker: Worker::new(Shard(1), live, registry, memory),

@@ -129,7 +129,7 @@ fn more_calls_than_ids_are_refused_and_nothing_else() {
         }
         client.silent().await;
         rig.settled().await;
-        let codec = rig.registry.group::<RelayMetric>("codec", "toy", false);
+        let codec = rig.registry.group::<RelayMetric>("codec", "toy");
         assert_eq!(codec.get(RelayMetric::TableFull), 69);
     });
 }
@@ -321,7 +321,7 @@ fn heartbeats_are_answered_here_and_messages_without_sense_are_ignored() {
             assert_eq!((ack.kind, ack.id), (Kind::HeartbeatAck, id));
         }
         assert!(!host.is_called().await, "no host hears of it");
-        let codec = rig.registry.group::<RelayMetric>("codec", "toy", false);
+        let codec = rig.registry.group::<RelayMetric>("codec", "toy");
         assert_eq!(codec.get(RelayMetric::HeartbeatReceived), 1000);
         assert_eq!(codec.get(RelayMetric::Stray), 1);
         rig.settled().await;

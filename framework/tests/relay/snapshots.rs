@@ -164,7 +164,7 @@ fn a_renamed_policy_leaves_no_gauge_behind() {
         spawn(async move { echo(host.accept().await).await });
         assert_eq!(client.call(1, "a/x").await.text(), "re:a/x");
         rig.settled().await;
-        let renamed = rig.registry.group::<HttpMetric>("http", "renamed", true);
+        let renamed = rig.registry.group::<HttpMetric>("http", "renamed");
         assert_eq!(renamed.get(HttpMetric::RqActive), 0);
     });
 }

@@ -334,7 +334,7 @@ fn heartbeats_of_hosts_are_answered_and_hosts_are_asked_in_turn() {
         assert_eq!(client.recv().await.text(), "re:a/x");
         client.silent().await;
         rig.settled().await;
-        let codec = rig.registry.group::<RelayMetric>("codec", "toy", false);
+        let codec = rig.registry.group::<RelayMetric>("codec", "toy");
         assert!(codec.get(RelayMetric::HeartbeatSent) >= 6);
         assert_eq!(rig.upstream(ClusterMetric::CxHeartbeatFail), 0);
     });

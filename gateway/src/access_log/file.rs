@@ -145,7 +145,7 @@ impl Counters {
 impl Files {
     /// Files that are written by `workers` workers.
     pub(crate) fn new(registry: &Registry, workers: usize, flush: Flush) -> Self {
-        let group = registry.group::<FileMetric>("access_log_file", "", false);
+        let group = registry.group::<FileMetric>("access_log_file", "");
         let stats = Some(Counters::new(group));
         Self {
             flush,

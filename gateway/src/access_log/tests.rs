@@ -134,7 +134,7 @@ impl Call {
                 http: Default::default(),
                 observer: None,
                 outlier: None,
-                stats: Registry::new(1).group::<ClusterMetric>("cluster", "orders", true),
+                stats: Registry::new(1).group::<ClusterMetric>("cluster", "orders"),
             },
         }
     }

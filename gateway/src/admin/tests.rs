@@ -79,9 +79,10 @@ impl Fixture {
         };
         let registry = Arc::new(Registry::new(2));
         let snapshot = Snapshot::new(vec![Arc::new(cluster(&registry))]);
-        let http = registry.group::<HttpMetric>("http", "in", true);
+        let http = registry.group::<HttpMetric>("http", "in");
         http.add(Shard(1), HttpMetric::RqTotal, 3);
-        http.add(Shard(2), HttpMetric::Rq2xx, 2);
+        http.respond(Shard(2), 200);
+        http.respond(Shard(1), 204);
         let (sender, orders) = mpsc::channel(2);
         let settings = ProcessSettings {
             concurrency: 2,
@@ -145,12 +146,12 @@ fn cluster(registry: &Registry) -> Cluster {
     ];
     hosts[0].state.begin();
     hosts[1].state.avoid_until(u64::MAX);
-    let stats = registry.group::<ClusterMetric>("cluster", "orders", true);
+    let stats = registry.group::<ClusterMetric>("cluster", "orders");
     stats.add(Shard(1), ClusterMetric::RqTotal, 4);
     stats.add(Shard(2), ClusterMetric::RqTotal, 1);
-    stats.add(Shard(1), ClusterMetric::Rq5xx, 1);
+    stats.respond(Shard(1), 503);
     for micros in [400, 3_000, 3_000, 70_000_000] {
-        stats.record(Shard(1), micros);
+        stats.record(Shard(1), ClusterMetric::RqTime, micros);
     }
     let breakers = [Breakers::new(2, 1024, 8), Breakers::unlimited()];
     assert!(breakers[0].begin_request() && breakers[0].begin_request());

@@ -186,7 +186,7 @@ fn compile_one(
         }
     };
     let hosts = hosts(cluster, path, by_name, problems);
-    let counts = || registry.group::<TlsMetric>("cluster", &cluster.name, false);
+    let counts = || registry.group::<TlsMetric>("cluster", &cluster.name);
     let secure = tls.upstream(cluster.transport_socket.as_ref(), path, counts, problems);
     #[expect(deprecated, reason = "Envoy's users still set it there")]
     let refresh = cluster.dns_refresh_rate.as_ref().and_then(duration);
@@ -204,7 +204,7 @@ fn compile_one(
         settings,
         http: http::upstream(cluster, path, problems),
         outlier: OutlierPlan::of(cluster, path, concealed, registry, problems),
-        stats: registry.group::<ClusterMetric>("cluster", &cluster.name, true),
+        stats: registry.group::<ClusterMetric>("cluster", &cluster.name),
     })
 }
 

@@ -185,9 +185,7 @@ impl Compiler<'_, '_> {
             router,
             filters: Filters::default(),
             logs: logs.into_iter().chain(self.watch.clone()).collect(),
-            stats: self
-                .registry
-                .group::<HttpMetric>("http", &hcm.stat_prefix, true),
+            stats: self.registry.group::<HttpMetric>("http", &hcm.stat_prefix),
             limits,
             http: http::policy(hcm, path, self.problems),
         };

@@ -42,7 +42,7 @@ impl OutlierPlan {
                 "make it as long at least, or remove it",
             );
         }
-        let stats = registry.group::<OutlierMetric>("cluster", &cluster.name, false);
+        let stats = registry.group::<OutlierMetric>("cluster", &cluster.name);
         Some(Self { config, stats })
     }
 

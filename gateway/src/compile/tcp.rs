@@ -111,7 +111,7 @@ impl Compiler<'_, '_> {
             leaves_on_drain: false,
             logs: Arc::default(),
             flush: Flush::default(),
-            stats: self.registry.group::<TcpMetric>("tcp", prefix, false),
+            stats: self.registry.group::<TcpMetric>("tcp", prefix),
         })
     }
 
@@ -142,9 +142,7 @@ impl Compiler<'_, '_> {
             leaves_on_drain: proxy.check_drain_close.is_some_and(|check| check.value),
             logs: logs?.into(),
             flush: flush(proxy),
-            stats: self
-                .registry
-                .group::<TcpMetric>("tcp", &proxy.stat_prefix, false),
+            stats: self.registry.group::<TcpMetric>("tcp", &proxy.stat_prefix),
         })
     }
 

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use crossdock_framework::{
-    cluster::{Cluster, ClusterMetric, Host, HostIx, HostState, Pick},
+    cluster::{Cluster, ClusterMetric, Host, HostIx, HostState, Pick, UpstreamConnection},
     flags::Flag,
     outcome::{self, Failure, conclude},
     protocol::Io,
@@ -65,15 +65,16 @@ impl Drop for Place {
 pub(super) struct Upstream {
     pub(super) io: Io,
     place: Place,
+    account: UpstreamConnection,
 }
 
 impl Upstream {
     fn open(io: Io, place: Place, worker: &Worker) -> Self {
         let (stats, shard) = (&place.cluster.stats, worker.shard());
-        stats.inc(shard, ClusterMetric::CxActive);
         stats.inc(shard, ClusterMetric::RqTotal);
         stats.inc(shard, ClusterMetric::RqActive);
-        Self { io, place }
+        let account = UpstreamConnection::begin(stats, worker);
+        Self { io, place, account }
     }
 
     /// The cluster's metrics.
@@ -85,10 +86,11 @@ impl Upstream {
     /// other: half of an answer must not look like a whole one.
     pub(super) fn close(self, down: Io, ended: Ended, worker: &Worker) {
         let (stats, shard) = (self.stats(), worker.shard());
-        stats.dec(shard, ClusterMetric::CxActive);
         stats.dec(shard, ClusterMetric::RqActive);
-        stats.inc(shard, ClusterMetric::RqCompleted);
-        stats.inc(shard, ClusterMetric::CxDestroy);
+        match ended {
+            Ended::Reset(Side::Up) => self.account.set_busy(true),
+            _ => self.account.ends_here(),
+        }
         match ended {
             Ended::Overload => {
                 tcp::reset(down);
@@ -151,10 +153,8 @@ impl Session<'_> {
             let place = Place::take(cluster, &host.state);
             outcome.attempts += 1;
             outcome.host = Some(ix);
-            stats.inc(shard, ClusterMetric::CxTotal);
-            match transport::open(cluster, host, &[]).await {
+            match transport::open(cluster, host, &[], self.worker).await {
                 Ok(opened) => {
-                    self.worker.tick();
                     conclude(cluster, ix, &CONNECTED, self.worker);
                     outcome.failure = None;
                     outcome.upstream_local = local(&opened.io);
@@ -205,11 +205,6 @@ impl Session<'_> {
     }
 
     fn failed(&self, cluster: &Cluster, host: &Host, failure: &CannotOpen, outcome: &mut Outcome) {
-        let (stats, shard) = (&cluster.stats, self.worker.shard());
-        stats.inc(shard, ClusterMetric::CxConnectFail);
-        if matches!(failure, CannotOpen::TimedOut(_)) {
-            stats.inc(shard, ClusterMetric::CxConnectTimeout);
-        }
         host.state.refused(self.worker.tick().ms());
         let text = failure.describe(host);
         tracing::debug!(cluster = %cluster.name, "{text}");

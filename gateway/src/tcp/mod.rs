@@ -7,7 +7,6 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use crossdock_framework::{
-    cluster::ClusterMetric,
     drain::ChainDrain,
     flags::Flag,
     protocol::{Io, Tls},
@@ -154,12 +153,7 @@ impl Session<'_> {
                 outcome.flag(Flag::OverloadManager);
             }
             Ended::Drained => outcome.reason = Some("drain_close"),
-            Ended::Reset(Side::Up) => {
-                outcome.flag(Flag::UpstreamRemoteReset);
-                if let Some(cluster) = &outcome.cluster {
-                    cluster.stats.inc(shard, ClusterMetric::CxDestroyWithActive);
-                }
-            }
+            Ended::Reset(Side::Up) => outcome.flag(Flag::UpstreamRemoteReset),
         }
     }
 }

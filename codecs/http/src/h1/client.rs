@@ -15,7 +15,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use crossdock_framework::{
-    cluster::{Cluster, ClusterMetric, Host},
+    cluster::{Cluster, ClusterMetric, Host, UpstreamConnection},
     protocol::Io,
     status::{Cause, Status},
     stream::{Attempt, Broken, Failure, Upload},
@@ -324,7 +324,8 @@ async fn keep(
 ) {
     let worker = pool.worker.clone();
     let (stats, shard) = (Arc::clone(&up.cluster.stats), worker.shard());
-    stats.inc(shard, ClusterMetric::CxActive);
+    let account = UpstreamConnection::begin(&stats, &worker);
+    stats.inc(shard, ClusterMetric::CxHttp1Total);
     let mut check = std::pin::pin!(tokio::time::sleep(CHECK));
     let result = loop {
         let ended = poll_fn(|cx| {
@@ -333,6 +334,7 @@ async fn keep(
             }
             if up.stop.poll_stopped(cx).is_ready() {
                 *up.upgrade.borrow_mut() = None;
+                account.ends_here();
                 return Poll::Ready(Some(Ok(())));
             }
             check.as_mut().poll(cx).map(|()| None)
@@ -350,6 +352,7 @@ async fn keep(
         if !up.busy.get() && (idle || !known) {
             let mut idle = pool.idle.borrow_mut();
             idle.retain(|ready| !Rc::ptr_eq(&ready.up, &up));
+            account.ends_here();
             break Ok(());
         }
     };
@@ -378,11 +381,8 @@ async fn keep(
     let (read, written) = meter.take();
     stats.add(shard, ClusterMetric::CxRx, read);
     stats.add(shard, ClusterMetric::CxTx, written);
-    stats.dec(shard, ClusterMetric::CxActive);
-    stats.inc(shard, ClusterMetric::CxDestroy);
-    if up.busy.get() {
-        stats.inc(shard, ClusterMetric::CxDestroyWithActive);
-    }
+    account.set_busy(up.busy.get());
+    drop(account);
     up.cluster.breakers[0].end_connection();
     pool.open.set(pool.open.get().saturating_sub(1));
     pool.idle

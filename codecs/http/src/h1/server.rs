@@ -17,7 +17,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use crossdock_framework::{
     protocol::{Connection, Io},
-    snapshot::{HttpMetric, Policy},
+    snapshot::{DownstreamConnection, HttpMetric, Policy, Spoken},
     stream::{Answer, Broken, Door, carry, refuse},
     time::Moment,
     worker::{Drain, Worker},
@@ -58,8 +58,8 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
         return;
     };
     let shard = worker.shard();
-    policy.stats.inc(shard, HttpMetric::CxTotal);
-    policy.stats.inc(shard, HttpMetric::CxActive);
+    let secure = connection.tls.is_some();
+    let account = DownstreamConnection::begin(&policy.stats, &worker, Spoken::Http1, secure);
     let now = worker.now();
     let session = Rc::new(Session {
         meter: Meter::new(&worker),
@@ -83,9 +83,10 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
     });
     if let Err(metric) = session.run(connection.io, connection.prefix).await {
         policy.stats.inc(shard, metric);
+        account.ends_here();
     }
+    account.set_busy(session.calls.get() > 0);
     session.count_bytes();
-    policy.stats.dec(shard, HttpMetric::CxActive);
 }
 
 /// One connection.

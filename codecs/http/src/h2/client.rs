@@ -16,7 +16,7 @@ use std::{
 use ::h2::client::{self, SendRequest};
 use bytes::{Bytes, BytesMut};
 use crossdock_framework::{
-    cluster::{Cluster, ClusterMetric, Host},
+    cluster::{Cluster, ClusterMetric, Host, UpstreamConnection},
     status::{Cause, Status},
     stream::{Attempt, Failure},
     time::Moment,
@@ -254,18 +254,19 @@ impl Up {
             }
         };
         let (stats, shard) = (&self.cluster.stats, self.worker.shard());
-        stats.inc(shard, ClusterMetric::CxActive);
+        let account = UpstreamConnection::begin(stats, &self.worker);
+        stats.inc(shard, ClusterMetric::CxHttp2Total);
         *self.sender.borrow_mut() = Some(sender);
         self.keep(connection, &meter).await;
+        if self.sender.borrow().is_none() {
+            account.ends_here();
+        }
         self.close();
         let (read, written) = meter.take();
         stats.add(shard, ClusterMetric::CxRx, read);
         stats.add(shard, ClusterMetric::CxTx, written);
-        stats.dec(shard, ClusterMetric::CxActive);
-        stats.inc(shard, ClusterMetric::CxDestroy);
-        if self.streams.get() > 0 {
-            stats.inc(shard, ClusterMetric::CxDestroyWithActive);
-        }
+        account.set_busy(self.streams.get() > 0);
+        drop(account);
         self.cluster.breakers[0].end_connection();
     }
 

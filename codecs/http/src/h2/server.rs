@@ -13,7 +13,7 @@ use ::h2::{Reason, RecvStream, server};
 use bytes::Bytes;
 use crossdock_framework::{
     protocol::Connection,
-    snapshot::{HttpMetric, Policy},
+    snapshot::{DownstreamConnection, HttpMetric, Policy, Spoken},
     stream::{Answer, Broken, Door, carry, refuse},
     time::Moment,
     worker::{Drain, Worker, spawn},
@@ -56,8 +56,8 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
     };
     drop(snapshot);
     let shard = worker.shard();
-    policy.stats.inc(shard, HttpMetric::CxTotal);
-    policy.stats.inc(shard, HttpMetric::CxActive);
+    let secure = connection.tls.is_some();
+    let account = DownstreamConnection::begin(&policy.stats, &worker, Spoken::Http2, secure);
     let meter = Meter::new(&worker);
     let door = Rc::new(Door {
         worker: worker.clone(),
@@ -79,11 +79,20 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
                 policy: Arc::clone(&policy),
             };
             let mut keeper = Keeper::new(client, &meter);
-            if let Err(metric) = keeper.run(&mut served).await {
+            let ended = keeper.run(&mut served).await;
+            if let Err(metric) = ended {
                 policy.stats.inc(shard, metric);
             }
+            if ended.is_err() || keeper.leaving {
+                account.ends_here();
+            }
+            // Each stream holds it too.
+            account.set_busy(Rc::strong_count(&keeper.client) > 1);
         }
-        Err(metric) => policy.stats.inc(shard, metric),
+        Err(metric) => {
+            policy.stats.inc(shard, metric);
+            account.ends_here();
+        }
     }
     if let Some(why) = meter.flooded.get() {
         tracing::debug!(peer = %door.ends.peer, "HTTP/2 connection refused: {why}");
@@ -92,7 +101,6 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
     let (read, written) = meter.take();
     policy.stats.add(shard, HttpMetric::CxRx, read);
     policy.stats.add(shard, HttpMetric::CxTx, written);
-    policy.stats.dec(shard, HttpMetric::CxActive);
 }
 
 /// Reads the client's preface and says what it may do.

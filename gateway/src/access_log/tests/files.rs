@@ -33,7 +33,7 @@ fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 fn group(registry: &Registry) -> Arc<crossdock_framework::stats::Group> {
-    registry.group::<FileMetric>("access_log_file", "", false)
+    registry.group::<FileMetric>("access_log_file", "")
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `/stats`: every metric, in one form or another.
 
 mod collect;
+mod process;
 mod prometheus;
 mod text;
 
@@ -16,6 +17,7 @@ use super::{Server, query::Query, reply::Reply};
 #[derive(Clone, Debug)]
 struct Stat {
     name: Name,
+    help: &'static str,
     gauge: bool,
     value: u64,
     /// Whether anything has ever been counted.
@@ -26,6 +28,7 @@ struct Stat {
 #[derive(Clone, Debug)]
 struct Histogram {
     name: Name,
+    help: &'static str,
     /// The highest time of a bucket in µs, and how many times fell into it; ascending.
     buckets: Vec<(u64, u64)>,
     /// The sum of all times in µs.
@@ -40,6 +43,13 @@ struct Name {
 }
 
 impl Name {
+    fn new(scope: &Scope, own: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            scope: scope.clone(),
+            own: own.into(),
+        }
+    }
+
     /// `cluster.orders.upstream_rq_total`. Envoy's readers split lines at `:`, so names have none.
     fn full(&self) -> String {
         format!("{}.{}", self.scope, self.own).replace(':', "_")

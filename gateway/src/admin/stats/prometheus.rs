@@ -42,7 +42,7 @@ struct Family {
 pub(super) fn text(stats: &Stats) -> String {
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
     for (_, stat) in &stats.stats {
-        let metric = Metric::of(&stat.name);
+        let metric = Metric::of(&stat.name, stat.help);
         let kind = if stat.gauge { "gauge" } else { "counter" };
         let family = family(&mut families, &metric, kind);
         sample(
@@ -55,7 +55,7 @@ pub(super) fn text(stats: &Stats) -> String {
         );
     }
     for (_, histogram) in &stats.histograms {
-        let metric = Metric::of(&histogram.name);
+        let metric = Metric::of(&histogram.name, histogram.help);
         let family = family(&mut families, &metric, "histogram");
         buckets(&mut family.samples, &metric, histogram);
     }
@@ -141,46 +141,58 @@ fn sample(
 struct Metric {
     name: String,
     labels: String,
-    /// The name that the other pages have for it.
     help: String,
 }
 
+/// What Envoy calls the names within a scope; what it has not got is Crossdock's own.
+fn tags(kind: &str) -> Option<&'static [&'static str]> {
+    const PREFIX: &str = "envoy_http_conn_manager_prefix";
+    const LISTENER: &str = "envoy_listener_address";
+    const HOST: &str = "envoy_virtual_host";
+    Some(match kind {
+        "cluster" => &["envoy_cluster_name"],
+        "http" => &[PREFIX],
+        "http.*.rds.*" => &[PREFIX, "envoy_rds_route_config"],
+        "listener" => &[LISTENER],
+        "listener.*.http.*" => &[LISTENER, PREFIX],
+        "tcp" => &["envoy_tcp_prefix"],
+        "vhost.*.vcluster.*" => &[HOST, "envoy_virtual_cluster"],
+        "vhost.*.route.*" => &[HOST, "envoy_route"],
+        "*.http_local_rate_limit" => &["envoy_local_http_ratelimit_prefix"],
+        "server" | "cluster_manager" | "listener_manager" => &[],
+        _ => return None,
+    })
+}
+
 impl Metric {
-    /// What Envoy's tag extraction makes of a name: the thing it belongs to, and the class of a
-    /// status, become labels.
-    fn of(name: &Name) -> Self {
-        let (kind, label) = (name.scope.kind, name.scope.label.replace(':', "_"));
-        let mut labels = Vec::new();
-        let (mut own, mut shown) = (name.own.to_string(), name.own.to_string());
+    /// What Envoy's tag extraction makes of a name: the thing it belongs to, and a status or its
+    /// class, become labels.
+    fn of(name: &Name, help: &str) -> Self {
+        let (scope, mut labels) = (&name.scope, Vec::new());
+        let (mut own, mut help) = (name.own.to_string(), help);
         if let Some((base, class)) = status_class(&name.own) {
-            (own, shown) = (format!("{base}_xx"), format!("{base}_*xx"));
+            own = format!("{base}_xx");
+            help = "Calls by the class of the HTTP status that they ended with.";
             labels.push(format!("envoy_response_code_class=\"{class}\""));
+        } else if let Some((base, code)) = status(&name.own) {
+            own = base.to_owned();
+            labels.push(format!("envoy_response_code=\"{code}\""));
         }
-        let (prefix, tag) = match kind {
-            "cluster" => ("envoy", "envoy_cluster_name"),
-            "http" => ("envoy", "envoy_http_conn_manager_prefix"),
-            "listener" => ("envoy", "envoy_listener_address"),
-            "tcp" => ("envoy", "envoy_tcp_prefix"),
-            "server" | "cluster_manager" | "listener_manager" => ("envoy", "name"),
-            // Envoy has no such metrics.
-            _ => ("crossdock", "name"),
+        let (prefix, tags) = match tags(scope.kind) {
+            Some(tags) => ("envoy", tags),
+            None => ("crossdock", &["name"][..]),
         };
-        let help = match label.is_empty() {
-            true => format!("statistic {kind}.{shown}"),
-            false => {
-                labels.push(format!("{tag}=\"{}\"", escape(&label)));
-                format!("statistic {kind}.*.{shown}")
-            }
-        };
+        for (tag, label) in tags.iter().zip(&scope.labels) {
+            labels.push(format!("{tag}=\"{}\"", escape(&label.replace(':', "_"))));
+        }
+        let kind = scope.kind.split(['.', '*']).filter(|part| !part.is_empty());
+        let parts = [prefix].into_iter().chain(kind).chain([own.as_str()]);
+        let name = parts.collect::<Vec<_>>().join("_");
         let allowed = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-        let name = format!("{prefix}_{kind}_{own}")
-            .chars()
-            .map(allowed)
-            .collect();
         Self {
-            name,
+            name: name.chars().map(allowed).collect(),
             labels: labels.join(","),
-            help,
+            help: help.replace('\\', "\\\\").replace('\n', "\\n"),
         }
     }
 }
@@ -189,6 +201,13 @@ impl Metric {
 fn status_class(name: &str) -> Option<(&str, &str)> {
     let (base, class) = name.strip_suffix("xx")?.rsplit_once('_')?;
     matches!(class, "1" | "2" | "3" | "4" | "5").then_some((base, class))
+}
+
+/// `upstream_rq_503` as `upstream_rq` and `503`.
+fn status(name: &str) -> Option<(&str, &str)> {
+    let (base, code) = name.rsplit_once('_')?;
+    let digits = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit());
+    (digits && base.ends_with("_rq")).then_some((base, code))
 }
 
 /// Text within quotation marks.

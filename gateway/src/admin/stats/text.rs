@@ -82,18 +82,10 @@ mod tests {
 
     #[test]
     fn quantiles_are_times_that_occur() {
-        let scope = Scope {
-            kind: "cluster",
-            label: "a".into(),
-        };
-        let name = Name {
-            scope,
-            own: "upstream_rq_time".into(),
-        };
-        let buckets = vec![(7, 90), (1023, 9), (2047, 1)];
         let histogram = Histogram {
-            name,
-            buckets,
+            name: Name::new(&Scope::new("cluster", &["a"]), "upstream_rq_time"),
+            help: "",
+            buckets: vec![(7, 90), (1023, 9), (2047, 1)],
             sum: 0,
         };
         for (share, time) in [

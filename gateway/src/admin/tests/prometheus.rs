@@ -90,11 +90,8 @@ fn names_and_labels_are_envoys() {
     fixture
         .server
         .registry
-        .group::<HttpMetric>("listener", "127.0.0.1_1", false);
-    fixture
-        .server
-        .registry
-        .group::<HttpMetric>("codec", "bolt", false);
+        .group::<HttpMetric>("listener", "127.0.0.1_1");
+    fixture.server.registry.group::<HttpMetric>("codec", "bolt");
     let reply = fixture.get("/stats/prometheus");
     assert_eq!(
         reply.content_type,
@@ -110,6 +107,10 @@ fn names_and_labels_are_envoys() {
         ),
         (
             r#"envoy_cluster_upstream_rq_xx{envoy_response_code_class="5",envoy_cluster_name="orders"}"#,
+            1.0,
+        ),
+        (
+            r#"envoy_cluster_upstream_rq{envoy_response_code="503",envoy_cluster_name="orders"}"#,
             1.0,
         ),
         (
@@ -138,8 +139,10 @@ fn names_and_labels_are_envoys() {
         "# TYPE envoy_cluster_upstream_rq_total counter",
         "# TYPE envoy_cluster_membership_total gauge",
         "# TYPE envoy_cluster_upstream_rq_time histogram",
-        "# HELP envoy_cluster_upstream_rq_total statistic cluster.*.upstream_rq_total",
-        "# HELP envoy_cluster_upstream_rq_xx statistic cluster.*.upstream_rq_*xx",
+        "# HELP envoy_cluster_upstream_rq_total Calls sent, counted once for each attempt that was \
+         given to an open connection.",
+        "# HELP envoy_cluster_upstream_rq_xx Calls by the class of the HTTP status that they \
+         ended with.",
     ] {
         assert!(reply.body.lines().any(|found| found == line), "{line}");
     }
@@ -173,11 +176,10 @@ fn histograms_are_cumulative_in_milliseconds() {
 #[test]
 fn labels_are_escaped() {
     let fixture = Fixture::new();
-    let group =
-        fixture
-            .server
-            .registry
-            .group::<ClusterMetric>("cluster", "a\"b\\c\nd\u{e9}|:", true);
+    let group = fixture
+        .server
+        .registry
+        .group::<ClusterMetric>("cluster", "a\"b\\c\nd\u{e9}|:");
     group.inc(Shard(1), ClusterMetric::RqTotal);
     let reply = fixture.get("/stats/prometheus?usedonly&filter=upstream_rq_total");
     let samples = checked(&reply.body);

@@ -224,7 +224,7 @@ async fn a_peer_that_never_reads_is_let_go() {
     // A name of such length makes an answer that is longer than what sockets buffer.
     let label = "x".repeat(1024 * 1024);
     let registry = &endpoint.fixture.server.registry;
-    registry.group::<ClusterMetric>("cluster", &label, false);
+    registry.group::<ClusterMetric>("cluster", &label);
     let mut deaf = endpoint.connect().await;
     deaf.write_all(b"GET /stats HTTP/1.1\r\nHost: a\r\n\r\n")
         .await

@@ -85,7 +85,7 @@ fn open_connections_of_a_listener_can_be_watched() {
     let group = fixture
         .server
         .registry
-        .group::<HttpMetric>("listener", "127.0.0.1:20880", false);
+        .group::<HttpMetric>("listener", "127.0.0.1:20880");
     assert_eq!(lines(&fixture, active), [""; 0]);
     group.inc(Shard(0), HttpMetric::CxTotal);
     group.inc(Shard(1), HttpMetric::CxActive);
@@ -136,7 +136,7 @@ fn metrics_of_equal_names_are_one() {
         let group = fixture
             .server
             .registry
-            .group::<ClusterMetric>("cluster", label, true);
+            .group::<ClusterMetric>("cluster", label);
         group.inc(Shard(1), ClusterMetric::RqTotal);
     }
     let stats = "/stats?filter=a_b.upstream_rq_(total|time)$";

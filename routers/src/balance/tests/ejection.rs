@@ -13,7 +13,7 @@ fn eject(hosts: &HostSet, which: &[u32]) -> u32 {
         max_ejection_percent: 100,
         ..Config::default()
     };
-    let stats = Registry::new(1).group::<OutlierMetric>("cluster", "orders", false);
+    let stats = Registry::new(1).group::<OutlierMetric>("cluster", "orders");
     let detector = Detector::new(config, "orders".into(), hosts, stats);
     let at = || At {
         now_ms: 0,

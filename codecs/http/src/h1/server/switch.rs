@@ -148,8 +148,8 @@ impl Session {
         let mut host = Wire::new(socket, rest, &meter);
         let (registry, name) = (worker.registry(), &self.policy.name);
         let flow = tcp::Flow::new(
-            registry.group::<TcpMetric>("upgrade", name, false),
-            registry.group::<ClusterMetric>("upgrade_upstream", name, false),
+            registry.group::<TcpMetric>("upgrade", name),
+            registry.group::<ClusterMetric>("upgrade_upstream", name),
         );
         let limits = tcp::Limits {
             idle: Some(self.policy.http.stream_idle_timeout).filter(|idle| !idle.is_zero()),
