@@ -83,7 +83,7 @@ impl fmt::Display for Kind {
 }
 
 /// A message type that can be discovered: the type behind each [`Kind`].
-pub trait Discovered: Message + Name + Default + Clone + PartialEq {
+pub trait Discovered: Message + Name + Default + Clone + PartialEq + fmt::Debug + 'static {
     /// Its kind.
     const KIND: Kind;
     /// The field that names it.

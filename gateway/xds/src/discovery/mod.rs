@@ -18,6 +18,8 @@ mod needs;
 mod read;
 mod resource;
 mod resources;
+#[cfg(test)]
+mod sample;
 mod source;
 mod subscription;
 mod subscriptions;

@@ -121,9 +121,10 @@ pub fn parse<M: Discovered>(
         findings: &mut findings,
         found: Vec::new(),
     };
+    let nodes = trees.first().map(nodes).unwrap_or_default();
     let mut version = String::new();
     if let Some(message) = &message {
-        reader.response(message);
+        reader.response(message, nodes.len());
         version = text_of(message, "version_info");
     }
     let found = reader.found;
@@ -140,7 +141,6 @@ pub fn parse<M: Discovered>(
             refused: None,
         });
     }
-    let nodes = trees.first().map(nodes).unwrap_or_default();
     let version: Arc<str> = version.into();
     let positions = Arc::new(positions);
     let finish = |found: Found<M>| found.finish(&version, &positions, &nodes, &unused);
@@ -172,7 +172,14 @@ struct Found<M> {
 }
 
 impl<M: Discovered> Reader<'_, M> {
-    fn response(&mut self, message: &DynamicMessage) {
+    fn response(&mut self, message: &DynamicMessage, count: usize) {
+        let resources = message.get_field_by_name("resources");
+        let resources = resources.as_deref().and_then(Value::as_list);
+        let resources = resources.unwrap_or_default();
+        if resources.len() != count {
+            // One could not be mapped, and has its problem: the others are not where they were.
+            return;
+        }
         rules::check(message, self.positions, self.findings);
         coverage::judge(message, self.positions, self.findings);
         let kind = text_of(message, "type_url");
@@ -181,11 +188,7 @@ impl<M: Discovered> Reader<'_, M> {
             let cure = format!("write {}", M::type_url());
             self.problem("type_url", reason, cure);
         }
-        let Some(resources) = message.get_field_by_name("resources") else {
-            return;
-        };
-        for (index, any) in resources.as_list().into_iter().flatten().enumerate() {
-            // What could not be mapped is left out of the list, and has its problem.
+        for (index, any) in resources.iter().enumerate() {
             if let Some(any) = any.as_message() {
                 self.resource(any, index);
             }

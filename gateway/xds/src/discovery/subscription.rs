@@ -326,3 +326,6 @@ impl<M: Discovered> Subscription<M> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,3 +57,59 @@ fn subscribe<M: super::Discovered>(
     subscriptions.insert(Arc::clone(name), Subscription::new(interest));
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discovery::{
+        Resources, Verdict, demands,
+        sample::{eds_cluster, endpoints, file, rds_listener, resource, response},
+    };
+
+    fn resources(clusters: &[&str], routes: Option<&str>) -> Resources {
+        let mut resources = Resources::default();
+        for name in clusters {
+            let cluster = eds_cluster(name, "", file("/eds.yaml", None));
+            resources
+                .clusters
+                .insert((*name).into(), resource(cluster, 0));
+        }
+        if let Some(routes) = routes {
+            let listener = rds_listener("l", routes, file("/rds.yaml", None));
+            resources
+                .listeners
+                .insert("l".into(), resource(listener, 0));
+        }
+        resources
+    }
+
+    #[test]
+    fn what_stays_keeps_what_it_holds() {
+        let mut subscriptions = Subscriptions::default();
+        let mut follow = |clusters: &[&str], routes| {
+            let demands = demands(&resources(clusters, routes)).unwrap();
+            let new = subscriptions.follow(&demands);
+            let new = new.iter().map(|(kind, name)| format!("{kind:?} {name}"));
+            let new: Vec<_> = new.collect();
+            if let Some(endpoints_of_b) = subscriptions.endpoints.get_mut("b")
+                && !endpoints_of_b.is_answered()
+            {
+                let _ = endpoints_of_b.offer(&response("1", vec![resource(endpoints("b"), 1)]));
+                endpoints_of_b.conclude(Verdict::Accepted, std::time::UNIX_EPOCH);
+            }
+            let held = subscriptions.endpoints.get("b").map(|b| b.held().len());
+            (new.join(", "), held)
+        };
+        assert_eq!(
+            follow(&["a", "b"], Some("r")),
+            ("Endpoints a, Endpoints b, Routes r".into(), Some(1))
+        );
+        assert_eq!(
+            follow(&["b", "c"], Some("s")),
+            ("Endpoints c, Routes s".into(), Some(1))
+        );
+        assert_eq!(follow(&["c"], None), (String::new(), None));
+        let routes = subscriptions.routes.len();
+        assert_eq!((subscriptions.endpoints.len(), routes), (1, 0));
+    }
+}

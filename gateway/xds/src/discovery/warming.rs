@@ -75,7 +75,7 @@ impl Warming {
     }
 
     /// Says that a resource was asked for and will not come: nobody waits for it any longer. It
-    /// may come all the same.
+    /// may come all the same. It holds for as long as the resource is asked for.
     pub fn give_up(&mut self, kind: Kind, name: &str) {
         self.given_up.insert((kind, name.into()));
     }
@@ -113,6 +113,10 @@ impl Warming {
             && same(&old.listeners, &next.listeners)
             && same(&old.routes, &next.routes));
         self.in_force = next;
+        if !self.given_up.is_empty() {
+            let needed = needed(&self.wanted);
+            self.given_up.retain(|given_up| needed.contains(given_up));
+        }
         changed
     }
 
@@ -256,25 +260,44 @@ impl Round<'_> {
 
     /// Keeps clusters that are wanted no longer and still named, for a while.
     fn keep_clusters(&mut self, wanted: &Resources, old: &Resources, next: &mut Resources) {
-        let named = |name: &str, next: &Resources| {
-            let routes = next.routes.values().map(|routes| &routes.needs);
-            let listeners = next.listeners.values().map(|listener| &listener.needs);
-            routes
-                .chain(listeners)
-                .any(|needs| needs.clusters.contains(name))
-        };
-        for cluster in old.clusters.values() {
-            if wanted.clusters.contains_key(&cluster.name) || !named(&cluster.name, next) {
-                continue;
-            }
+        let old = old.clusters.values();
+        let leaving = old.filter(|old| !wanted.clusters.contains_key(&old.name));
+        let mut leaving = leaving.peekable();
+        if leaving.peek().is_none() {
+            return;
+        }
+        let named = named(next);
+        let mut kept = Vec::new();
+        for cluster in leaving.filter(|cluster| named.contains(&*cluster.name)) {
             let until = self.until(cluster, Some(HOLD));
             if until.is_some_and(|until| until > self.now) {
                 self.wake(until);
-                next.clusters
-                    .insert(Arc::clone(&cluster.name), cluster.clone());
+                kept.push((Arc::clone(&cluster.name), cluster.clone()));
             }
         }
+        next.clusters.extend(kept);
     }
+}
+
+/// Everything that is asked for by name.
+fn needed(resources: &Resources) -> BTreeSet<(Kind, Arc<str>)> {
+    let clusters = resources.clusters.values().map(|cluster| &cluster.needs);
+    let listeners = resources.listeners.values().map(|listener| &listener.needs);
+    let discovered = clusters
+        .chain(listeners)
+        .flat_map(|needs| &needs.discovered);
+    discovered
+        .map(|need| (need.kind, need.name.as_str().into()))
+        .collect()
+}
+
+/// Every cluster that routes and listeners name.
+fn named(resources: &Resources) -> BTreeSet<&str> {
+    let routes = resources.routes.values().map(|routes| &routes.needs);
+    let listeners = resources.listeners.values();
+    let needs = routes.chain(listeners.map(|listener| &listener.needs));
+    let names = needs.flat_map(|needs| &needs.clusters);
+    names.map(String::as_str).collect()
 }
 
 /// Kind and name of what is missing, and how long it is waited for.
@@ -306,10 +329,13 @@ fn endpoints(wanted: &Resources, old: &Resources, next: &mut Resources) {
     for cluster in next.clusters.values() {
         for need in &cluster.needs.discovered {
             let name = need.name.as_str();
-            let newest = wanted.endpoints.get(name);
-            if let Some(newest) = newest.or_else(|| old.endpoints.get(name)) {
-                next.endpoints
-                    .insert(Arc::clone(&newest.name), newest.clone());
+            let chosen = match (old.endpoints.get(name), wanted.endpoints.get(name)) {
+                (Some(old), Some(wanted)) if old.says_the_same(wanted) => Some(old),
+                (old, wanted) => wanted.or(old),
+            };
+            if let Some(chosen) = chosen {
+                let name = Arc::clone(&chosen.name);
+                next.endpoints.insert(name, chosen.clone());
             }
         }
     }
