@@ -111,6 +111,12 @@ pub struct Forward {
     pub times: Times,
     /// When it is tried again; `None` for never.
     pub retry: Option<Arc<RetryPolicy>>,
+    /// Bytes of a request body that are kept until the answer begins, to be sent again
+    /// (`request_body_buffer_limit`). Default [`KEPT_BODY`].
+    pub kept_body: usize,
+    /// Who is told in `x-envoy-attempt-count` how many attempts there were, where the protocol has
+    /// headers that cost nothing to add.
+    pub attempt_count: AttemptCount,
     /// What a hashing balancer hashes.
     pub hash: Vec<HashPolicy>,
     /// Which circuit breaker thresholds apply: Envoy's default priority (0) or high (1).
@@ -134,6 +140,8 @@ impl Forward {
             target,
             times: Times::default(),
             retry: None,
+            kept_body: KEPT_BODY,
+            attempt_count: AttemptCount::default(),
             hash: Vec::new(),
             priority: 0,
             no_cluster: 503,
@@ -150,6 +158,18 @@ impl Forward {
         let found = upgrades.find(|upgrade| upgrade.kind.eq_ignore_ascii_case(kind));
         found.map(|upgrade| upgrade.allowed)
     }
+}
+
+/// Bytes of a request body that are kept unless the route says otherwise.
+pub const KEPT_BODY: usize = 64 * 1024;
+
+/// Who is told of the number of attempts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AttemptCount {
+    /// Hosts (`include_request_attempt_count`).
+    pub request: bool,
+    /// Callers (`include_attempt_count_in_response`).
+    pub response: bool,
 }
 
 /// What a route says of one kind of upgrade (`upgrade_configs`).

@@ -3,7 +3,9 @@
 use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use crossdock_framework::{
-    cluster::{Breakers, Cluster, ClusterMetric, ClusterSettings, Host, HostSet, HostState},
+    cluster::{
+        Breakers, Cluster, ClusterMetric, ClusterSettings, Host, HostSet, HostState, RetryLimit,
+    },
     stats::{Group, Registry},
     stream::HttpUpstream,
     transport::Secure,
@@ -269,8 +271,21 @@ fn breakers(cluster: &ClusterProto) -> Arc<[Breakers; 2]> {
                 .max_pending_requests
                 .map_or(DEFAULT_PENDING, |max| max.value),
         )
+        .with_retries(retries(given))
     };
     Arc::new([of(0), of(1)])
+}
+
+/// As in Envoy, a budget goes before a number, and its parts have their defaults.
+fn retries(thresholds: &Thresholds) -> RetryLimit {
+    let most = thresholds.max_retries.map(|max| max.value);
+    match &thresholds.retry_budget {
+        Some(budget) => RetryLimit::Budget {
+            percent: (budget.budget_percent.as_ref()).map_or(20.0, |percent| percent.value),
+            least: (budget.min_retry_concurrency).map_or(3, |least| least.value),
+        },
+        None => most.map_or_else(RetryLimit::default, RetryLimit::Most),
+    }
 }
 
 fn hosts(

@@ -66,7 +66,6 @@ const UNKNOWN: Support = Support::Ignored("Crossdock does not know this field");
 
 // Reasons that many fields share.
 const TLS: &str = "concerns TLS, which this version does not have";
-const RETRIES: &str = "concerns retries, which this version does not have";
 const TRACING: &str = "concerns tracing, which this version does not have";
 const STATISTICS: &str = "shapes statistics, which have fixed names here";
 const RUNTIME: &str = "values at runtime are not looked up; the configured value holds";

@@ -1,10 +1,10 @@
 //! Compiles what becomes of a call: forwarding, redirects and direct responses.
 
-use crossdock_framework::route::{Action, Forward, Target, Upgrade};
+use crossdock_framework::route::{Action, AttemptCount, Forward, Target, Upgrade};
 use envoy_types::pb::envoy::config::{
     core::v3::RoutingPriority,
     route::v3::{
-        Route as RouteMessage, RouteAction,
+        Route as RouteMessage, RouteAction, VirtualHost as HostMessage,
         route::Action as ActionMessage,
         route_action::{
             ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier,
@@ -13,7 +13,12 @@ use envoy_types::pb::envoy::config::{
     },
 };
 
-use super::{compile::Clusters, direct, times};
+use super::{
+    compile::Clusters,
+    direct,
+    retry::{self, Retry},
+    times,
+};
 use crate::{
     hash,
     problem::{Place, Problems},
@@ -22,6 +27,21 @@ use crate::{
     rules::path::PathRule,
 };
 
+/// How many bytes of a request body are kept, by the newer field or else the older one.
+macro_rules! kept_body {
+    ($message:expr) => {{
+        #[allow(
+            deprecated,
+            reason = "configurations in use still have per_request_buffer_limit_bytes"
+        )]
+        let older = $message.per_request_buffer_limit_bytes.as_ref();
+        let newer = $message.request_body_buffer_limit.as_ref();
+        newer
+            .map(|limit| limit.value)
+            .or(older.map(|limit| limit.value.into()))
+    }};
+}
+
 /// What the actions of a table share while it is compiled.
 pub(super) struct Scope<'s> {
     pub(super) clusters: &'s mut Clusters,
@@ -29,7 +49,38 @@ pub(super) struct Scope<'s> {
     /// Whether hosts are told nothing of what was there before a rewrite.
     pub(super) quiet: bool,
     pub(super) problems: &'s mut Problems,
+    /// What the virtual host says of retries.
+    pub(super) host: &'s Again,
 }
+
+/// What a virtual host says of retries.
+#[derive(Debug, Default)]
+pub(super) struct Again {
+    /// For its routes that say nothing themselves.
+    pub(super) retry: Option<Retry>,
+    pub(super) attempt_count: AttemptCount,
+    pub(super) kept_body: Option<u64>,
+}
+
+impl Again {
+    /// What the message of a virtual host says.
+    pub(super) fn of(message: &HostMessage, place: &Place<'_>, problems: &mut Problems) -> Self {
+        let policy = message.retry_policy.as_ref();
+        Self {
+            retry: policy
+                .map(|policy| retry::retry(policy, &place.field("retry_policy"), problems)),
+            attempt_count: AttemptCount {
+                request: message.include_request_attempt_count,
+                response: message.include_attempt_count_in_response,
+            },
+            kept_body: kept_body!(message),
+        }
+    }
+}
+
+/// The most bytes of a request body that are kept, whatever the configuration says: as many as an
+/// Envoy with its default `per_connection_buffer_limit_bytes` keeps.
+const MOST_KEPT: u64 = 1024 * 1024;
 
 impl Scope<'_> {
     /// The action of a route whose path rule is `rule`, and what it rewrites.
@@ -43,7 +94,10 @@ impl Scope<'_> {
             Some(ActionMessage::Route(action)) => {
                 let place = place.field("route");
                 let rewrite = self.rewrite(action, rule, &place);
-                let forward = self.forward(action, &place)?;
+                let mut forward = self.forward(action, &place)?;
+                if let Some(limit) = kept_body!(route).or(self.host.kept_body) {
+                    forward.kept_body = limit.min(MOST_KEPT) as usize;
+                }
                 return Some((Action::Forward(forward), rewrite));
             }
             Some(ActionMessage::DirectResponse(message)) => {
@@ -87,7 +141,12 @@ impl Scope<'_> {
     fn forward(&mut self, action: &RouteAction, place: &Place<'_>) -> Option<Forward> {
         self.refuse_internal_redirects(action, place);
         let target = self.target(action, place);
-        let times = times::times(action, place, self.problems);
+        let own = action.retry_policy.as_ref();
+        let own =
+            own.map(|policy| retry::retry(policy, &place.field("retry_policy"), self.problems));
+        let retry = own.or_else(|| self.host.retry.clone());
+        let per_try = retry.as_ref().and_then(|retry| retry.per_try);
+        let times = times::times(action, per_try, place, self.problems);
         let policies = action.hash_policy.iter().enumerate();
         let hash = policies
             .filter_map(|(at, policy)| {
@@ -100,6 +159,8 @@ impl Scope<'_> {
         );
         Some(Forward {
             times: times?,
+            retry: retry.map(|retry| retry.policy),
+            attempt_count: self.host.attempt_count,
             hash,
             priority: self.priority(action, place),
             no_cluster: self.no_cluster(action, place),

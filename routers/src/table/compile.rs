@@ -140,6 +140,7 @@ struct Host {
     at: usize,
     name: Arc<str>,
     levels: Levels,
+    again: action::Again,
 }
 
 impl Build {
@@ -154,6 +155,7 @@ impl Build {
             at,
             name: message.name.as_str().into(),
             levels: levels!(message, place, &mut self.problems),
+            again: action::Again::of(message, place, &mut self.problems),
         };
         let mut compiled = VirtualHost {
             index: PathIndex::default(),
@@ -197,6 +199,7 @@ impl Build {
             body_limit: self.body_limit,
             quiet: self.options.suppress_envoy_headers,
             problems: &mut self.problems,
+            host: &host.again,
         };
         let path = rule.as_ref().map(|rule| &rule.path);
         let action = scope.action(message, path, place);

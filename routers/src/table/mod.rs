@@ -6,6 +6,7 @@ mod compile;
 mod direct;
 mod domains;
 mod index;
+mod retry;
 mod tails;
 mod times;
 mod weights;

@@ -13,13 +13,14 @@ use crate::problem::{Place, Problems};
 /// How long a call may take if the route does not say, as in Envoy.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The limits of a route.
+/// The limits of a route whose attempts have the limit `per_try`.
 #[allow(
     deprecated,
     reason = "configurations in use still have max_grpc_timeout and grpc_timeout_offset"
 )]
 pub(super) fn times(
     action: &RouteAction,
+    per_try: Option<Duration>,
     place: &Place<'_>,
     problems: &mut Problems,
 ) -> Option<Times> {
@@ -45,7 +46,7 @@ pub(super) fn times(
         stream,
         grpc_max: grpc_max?.map(some),
         grpc_offset: grpc_offset?.unwrap_or_default(),
-        per_try: None,
+        per_try,
     })
 }
 
@@ -84,7 +85,8 @@ fn limit(time: Option<Duration>) -> Limit {
     }
 }
 
-fn duration(
+/// What a message of the configuration says.
+pub(super) fn duration(
     message: &DurationMessage,
     place: &Place<'_>,
     problems: &mut Problems,

@@ -25,7 +25,7 @@ const REST: &str = r#"          route_config:
                 route:
                   cluster: echo
                   request_mirror_policies: [{ cluster: echo }]
-                  retry_policy: { retry_on: connect-failure }
+                  hedge_policy: { hedge_on_per_try_timeout: true }
   clusters:
   - name: echo
     ignore_health_on_host_removal: true
@@ -46,8 +46,8 @@ fn a_good_file_with_every_field_that_is_not_acted_upon() {
              is not in this version"
         ),
         &format!(
-            "warning: good.yaml:22:19: {route}.retry_policy: not acted upon: concerns retries, \
-             which this version does not have"
+            "warning: good.yaml:22:19: {route}.hedge_policy: not acted upon: one attempt is made \
+             at a time in this version"
         ),
         "warning: good.yaml:25:5: static_resources.clusters[0].ignore_health_on_host_removal: not \
          acted upon: health checks are not in this version; `health_status` is taken as it is",

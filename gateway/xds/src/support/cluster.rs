@@ -1,7 +1,7 @@
 //! Clusters, their endpoints, limits and load balancing.
 
 use super::{
-    Message, REMOVE, RETRIES, STATISTICS,
+    Message, REMOVE, STATISTICS,
     Support::{Acts, Harmless, Ignored, Judged, Refused},
 };
 
@@ -218,7 +218,17 @@ pub(super) const MESSAGES: &[Message] = &[
                 Harmless("a cluster has one pool for each endpoint and protocol"),
                 &["max_connection_pools"],
             ),
-            (Ignored(RETRIES), &["max_retries", "retry_budget"]),
+            (Acts, &["max_retries", "retry_budget"]),
+        ],
+    },
+    Message {
+        name: "envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget",
+        fields: &[
+            (Acts, &["budget_percent", "min_retry_concurrency"]),
+            (
+                Ignored("a budget is a part of the calls in flight"),
+                &["budget_interval"],
+            ),
         ],
     },
     Message {

@@ -1,7 +1,7 @@
 //! Options of HTTP connections, downstream and upstream, and the filter that ends HTTP's chain.
 
 use super::{
-    DEFAULT, Message, REMOVE, RETRIES, STATISTICS,
+    DEFAULT, Message, REMOVE, STATISTICS,
     Support::{Acts, Harmless, Ignored, Refused},
     TRACING,
 };
@@ -171,7 +171,10 @@ pub(super) const MESSAGES: &[Message] = &[
                 ),
                 &["hash_policy"],
             ),
-            (Ignored(RETRIES), &["retry_policy"]),
+            (
+                Ignored("retry policies belong to routes and virtual hosts in this version"),
+                &["retry_policy"],
+            ),
         ],
     },
     Message {

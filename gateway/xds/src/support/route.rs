@@ -1,7 +1,7 @@
 //! Route configurations: virtual hosts, matches, actions, edits of headers.
 
 use super::{
-    Message, REMOVE, RETRIES, RUNTIME, STATISTICS,
+    Message, REMOVE, RUNTIME, STATISTICS,
     Support::{Acts, Harmless, Ignored, Judged, Refused},
     TRACING,
 };
@@ -15,7 +15,8 @@ const EDITS: &[&str] = &[
 const MIRRORS: &str = "mirroring is not in this version";
 const RATE_LIMITS: &str = "rate limits are not in this version";
 const METADATA: &str = "endpoints are not chosen by metadata in this version";
-const BUFFERS: &str = "a call is kept whole within the limit of its frame";
+const RETRY_TYPES: &str = "write `retry_policy` of the route or virtual host";
+const HEDGES: &str = "one attempt is made at a time in this version";
 const CORS: &str = "CORS is not in this version";
 const UNREACHED: &str = "redirects of upstreams are handed to the caller";
 const NOT_READ: &str = "nothing reads this metadata in this version";
@@ -70,7 +71,7 @@ pub(super) const MESSAGES: &[Message] = &[
             (Ignored(RATE_LIMITS), &["rate_limits"]),
             (Ignored(MIRRORS), &["request_mirror_policies"]),
             (
-                Ignored(BUFFERS),
+                Acts,
                 &[
                     "per_request_buffer_limit_bytes",
                     "request_body_buffer_limit",
@@ -78,16 +79,19 @@ pub(super) const MESSAGES: &[Message] = &[
             ),
             (Ignored(CORS), &["cors"]),
             (
-                Ignored(RETRIES),
+                Acts,
                 &[
                     "retry_policy",
-                    "retry_policy_typed_config",
-                    "hedge_policy",
                     "include_request_attempt_count",
                     "include_attempt_count_in_response",
-                    "include_is_timeout_retry_header",
                 ],
             ),
+            (Ignored(RETRY_TYPES), &["retry_policy_typed_config"]),
+            (
+                Ignored("hosts are told of the attempt by `x-envoy-attempt-count`"),
+                &["include_is_timeout_retry_header"],
+            ),
+            (Ignored(HEDGES), &["hedge_policy"]),
         ],
     },
     Message {
@@ -113,7 +117,7 @@ pub(super) const MESSAGES: &[Message] = &[
             (Harmless(NOT_READ), &["metadata"]),
             (Ignored(TRACING), &["decorator", "tracing"]),
             (
-                Ignored(BUFFERS),
+                Acts,
                 &[
                     "per_request_buffer_limit_bytes",
                     "request_body_buffer_limit",
@@ -238,10 +242,9 @@ pub(super) const MESSAGES: &[Message] = &[
                 ],
             ),
             (Refused(METADATA, REMOVE), &["metadata_match"]),
-            (
-                Ignored(RETRIES),
-                &["retry_policy", "retry_policy_typed_config", "hedge_policy"],
-            ),
+            (Acts, &["retry_policy"]),
+            (Ignored(RETRY_TYPES), &["retry_policy_typed_config"]),
+            (Ignored(HEDGES), &["hedge_policy"]),
             (
                 Ignored(RATE_LIMITS),
                 &["rate_limits", "include_vh_rate_limits"],
@@ -259,6 +262,54 @@ pub(super) const MESSAGES: &[Message] = &[
                 &["early_data_policy"],
             ),
         ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RetryPolicy",
+        fields: &[
+            (
+                Acts,
+                &[
+                    "retry_on",
+                    "num_retries",
+                    "per_try_timeout",
+                    "per_try_idle_timeout",
+                    "retriable_status_codes",
+                    "retry_back_off",
+                    "rate_limited_retry_back_off",
+                    "retriable_headers",
+                    "retriable_request_headers",
+                ],
+            ),
+            (Judged, &["retry_host_predicate"]),
+            (
+                Harmless("a host that was tried is left out for as long as there are others"),
+                &["host_selection_retry_max_attempts"],
+            ),
+            (
+                Ignored("endpoints have no priorities in this version"),
+                &["retry_priority"],
+            ),
+            (
+                Ignored("a retry has the options of its first attempt"),
+                &["retry_options_predicates"],
+            ),
+            (
+                Ignored("a retry goes to the cluster of its first attempt"),
+                &["refresh_cluster_on_retry"],
+            ),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RetryPolicy.RetryBackOff",
+        fields: &[(Acts, &["base_interval", "max_interval"])],
+    },
+    Message {
+        name: "envoy.config.route.v3.RetryPolicy.RateLimitedRetryBackOff",
+        fields: &[(Acts, &["reset_headers", "max_interval"])],
+    },
+    Message {
+        name: "envoy.config.route.v3.RetryPolicy.ResetHeader",
+        fields: &[(Acts, &["name", "format"])],
     },
     Message {
         name: "envoy.config.route.v3.RouteAction.HashPolicy",

@@ -19,6 +19,7 @@ mod matching;
 mod redirects;
 mod reference;
 mod refusals;
+mod retries;
 mod rewrites;
 mod targets;
 
