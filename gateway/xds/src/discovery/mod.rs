@@ -9,10 +9,13 @@
 //! 4. [`Warming`] says what of it may be in force now: a cluster waits for its endpoints, a
 //!    listener for its routes, and a route for clusters that are still waiting.
 //!
+//! [`dump`] shows all that as Envoy's `/config_dump` does.
+//!
 //! A network client makes the same [`Response`]s of what it receives; nothing else here knows
 //! where they come from. Times are given by the caller.
 
 mod demand;
+pub mod dump;
 mod kind;
 mod needs;
 mod read;

@@ -209,10 +209,7 @@ pub(super) const MESSAGES: &[Message] = &[
         name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig",
         fields: &[
             (Acts, &["cidr_ranges"]),
-            (
-                Ignored("connections come over TCP"),
-                &["unix_sockets"],
-            ),
+            (Ignored("connections come over TCP"), &["unix_sockets"]),
         ],
     },
     Message {
