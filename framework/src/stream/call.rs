@@ -1,6 +1,6 @@
 //! One streamed call: decided upon, sent, and its answer passed back while it comes.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{future::Future, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, request};
@@ -56,22 +56,25 @@ impl Door {
 
 /// Carries one call: the answer is ready when its head is, and its body comes as the host sends it.
 /// Dropping the future or the answer gives the call up.
-pub async fn carry<C: StreamCodec>(
+pub fn carry<C: StreamCodec>(
     door: &Rc<Door>,
     request: Request<C::Body>,
-) -> Response<Answer<C>> {
+) -> impl Future<Output = Response<Answer<C>>> + use<C> {
+    // Outside of the future, which would keep a place for the request.
     let mut ledger = open::<C>(door, request);
-    match forward(&mut ledger).await {
-        Ok(response) => pass_back(ledger, response),
-        Err(mut status) => {
-            if let (Some(aim), Some(policy)) = (&ledger.aim, ledger.policy()) {
-                let request = C::request(&ledger.request);
-                let sent = &ledger.progress.edits;
-                let cluster = ledger.cluster().map(|cluster| &*cluster.name);
-                let facts = (&ledger.facts, cluster);
-                exchange::local_edits(policy, aim, (&request, sent), facts, &mut status);
+    async move {
+        match forward(&mut ledger).await {
+            Ok(response) => pass_back(ledger, response),
+            Err(mut status) => {
+                if let (Some(aim), Some(policy)) = (&ledger.aim, ledger.policy()) {
+                    let request = C::request(&ledger.request);
+                    let sent = &ledger.progress.edits;
+                    let cluster = ledger.cluster().map(|cluster| &*cluster.name);
+                    let facts = (&ledger.facts, cluster);
+                    exchange::local_edits(policy, aim, (&request, sent), facts, &mut status);
+                }
+                reply(ledger, &status)
             }
-            reply(ledger, &status)
         }
     }
 }
@@ -255,8 +258,10 @@ async fn attempt<C: StreamCodec>(
             priority: aim.priority,
             fresh: stale > 0,
         };
-        let sending = C::send(&pools, attempt, head, ledger.flight.upload());
-        let answered = ledger.flight.within(sending).await;
+        let answered = {
+            let sending = C::send(&pools, attempt, head, ledger.flight.upload());
+            ledger.flight.within(pin!(sending)).await
+        };
         worker.tick();
         let failure = match answered {
             Err(expiry) => {

@@ -4,7 +4,7 @@
 use std::{
     cell::{Cell, RefCell},
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker, ready},
     time::Duration,
@@ -159,14 +159,14 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
         self.moved.set(self.now());
     }
 
-    /// Runs `work`, but no longer than the call may last.
-    pub(crate) async fn within<F: Future>(&self, work: F) -> Result<F::Output, Expiry> {
-        let mut work = pin!(work);
+    /// Runs `work`, but no longer than the call may last. It is held by reference: the future of a
+    /// call is moved about, and grows by all that it contains.
+    pub(crate) async fn within<F: Future + Unpin>(&self, mut work: F) -> Result<F::Output, Expiry> {
         poll_fn(|cx| {
             if let Poll::Ready(expiry) = self.poll_expired(cx) {
                 return Poll::Ready(Err(expiry));
             }
-            work.as_mut().poll(cx).map(Ok)
+            Pin::new(&mut work).poll(cx).map(Ok)
         })
         .await
     }

@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 
 pub(crate) use send::send;
 
+use super::bulk::Bulk;
 use crate::{
     pools,
     stop::Stop,
@@ -234,6 +235,7 @@ impl Up {
     async fn serve(self: Rc<Self>, opened: Opened) {
         let meter = Meter::new(&self.worker);
         let wire = Wire::new(opened.io, BytesMut::new(), &meter);
+        let bulk = Bulk::new(wire, &self.worker);
         let http = &self.cluster.http;
         let shaken = client::Builder::new()
             .initial_window_size(http.stream_window)
@@ -243,7 +245,7 @@ impl Up {
             // None before the host's settings have come: it might refuse them.
             .initial_max_send_streams(0)
             .enable_push(false)
-            .handshake::<_, Bytes>(wire)
+            .handshake::<_, Bytes>(bulk.clone())
             .await;
         let (sender, connection) = match shaken {
             Ok(shaken) => shaken,
@@ -257,7 +259,7 @@ impl Up {
         let account = UpstreamConnection::begin(stats, &self.worker);
         stats.inc(shard, ClusterMetric::CxHttp2Total);
         *self.sender.borrow_mut() = Some(sender);
-        self.keep(connection, &meter).await;
+        self.keep(connection, bulk, &meter).await;
         if self.sender.borrow().is_none() {
             account.ends_here();
         }
@@ -271,13 +273,23 @@ impl Up {
     }
 
     /// Moves the connection's bytes until it ends.
-    async fn keep(self: &Rc<Self>, connection: client::Connection<Wire>, meter: &Meter) {
+    async fn keep(
+        self: &Rc<Self>,
+        connection: client::Connection<Bulk>,
+        bulk: Bulk,
+        meter: &Meter,
+    ) {
         let mut connection = pin!(connection);
         let mut check = pin!(tokio::time::sleep(CHECK));
         loop {
             let ended = poll_fn(|cx| {
-                if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-                    return Poll::Ready(Some(ended));
+                loop {
+                    if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                        return Poll::Ready(Some(ended));
+                    }
+                    if !bulk.send(cx) {
+                        break;
+                    }
                 }
                 if self.opening.get() {
                     self.note_settings();

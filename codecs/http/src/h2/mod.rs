@@ -1,5 +1,6 @@
 //! HTTP/2 over the h2 crate, whose windows give exact backpressure.
 
+mod bulk;
 pub(crate) mod client;
 pub(crate) mod flood;
 mod pump;

@@ -2,7 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
@@ -22,6 +22,7 @@ use http::{Request, Response, StatusCode, Version, response};
 use http_body::Body as _;
 
 use super::{
+    bulk::Bulk,
     flood::Flood,
     pump::{self, Stopped, Watch},
 };
@@ -69,8 +70,9 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
     });
     let flood = Flood::new(policy.http.resets, worker.now());
     let wire = Wire::new(connection.io, connection.prefix, &meter).counting(flood);
+    let bulk = Bulk::new(wire, &worker);
     // In a box of its own: it is over soon, and the connection lasts.
-    match Box::pin(shake_hands(wire, &policy, &door)).await {
+    match Box::pin(shake_hands(&bulk, &policy, &door)).await {
         Ok(mut served) => {
             let client = Client {
                 face: Face::new(&policy.http),
@@ -79,7 +81,7 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
                 policy: Arc::clone(&policy),
             };
             let mut keeper = Keeper::new(client, &meter);
-            let ended = keeper.run(&mut served).await;
+            let ended = keeper.run(&mut served, &bulk).await;
             if let Err(metric) = ended {
                 policy.stats.inc(shard, metric);
             }
@@ -105,11 +107,17 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
 
 /// Reads the client's preface and says what it may do.
 async fn shake_hands(
-    wire: Wire,
+    bulk: &Bulk,
     policy: &Policy,
     door: &Door,
-) -> Result<Box<server::Connection<Wire, Bytes>>, HttpMetric> {
-    let shaking = builder(policy).handshake(wire);
+) -> Result<Box<server::Connection<Bulk, Bytes>>, HttpMetric> {
+    let mut shaking = builder(policy).handshake(bulk.clone());
+    let shaking = poll_fn(|cx| {
+        let shaken = Pin::new(&mut shaking).poll(cx);
+        // Whether it fails is told to who writes next.
+        bulk.send(cx);
+        shaken
+    });
     match tokio::time::timeout(HANDSHAKE, shaking).await {
         Ok(Ok(served)) => Ok(Box::new(served)),
         Ok(Err(error)) => {
@@ -169,7 +177,8 @@ impl Keeper {
     /// Accepts streams until the connection ends.
     async fn run(
         &mut self,
-        served: &mut server::Connection<Wire, Bytes>,
+        served: &mut server::Connection<Bulk, Bytes>,
+        bulk: &Bulk,
     ) -> Result<(), HttpMetric> {
         let client = Rc::clone(&self.client);
         let door = &client.door;
@@ -178,8 +187,13 @@ impl Keeper {
         let mut listens = false;
         loop {
             let accepted = poll_fn(|cx| {
-                if let Poll::Ready(accepted) = served.poll_accept(cx) {
-                    return Poll::Ready(Some(accepted));
+                loop {
+                    if let Poll::Ready(accepted) = served.poll_accept(cx) {
+                        return Poll::Ready(Some(accepted));
+                    }
+                    if !bulk.send(cx) {
+                        break;
+                    }
                 }
                 // It wakes the task once; whether it has begun is cheaper to ask.
                 if !std::mem::replace(&mut listens, true) {
@@ -228,13 +242,13 @@ impl Keeper {
     }
 
     /// Two GOAWAYs: streams that are on their way still arrive (RFC 9113 section 6.8).
-    fn leave(&mut self, served: &mut server::Connection<Wire, Bytes>) {
+    fn leave(&mut self, served: &mut server::Connection<Bulk, Bytes>) {
         if !std::mem::replace(&mut self.leaving, true) {
             served.graceful_shutdown();
         }
     }
 
-    fn check(&mut self, served: &mut server::Connection<Wire, Bytes>) -> Result<(), HttpMetric> {
+    fn check(&mut self, served: &mut server::Connection<Bulk, Bytes>) -> Result<(), HttpMetric> {
         let client = Rc::clone(&self.client);
         let worker = &client.door.worker;
         let now = worker.tick();
