@@ -9,13 +9,15 @@
 //! 4. [`Warming`] says what of it may be in force now: a cluster waits for its endpoints, a
 //!    listener for its routes, and a route for clusters that are still waiting.
 //!
-//! [`dump`] shows all that as Envoy's `/config_dump` does.
+//! A [`Feed`] does the first three with files, and asks a [`Judge`] what to accept. [`dump`] shows
+//! all of it as Envoy's `/config_dump` does.
 //!
 //! A network client makes the same [`Response`]s of what it receives; nothing else here knows
 //! where they come from. Times are given by the caller.
 
 mod demand;
 pub mod dump;
+mod feed;
 mod kind;
 mod needs;
 mod read;
@@ -30,9 +32,10 @@ mod warming;
 
 pub use self::{
     demand::{Demand, Demands, demands},
+    feed::{Feed, Judge, Outcome, Report, Said},
     kind::{Discovered, Kind},
     needs::{Need, Needs},
-    read::{MAX_FILE_BYTES, Options, Response, parse, read},
+    read::{MAX_FILE_BYTES, Options, Response, Text, parse, read},
     resource::{Fingerprint, Origin, Resource},
     resources::Resources,
     source::{FileSource, INITIAL_FETCH_TIMEOUT, SourceError, Watch},

@@ -38,6 +38,8 @@ pub struct Response<M> {
     pub unused: Vec<Unused>,
     /// Remarks on how something was read.
     pub notes: Vec<Note>,
+    /// Where each field stands.
+    pub positions: Arc<Positions>,
 }
 
 impl<M: Discovered> Response<M> {
@@ -79,23 +81,57 @@ pub struct Options {
     pub reject_unknown_fields: bool,
 }
 
-/// Reads a file. The format is told by the extension (`.json`, `.yaml`, `.yml`), else by whether
-/// the text begins with `{`. Envoy's other two formats, `.pb` and `.pb_text`, are refused.
+/// A text that is to be read.
+#[derive(Clone, Debug)]
+pub struct Text {
+    name: String,
+    text: String,
+    format: Format,
+}
+
+impl Text {
+    /// Takes a file. The format is told by the extension (`.json`, `.yaml`, `.yml`), else by
+    /// whether the text begins with `{`. Envoy's other two formats, `.pb` and `.pb_text`, are
+    /// refused.
+    ///
+    /// # Errors
+    /// When the file cannot be had as text.
+    pub fn load(path: &Path) -> Result<Self, Rejected> {
+        let name = path.display().to_string();
+        match document::text_of(path, MAX_FILE_BYTES) {
+            Ok((text, format)) => Ok(Self { name, text, format }),
+            Err(malformed) => Err(document::reject(&name, malformed)),
+        }
+    }
+
+    /// Tells whether two texts are the same.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.text)
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When anything in it is wrong or asks for what Crossdock has to refuse: nothing of it is to
+    /// be used. All problems are listed at once.
+    pub fn parse<M: Discovered>(&self, options: &Options) -> Result<Response<M>, Rejected> {
+        parse(&self.name, &self.text, self.format, options)
+    }
+}
+
+/// Reads a file: [`Text::load`] and [`Text::parse`].
 ///
 /// # Errors
-/// When the file cannot be read, or anything in it is wrong or asks for what Crossdock has to
-/// refuse: nothing of it is to be used. All problems are listed at once.
+/// As these two.
 pub fn read<M: Discovered>(path: &Path, options: &Options) -> Result<Response<M>, Rejected> {
-    let name = path.display().to_string();
-    let (text, format) = document::text_of(path, MAX_FILE_BYTES)
-        .map_err(|malformed| document::reject(&name, malformed))?;
-    parse(&name, &text, format, options)
+    Text::load(path)?.parse(options)
 }
 
 /// Reads a text; `name` stands for the file in positions.
 ///
 /// # Errors
-/// As [`read`].
+/// As [`Text::parse`].
 pub fn parse<M: Discovered>(
     name: &str,
     text: &str,
@@ -151,6 +187,7 @@ pub fn parse<M: Discovered>(
         version: Arc::clone(&version),
         unused,
         notes,
+        positions,
     })
 }
 

@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::config::{
     route::v3::RouteConfiguration,
 };
 
-use super::{Discovered, Fingerprint, Origin, Resource, Update};
+use super::{Demands, Discovered, Fingerprint, Kind, Origin, Resource, Update};
 use crate::bootstrap::Loaded;
 
 /// Resources by type and name: those of the bootstrap, and those discovered since.
@@ -79,5 +79,13 @@ impl Resources {
                 resources.insert(Arc::clone(&resource.name), resource.clone());
             }
         }
+    }
+
+    /// Drops what was discovered by name and is asked for no longer.
+    pub fn forget_unasked(&mut self, demands: &Demands) {
+        let asked = |kind, name: &Arc<str>| demands.contains_key(&(kind, Arc::clone(name)));
+        self.routes.retain(|name, _| asked(Kind::Routes, name));
+        self.endpoints
+            .retain(|name, _| asked(Kind::Endpoints, name));
     }
 }

@@ -47,6 +47,7 @@ pub(super) fn response<M: Discovered>(version: &str, resources: Vec<Resource<M>>
         removed: Vec::new(),
         unused: Vec::new(),
         notes: Vec::new(),
+        positions: Arc::new(Positions::new("sample")),
     }
 }
 
