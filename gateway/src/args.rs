@@ -2,9 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
 
-use crate::access_log::Flush;
+use crate::{access_log::Flush, example};
 
 /// A multi-protocol RPC gateway and service-mesh sidecar, configured as Envoy is.
 #[derive(Clone, Debug, Parser)]
@@ -35,6 +35,25 @@ pub(crate) enum Command {
         /// Print the interface of the sample's gRPC service and exit, for grpcurl.
         #[arg(long)]
         print_proto: bool,
+    },
+    /// Show a policy at work on four protocols: sample services, the gateway, and calls through it;
+    /// the exit code tells whether callers and metrics saw what they should.
+    Example {
+        /// Which one; `all` for one after the other.
+        #[arg(required_unless_present = "list", value_parser = PossibleValuesParser::new(example::names()))]
+        name: Option<String>,
+        /// List the examples and what each shows, and exit.
+        #[arg(long)]
+        list: bool,
+        /// Print the configuration that is used, in Envoy's format, and exit.
+        #[arg(long)]
+        print_config: bool,
+        /// Serve on after the calls, until interrupted.
+        #[arg(long)]
+        serve: bool,
+        /// Write a configuration that has Prometheus scrape the admin endpoints to this file.
+        #[arg(long, value_name = "FILE", requires = "serve")]
+        prometheus: Option<PathBuf>,
     },
 }
 

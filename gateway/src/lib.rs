@@ -13,11 +13,13 @@ mod chains;
 mod compile;
 mod discovery;
 mod dns;
+mod example;
 mod health;
 mod listen;
 mod logging;
 mod quickstart;
 mod run;
+mod sample;
 mod serve;
 mod server;
 mod settings;
@@ -36,6 +38,7 @@ use crossdock_xds::{
 use crate::{
     access_log::Flush,
     args::{Cli, Command, Config, Mode, Serve},
+    example::Then,
     run::{CannotStart, Gateway},
     server::ProcessSettings,
 };
@@ -52,7 +55,29 @@ pub fn main() -> ExitCode {
         Some(Command::Quickstart {
             print_proto: true, ..
         }) => quickstart::print_proto(),
-        Some(Command::Quickstart { once, .. }) => show_quickstart(once),
+        Some(Command::Quickstart { once, .. }) => {
+            on_show(1, |settings| quickstart::run(settings, once))
+        }
+        Some(Command::Example { list: true, .. } | Command::Example { name: None, .. }) => {
+            example::list()
+        }
+        Some(Command::Example {
+            name: Some(name),
+            print_config: true,
+            ..
+        }) => example::print_config(&name),
+        Some(Command::Example {
+            name: Some(name),
+            serve,
+            prometheus,
+            ..
+        }) => {
+            let then = match serve {
+                true => Then::Serve(prometheus.as_deref()),
+                false => Then::End,
+            };
+            on_show(2, |settings| example::run(&name, settings, then))
+        }
         None if cli.serve.mode != Mode::Serve => validate::validate(&cli.serve.config),
         None => serve_file(&cli.serve),
     }
@@ -117,19 +142,22 @@ fn serve_file(args: &Serve) -> ExitCode {
     })
 }
 
-/// Runs the quickstart: one worker, and a log that does not disturb its table.
-fn show_quickstart(once: bool) -> ExitCode {
+/// Runs something that prints a table, with a log that does not disturb it.
+fn on_show<F: Future<Output = ExitCode>>(
+    workers: usize,
+    show: impl FnOnce(ProcessSettings) -> F,
+) -> ExitCode {
     let log_level = match logging::start("warn") {
         Ok(level) => level,
         Err(text) => return refuse(&[text]),
     };
     let settings = ProcessSettings {
-        concurrency: 1,
+        concurrency: workers,
         drain_time: Duration::from_secs(5),
         flush: Flush::default(),
         log_level,
     };
-    on_runtime(quickstart::run(settings, once))
+    on_runtime(show(settings))
 }
 
 /// Runs the program's own tasks to the end: accepting, DNS, the admin endpoint.

@@ -1,23 +1,23 @@
 //! `crossdock quickstart`: routing at work without any file.
 
-mod calls;
-mod samples;
-mod web;
-mod wire;
+mod witness;
 
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use crossdock_bolt::Bolt;
 use crossdock_dubbo::Dubbo;
-use crossdock_framework::{codec::Codec, log::AccessLog, status::Class};
+use crossdock_framework::{log::AccessLog, status::Class};
 use crossdock_xds::bootstrap::{self, Format, Options};
 
-use self::{
-    calls::{Caller, Seen, Witness},
-    wire::Call,
-};
+use self::witness::{Seen, Witness};
 use crate::{
     run::{CannotStart, Gateway},
+    sample::{
+        self, Ports, Service, Told,
+        calls::Caller,
+        framed, grpc, table, web,
+        wire::{Call, Wire},
+    },
     server::{Order, ProcessSettings},
 };
 
@@ -25,6 +25,11 @@ const CONFIG: &str = include_str!("quickstart/config.yaml");
 
 const ORDERS: &str = "com.acme.OrderService";
 const STOCK: &str = "com.acme.StockService";
+
+/// The host that callers of the web and of the chat name, and what they ask it for.
+const HOST: &str = "localhost";
+const PAGE: &str = "/hello";
+const CHAT: &str = "/com.acme.Chat/Talk";
 
 /// Calls that show the split by weight: enough that v2 is all but certain to get one.
 const SPLIT: usize = 100;
@@ -37,7 +42,7 @@ pub(crate) fn print_config() -> ExitCode {
 
 /// Prints the interface of the gRPC service.
 pub(crate) fn print_proto() -> ExitCode {
-    print!("{}", web::PROTO);
+    print!("{}", grpc::PROTO);
     ExitCode::SUCCESS
 }
 
@@ -50,21 +55,11 @@ pub(crate) async fn run(settings: ProcessSettings, once: bool) -> ExitCode {
     }
 }
 
-/// Where the services of the sample listen, in the order of the ports in the configuration.
-type Ports = Vec<(&'static str, SocketAddr)>;
-
 async fn start(settings: ProcessSettings) -> Result<(Gateway, Witness, Ports), Vec<String>> {
     let ports = services()
         .await
         .map_err(|error| vec![format!("a sample service cannot start: {error}")])?;
-    let mut config = CONFIG.to_owned();
-    for (configured, address) in &ports {
-        // Kernel-chosen ports, so that nothing has to be free.
-        config = config.replace(
-            &format!("port_value: {configured}"),
-            &format!("port_value: {}", address.port()),
-        );
-    }
+    let config = sample::place(CONFIG, &ports);
     let loaded = bootstrap::parse("quickstart", &config, Format::Yaml, &Options::default())
         .map_err(|rejected| {
             rejected
@@ -82,26 +77,15 @@ async fn start(settings: ProcessSettings) -> Result<(Gateway, Witness, Ports), V
 }
 
 async fn services() -> std::io::Result<Ports> {
+    let [v1, v2] = [|| Service::steady("v1"), || Service::steady("v2")];
     Ok(vec![
-        (
-            "20881",
-            samples::start::<Dubbo>("v1", wire::dubbo_response).await?,
-        ),
-        (
-            "20882",
-            samples::start::<Dubbo>("v2", wire::dubbo_response).await?,
-        ),
-        (
-            "12201",
-            samples::start::<Bolt>("v1", wire::bolt_response).await?,
-        ),
-        (
-            "12202",
-            samples::start::<Bolt>("v2", wire::bolt_response).await?,
-        ),
-        ("8081", web::start_web("v1").await?),
-        ("8082", web::start_web("v2").await?),
-        ("50051", web::start_chat().await?),
+        ("20881", framed::start::<Dubbo>(v1()).await?),
+        ("20882", framed::start::<Dubbo>(v2()).await?),
+        ("12201", framed::start::<Bolt>(v1()).await?),
+        ("12202", framed::start::<Bolt>(v2()).await?),
+        ("8081", web::start(v1()).await?),
+        ("8082", web::start(v2()).await?),
+        ("50051", grpc::start(v1()).await?),
     ])
 }
 
@@ -139,9 +123,9 @@ struct Row {
 }
 
 async fn make_calls(gateway: SocketAddr, witness: &Witness) -> Result<Vec<Row>, String> {
-    let connected = |error: std::io::Error| format!("cannot connect to the gateway: {error}");
-    let mut dubbo = Caller::<Dubbo>::connect(gateway).await.map_err(connected)?;
-    let mut bolt = Caller::<Bolt>::connect(gateway).await.map_err(connected)?;
+    let mut dubbo = Caller::<Dubbo>::connect(gateway).await?;
+    let mut bolt = Caller::<Bolt>::connect(gateway).await?;
+    let mut web = web::Caller::connect(gateway).await?;
     let call = |service, method, header| Call {
         service,
         method,
@@ -155,27 +139,25 @@ async fn make_calls(gateway: SocketAddr, witness: &Witness) -> Result<Vec<Row>, 
         (call(ORDERS, "create", tester), "orders-v2"),
         (call(ORDERS, "cancel", None), "orders-v2"),
     ] {
-        rows.push(one(&mut dubbo, witness, &call, wire::dubbo_request, cluster).await?);
+        rows.push(one(&mut dubbo, witness, &call, cluster).await?);
     }
     let everyone = call(ORDERS, "create", None);
-    rows.extend(split(&mut dubbo, witness, &everyone, wire::dubbo_request).await?);
+    rows.extend(split(&mut dubbo, witness, &everyone).await?);
     let gray = call(STOCK, "reserve", gray);
-    rows.push(one(&mut bolt, witness, &gray, wire::bolt_request, "stock-v2").await?);
+    rows.push(one(&mut bolt, witness, &gray, "stock-v2").await?);
     let everyone = call(STOCK, "reserve", None);
-    rows.extend(split(&mut bolt, witness, &everyone, wire::bolt_request).await?);
-    rows.extend(web_calls(gateway, witness).await?);
+    rows.extend(split(&mut bolt, witness, &everyone).await?);
+    rows.extend(web_calls(&mut web, witness).await?);
+    rows.push(chat(gateway, witness).await?);
     let nobody = call("com.acme.Nobody", "x", None);
-    let mut refused = Vec::new();
-    for answered in [
-        dubbo.call(|id| wire::dubbo_request(id, &nobody)).await?,
-        bolt.call(|id| wire::bolt_request(id, &nobody)).await?,
-        web::get(gateway, "nobody.example", None).await?,
-    ] {
-        refused.push(answered);
-    }
-    for (answered, seen) in refused.into_iter().zip(next(witness, 3).await?) {
+    let refused = [
+        dubbo.call(&nobody).await?,
+        bolt.call(&nobody).await?,
+        web.get("nobody.example", PAGE, None).await?,
+    ];
+    for (told, seen) in refused.iter().zip(next(witness, 3).await?) {
         rows.push(Row {
-            expected: answered != Class::Ok && seen.outcome == Class::NotFound && seen.local,
+            expected: !worked(told) && seen.outcome == Class::NotFound && seen.local,
             note: "refused by the gateway".into(),
             seen,
         });
@@ -183,45 +165,52 @@ async fn make_calls(gateway: SocketAddr, witness: &Witness) -> Result<Vec<Row>, 
     Ok(rows)
 }
 
-/// Calls over HTTP and gRPC.
-async fn web_calls(gateway: SocketAddr, witness: &Witness) -> Result<Vec<Row>, String> {
+/// Whether a service answered.
+fn worked(told: &Told) -> bool {
+    told.by.is_some()
+}
+
+/// Calls over HTTP.
+async fn web_calls(web: &mut web::Caller, witness: &Witness) -> Result<Vec<Row>, String> {
     let tester = ("x-user", "tester");
-    let answered = web::get(gateway, "localhost", Some(tester)).await?;
+    let told = web.get(HOST, PAGE, Some(tester)).await?;
     let seen = next(witness, 1).await?.remove(0);
     let by_header = Row {
-        expected: answered == Class::Ok && seen.cluster == "web-v2",
+        expected: worked(&told) && seen.cluster == "web-v2",
         note: format!("with {}: {}", tester.0, tester.1),
         seen,
     };
     let mut all_well = true;
     for _ in 0..SPLIT {
-        all_well &= web::get(gateway, "localhost", None).await? == Class::Ok;
+        all_well &= worked(&web.get(HOST, PAGE, None).await?);
     }
     let mut rows = vec![by_header];
     rows.extend(by_cluster(next(witness, SPLIT).await?, all_well));
-    let answered = web::chat(gateway).await?;
-    let seen = next(witness, 1).await?.remove(0);
-    rows.push(Row {
-        expected: answered == Class::Ok && seen.outcome == Class::Ok && seen.cluster == "chat",
-        note: format!("{} messages each way", web::MESSAGES),
-        seen,
-    });
     Ok(rows)
 }
 
-type Request = fn(crossdock_framework::frame::WireId, &Call<'_>) -> Vec<u8>;
+/// A streaming call over gRPC.
+async fn chat(gateway: SocketAddr, witness: &Witness) -> Result<Row, String> {
+    let mut caller = grpc::Caller::connect(gateway).await?;
+    let told = caller.chat(HOST, CHAT).await?;
+    let seen = next(witness, 1).await?.remove(0);
+    Ok(Row {
+        expected: worked(&told) && seen.outcome == Class::Ok && seen.cluster == "chat",
+        note: format!("{} messages each way", grpc::MESSAGES),
+        seen,
+    })
+}
 
 /// One call that has to go to `cluster`.
-async fn one<C: Codec>(
+async fn one<C: Wire>(
     caller: &mut Caller<C>,
     witness: &Witness,
     call: &Call<'_>,
-    request: Request,
     cluster: &str,
 ) -> Result<Row, String> {
-    let answered = caller.call(|id| request(id, call)).await?;
+    let told = caller.call(call).await?;
     let seen = next(witness, 1).await?.remove(0);
-    let expected = answered == Class::Ok && seen.outcome == Class::Ok && seen.cluster == cluster;
+    let expected = worked(&told) && seen.outcome == Class::Ok && seen.cluster == cluster;
     let note = call
         .header
         .map_or_else(String::new, |(name, value)| format!("with {name}: {value}"));
@@ -233,15 +222,14 @@ async fn one<C: Codec>(
 }
 
 /// Many equal calls: a row for each cluster that got some of them.
-async fn split<C: Codec>(
+async fn split<C: Wire>(
     caller: &mut Caller<C>,
     witness: &Witness,
     call: &Call<'_>,
-    request: Request,
 ) -> Result<Vec<Row>, String> {
     let mut all_well = true;
     for _ in 0..SPLIT {
-        all_well &= caller.call(|id| request(id, call)).await? == Class::Ok;
+        all_well &= worked(&caller.call(call).await?);
     }
     Ok(by_cluster(next(witness, SPLIT).await?, all_well))
 }
@@ -320,17 +308,7 @@ fn print_table(rows: &[Row]) -> bool {
             row.note.clone(),
         ]
     }));
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
-    let widths: Vec<usize> = (0..8)
-        .map(|column| width(column).unwrap_or_default())
-        .collect();
-    for line in &lines {
-        let cells = line
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"));
-        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
-    }
+    table::print(&lines);
     rows.iter().all(|row| row.expected)
 }
 

@@ -1,11 +1,11 @@
-//! The quickstart's services: each answers every call with its version.
+//! Sample services of framed protocols.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use bytes::BytesMut;
 use crossdock_framework::{
-    codec::{Codec, Decoded, FrameLimits},
-    frame::{Frame, Head as _, Kind, WireId},
+    codec::{Decoded, FrameLimits},
+    frame::{Frame, Head as _, Kind},
     out::Out,
     view::RoutingView as _,
 };
@@ -14,35 +14,29 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// Writes the answer to a call in its protocol.
-type Answer = fn(WireId, &str) -> Vec<u8>;
+use super::{Service, wire::Wire};
 
-/// Starts a service that speaks `C` and says that it is `version`.
-pub(super) async fn start<C: Codec + Send>(
-    version: &'static str,
-    answer: Answer,
-) -> io::Result<SocketAddr>
+/// Starts a service that speaks `C`.
+pub(crate) async fn start<C: Wire>(service: Service) -> io::Result<SocketAddr>
 where
     C::Head: Send,
 {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
+    let service = Arc::new(service);
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
+            let service = Arc::clone(&service);
             tokio::spawn(async move {
                 // The gateway closes its connections when it likes.
-                let _ = serve::<C>(socket, version, answer).await;
+                let _ = serve::<C>(socket, &service).await;
             });
         }
     });
     Ok(address)
 }
 
-async fn serve<C: Codec + Send>(
-    mut socket: TcpStream,
-    version: &'static str,
-    answer: Answer,
-) -> io::Result<()>
+async fn serve<C: Wire>(mut socket: TcpStream, service: &Service) -> io::Result<()>
 where
     C::Head: Send,
 {
@@ -51,24 +45,21 @@ where
     while socket.read_buf(&mut buf).await? > 0 {
         let mut answers = Vec::new();
         while let Ok(Decoded::Frame(frame)) = codec.decode(&mut buf, &FrameLimits::default()) {
-            answers.extend(reply::<C>(&mut codec, &frame, version, answer));
+            answers.extend(reply::<C>(&mut codec, &frame, service));
         }
         socket.write_all(&answers).await?;
     }
     Ok(())
 }
 
-fn reply<C: Codec>(
-    codec: &mut C,
-    frame: &Frame<C::Head>,
-    version: &str,
-    answer: Answer,
-) -> Vec<u8> {
+fn reply<C: Wire>(codec: &mut C, frame: &Frame<C::Head>, service: &Service) -> Vec<u8> {
+    let id = frame.head.id();
     match frame.head.kind() {
+        Kind::Request if service.fails() => C::failure(id, "not this time"),
         Kind::Request => {
             let view = C::view(frame);
-            let method = view.method().unwrap_or_default().into_owned();
-            answer(frame.head.id(), &format!("{method} done by {version}"))
+            let method = view.method().unwrap_or_default();
+            C::response(id, &service.done(&format!("{method} done")))
         }
         Kind::Heartbeat => {
             let mut out = Out::default();

@@ -1,0 +1,155 @@
+//! `crossdock example NAME`, as a newcomer runs it, on four protocols with the same policy.
+
+mod output;
+mod policy;
+mod prometheus;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use crossdock_tests::{Gateway, Kind, Peers, Tool};
+
+use output::rows;
+
+/// Every example, in the order in which they are listed.
+const EXAMPLES: [&str; 1] = ["route-by-header"];
+
+/// The protocols, in the order of the output.
+const PROTOCOLS: [&str; 4] = ["Dubbo", "SOFARPC", "HTTP", "gRPC"];
+
+/// Who are told, of each protocol, that all went well.
+const WELL: [&str; 4] = [
+    "status 20 OK",
+    "status 0 SUCCESS",
+    "200 OK",
+    "grpc-status 0 OK",
+];
+
+/// What the callers of each protocol ask for.
+const FIRST: [&str; 4] = [
+    "/com.acme.OrderService/create",
+    "/com.acme.StockService/reserve",
+    "/hello",
+    "/com.acme.Chat/Say",
+];
+
+fn run(args: &[&str]) -> Output {
+    Command::new(Gateway::program())
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program starts")
+}
+
+/// The folder of the examples.
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
+}
+
+/// What an example prints that has to go well.
+#[track_caller]
+fn played(name: &str) -> String {
+    let output = run(&["example", name]);
+    let said = String::from_utf8(output.stdout).expect("UTF-8");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}\n{errors}");
+    assert_eq!(errors, "", "{said}");
+    assert!(said.starts_with(&format!("{name}: ")), "{said}");
+    assert!(!said.contains("WRONG"), "{said}");
+    said
+}
+
+/// The rows of equal calls, one for each protocol.
+fn each(paths: [&str; 4], with: &str, calls: u64, told: [(&str, &str); 4]) -> Vec<String> {
+    (0..4)
+        .map(|at| {
+            let (outcome, by) = told[at];
+            format!(
+                "{} | {} | {with} | {calls} | {outcome} | {by}",
+                PROTOCOLS[at], paths[at]
+            )
+        })
+        .collect()
+}
+
+/// What callers are told of whose calls a version has served.
+fn served(by: &str) -> [(&str, &str); 4] {
+    WELL.map(|well| (well, by))
+}
+
+#[test]
+fn headers_choose_the_version() {
+    let said = played("route-by-header");
+    let expected = [
+        each(FIRST, "x-user: tester", 20, served("v1")),
+        each(FIRST, "-", 20, served("v2")),
+    ];
+    assert_eq!(lines(&said), expected.concat());
+}
+
+/// The rows of the output, with what stands in the cells between bars.
+fn lines(said: &str) -> Vec<String> {
+    rows(said).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn every_example_is_listed_and_explained() {
+    let listed = run(&["example", "--list"]);
+    assert_eq!(listed.status.code(), Some(0));
+    let listed = String::from_utf8(listed.stdout).expect("UTF-8");
+    let names: Vec<_> = listed
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert_eq!(names, EXAMPLES);
+    let page = std::fs::read_to_string(folder().join("README.md")).expect("there is one");
+    for name in EXAMPLES {
+        assert!(page.contains(&format!("[{name}]({name}.yaml)")), "{name}");
+        let command = format!("cargo run --release -- example {name}");
+        assert!(page.contains(&command), "{name}");
+    }
+}
+
+#[test]
+fn an_unknown_example_is_a_wrong_command_line() {
+    let refused = run(&["example", "unheard-of"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    for name in EXAMPLES {
+        assert!(said.contains(name), "{said}");
+    }
+}
+
+#[test]
+fn every_file_can_be_served_and_is_the_one_used() {
+    for name in EXAMPLES {
+        let file = folder().join(format!("{name}.yaml"));
+        let path = file.to_str().expect("UTF-8");
+        let validated = run(&["validate", "-c", path]);
+        let said = String::from_utf8_lossy(&validated.stdout);
+        assert_eq!(
+            (validated.status.code(), &*said),
+            (Some(0), "OK: the configuration can be served\n"),
+            "{name}"
+        );
+        let printed = run(&["example", name, "--print-config"]);
+        let read = std::fs::read(&file).expect("it has been read before");
+        assert!(printed.stdout == read, "{name}");
+    }
+}
+
+#[test]
+fn envoy_accepts_every_file() {
+    let (Some(envoy), Some(curl)) = (Peers::prepare(Kind::Envoy), Tool::find("curl")) else {
+        return;
+    };
+    for name in EXAMPLES {
+        let file = folder().join(format!("{name}.yaml"));
+        let mut command = Command::new(envoy.envoy());
+        command.args(["--mode", "validate", "-c"]).arg(&file);
+        // Whatever runs a command with a limit does.
+        let validated = curl.try_output(&mut command, b"", Duration::from_secs(60));
+        assert!(validated.is_ok(), "{name}: {validated:?}");
+    }
+}
