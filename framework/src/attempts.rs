@@ -131,6 +131,21 @@ impl Again {
         None
     }
 
+    /// Ends a call of which too much has gone to be sent again.
+    pub(crate) fn abandon(
+        &mut self,
+        (cluster, policy): (&Cluster, &RetryPolicy),
+        attempted: &Attempted<'_>,
+        aim: &Aim,
+        worker: &Worker,
+    ) {
+        self.release(cluster, aim.priority);
+        if self.retries.wanted(policy, attempted) {
+            let metric = ClusterMetric::RqRetryAbandoned;
+            cluster.stats.inc(worker.shard(), metric);
+        }
+    }
+
     /// Gives the place back.
     pub(crate) fn release(&mut self, cluster: &Cluster, priority: u8) {
         if std::mem::take(&mut self.holds) {

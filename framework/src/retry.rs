@@ -18,7 +18,7 @@
 //! | `refused-stream` | | [`Failure::Refused`] |
 //! | `http3-post-connect-failure` | | never: no host is spoken to in HTTP/3 |
 //!
-//! An answer of an RPC has the statuses that stand for its [`Class`](crate::status::Class):
+//! An answer of an RPC has the statuses that stand for its [`Class`]:
 //!
 //! | class | HTTP | gRPC | words |
 //! |---|---|---|---|
@@ -38,6 +38,7 @@ use std::{fmt, ops::BitOr, time::Duration};
 
 use crate::{
     outcome::{Failure, Outcome},
+    status::Class,
     view::{Key, RoutingView},
 };
 
@@ -186,7 +187,8 @@ impl Default for RetryPolicy {
 pub struct Attempted<'a> {
     /// How it ended.
     pub outcome: Outcome,
-    /// The gRPC status of the answer: its own, or the one that stands for an RPC's class.
+    /// The gRPC status in the head of the answer; of another RPC's, the one that stands for its
+    /// class.
     pub grpc: Option<u32>,
     /// The head of the answer, if there is one.
     pub answer: Option<&'a dyn RoutingView>,
@@ -198,7 +200,15 @@ impl RetryPolicy {
         match attempted.outcome {
             Outcome::Unknown => false,
             Outcome::Failed(failure) => wants_after(on, failure),
-            Outcome::Answered { http, .. } => self.wants_instead(on, http, attempted),
+            Outcome::Answered { class, http, .. } => {
+                // An exception that is told under a status of the host's own choice is none of its
+                // failures.
+                let http = match class {
+                    Class::Business => class.http(),
+                    _ => http,
+                };
+                self.wants_instead(on, http, attempted)
+            }
         }
     }
 
@@ -289,6 +299,11 @@ impl Retries {
             left: policy.retries,
             made: 0,
         })
+    }
+
+    /// Whether the call would be tried again if it could.
+    pub fn wanted(&self, policy: &RetryPolicy, attempted: &Attempted<'_>) -> bool {
+        self.left > 0 && policy.wants(self.on, attempted)
     }
 
     /// What becomes of the call, `random` being any number.

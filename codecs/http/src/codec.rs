@@ -27,6 +27,7 @@ use crate::{
 
 const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 const OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-overloaded");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
 const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
 
 /// HTTP of every version.
@@ -78,6 +79,10 @@ impl StreamCodec for Http {
         head.headers.insert(EXPECTED_TIMEOUT, milliseconds(timeout));
     }
 
+    fn tell_attempts(headers: &mut HeaderMap, attempts: usize) {
+        headers.insert(ATTEMPTS, HeaderValue::from(attempts));
+    }
+
     fn tell_service_time(head: &mut response::Parts, took: Duration) {
         head.headers.insert(SERVICE_TIME, milliseconds(took));
     }
@@ -94,6 +99,10 @@ impl StreamCodec for Http {
 
     fn classify_trailers(trailers: &HeaderMap) -> Option<Class> {
         triple::class(trailers).or_else(|| grpc::class(trailers))
+    }
+
+    fn grpc_status(headers: &HeaderMap) -> Option<u32> {
+        grpc::status(headers)
     }
 
     fn conceals(headers: &HeaderMap) -> bool {

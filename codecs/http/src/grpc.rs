@@ -54,6 +54,11 @@ fn timeout_value(left: Duration) -> HeaderValue {
     HeaderValue::try_from(format!("{count}{unit}")).expect("digits and a letter")
 }
 
+/// The `grpc-status`, if it is a number.
+pub(crate) fn status(headers: &HeaderMap) -> Option<u32> {
+    headers.get(STATUS)?.to_str().ok()?.parse().ok()
+}
+
 /// The class of a `grpc-status`.
 pub(crate) fn class(headers: &HeaderMap) -> Option<Class> {
     let code = headers.get(STATUS)?.to_str().ok()?.parse::<u32>().ok();

@@ -128,12 +128,12 @@ impl<C: StreamCodec> Answer<C> {
         ledger.outcome.failure = match expiry {
             Expiry::Deadline => Some(Failure::Timeout),
             // The caller may be as slow as the host.
-            Expiry::Idle | Expiry::Upload => None,
+            Expiry::Idle | Expiry::Upload | Expiry::Attempt => None,
         };
         let class = Cause::Timeout.class();
         ledger.outcome.local = Some((Cause::Timeout, Cause::Timeout.http(), class));
         match expiry {
-            Expiry::Deadline | Expiry::Upload => Broken::Timeout,
+            Expiry::Deadline | Expiry::Upload | Expiry::Attempt => Broken::Timeout,
             Expiry::Idle => Broken::Idle,
         }
     }

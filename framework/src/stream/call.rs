@@ -1,31 +1,30 @@
 //! One streamed call: decided upon, sent, and its answer passed back while it comes.
 
-use std::{future::Future, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{future::Future, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response, request};
+use http::{Request, Response};
 
 use super::{
     answer::Answer,
-    codec::{Attempt, Caller, Failure, StreamCodec},
-    flight::{Expiry, Flight, Limits},
+    attempt,
+    codec::{Caller, StreamCodec},
+    flight::{Flight, Limits},
     ledger::{Heard, Ledger},
 };
 use crate::{
     accounts,
-    attempts::{self, MAX_ATTEMPTS, Tried},
-    cluster::{Cluster, ClusterMetric},
+    attempts::{self, Again, Tried},
     drain::{ChainDrain, Drain},
-    edits::{Edit, Edits},
+    edits::Edits,
     exchange::{self, Aim, Decision, Progress},
     filter::{Flow, ResponseCx, Verdict},
-    outcome::{self, Outcome},
     protocol::Tls,
     route::{Facts, Limit},
     snapshot::{Ends, PolicyIx},
     stats::Group,
     status::{Cause, Status},
-    view::{Key, RoutingView},
+    view::RoutingView,
     worker::Worker,
 };
 
@@ -117,6 +116,7 @@ fn open<C: StreamCodec>(door: &Rc<Door>, request: Request<C::Body>) -> Box<Ledge
         request,
         aim: None,
         tried: Tried::default(),
+        again: None,
         counted: false,
         began,
         sent_at: None,
@@ -129,13 +129,17 @@ fn open<C: StreamCodec>(door: &Rc<Door>, request: Request<C::Body>) -> Box<Ledge
 async fn forward<C: StreamCodec>(ledger: &mut Ledger<C>) -> Result<Response<C::Body>, Status> {
     let aim = decide(ledger).await?;
     ledger.aim = Some(aim);
+    ledger.again = Again::of(&aim);
     permit(ledger, &aim)?;
     let cluster = ledger.cluster().cloned();
     let cluster = cluster.ok_or_else(|| Status::new(Cause::NoCluster, "the cluster is gone"))?;
     attempts::admit(&cluster, aim.priority, ledger.door.worker.shard())?;
     ledger.counted = true;
     limit(ledger, &aim);
-    attempt(ledger, &aim, &cluster).await
+    if let Some(forward) = ledger.way() {
+        ledger.flight.keep_at_most(forward.kept_body);
+    }
+    attempt::send(ledger, &aim, &cluster).await
 }
 
 /// Asks the decision layer until it has decided.
@@ -237,135 +241,6 @@ fn limit<C: StreamCodec>(ledger: &Ledger<C>, aim: &Aim) {
     });
 }
 
-/// Sends the request, to another host if nothing of it was acted upon.
-async fn attempt<C: StreamCodec>(
-    ledger: &mut Ledger<C>,
-    aim: &Aim,
-    cluster: &Arc<Cluster>,
-) -> Result<Response<C::Body>, Status> {
-    let worker = ledger.door.worker.clone();
-    let pools = C::pools(&worker);
-    let shard = worker.shard();
-    let mut stale = 0;
-    let mut host = attempts::choose(cluster, aim.hash, &mut ledger.tried, &worker)?;
-    loop {
-        let head = outgoing(ledger, aim)?;
-        cluster.stats.inc(shard, ClusterMetric::RqTotal);
-        ledger.sent_at = Some(worker.now());
-        let attempt = Attempt {
-            cluster,
-            host,
-            priority: aim.priority,
-            fresh: stale > 0,
-        };
-        let answered = {
-            let sending = C::send(&pools, attempt, head, ledger.flight.upload());
-            ledger.flight.within(pin!(sending)).await
-        };
-        worker.tick();
-        let failure = match answered {
-            Err(expiry) => {
-                cluster.stats.inc(shard, ClusterMetric::RqTimeout);
-                if expiry == Expiry::Deadline {
-                    ledger.outcome.failure = Some(outcome::Failure::Timeout);
-                }
-                return Err(match expiry {
-                    Expiry::Upload => unfinished(ledger),
-                    Expiry::Deadline | Expiry::Idle => timed_out(ledger, &cluster.name),
-                });
-            }
-            Ok(Ok(response)) => {
-                ledger.answered_at = Some(worker.now());
-                ledger.flight.answered();
-                return Ok(response);
-            }
-            Ok(Err(failure)) => failure,
-        };
-        let failed = failure.of_host();
-        match failure {
-            Failure::Unsent(status) => {
-                if let Some(host) = cluster.hosts.get(host) {
-                    host.state.refused(worker.now().ms());
-                }
-                let elsewhere = ledger.flight.is_whole()
-                    && ledger.tried.len() < MAX_ATTEMPTS.min(cluster.hosts.len());
-                if !elsewhere {
-                    ledger.outcome.failure = failed;
-                    return Err(status);
-                }
-                ledger.leave_host(failed.map_or(Outcome::Unknown, Outcome::Failed));
-                cluster.stats.inc(shard, ClusterMetric::RqResent);
-                host = attempts::choose(cluster, aim.hash, &mut ledger.tried, &worker)?;
-            }
-            Failure::Stale(status) => {
-                stale += 1;
-                if !ledger.flight.is_whole() || stale >= MAX_ATTEMPTS {
-                    ledger.outcome.failure = failed;
-                    return Err(status);
-                }
-                let refused = Outcome::Failed(outcome::Failure::Refused);
-                outcome::conclude(cluster, host, &refused, &worker);
-                cluster.stats.inc(shard, ClusterMetric::RqResent);
-            }
-            Failure::Lost(status) | Failure::Refused(status) => {
-                ledger.outcome.failure = failed;
-                return Err(status);
-            }
-        }
-    }
-}
-
-/// The head as it leaves: with the changes of rules, and the time that is left.
-fn outgoing<C: StreamCodec>(ledger: &Ledger<C>, aim: &Aim) -> Result<request::Parts, Status> {
-    let mut head = ledger.request.clone();
-    if let Some(timeout) = aim.times.timeout
-        && ledger.tells()
-    {
-        C::tell_timeout(&mut head, timeout);
-    }
-    let edits = &ledger.progress.edits;
-    if !edits.is_empty() {
-        C::edit_request(&mut head, edits).map_err(|text| Status::new(Cause::CannotEdit, text))?;
-    }
-    name_after_host(ledger, aim, &mut head)?;
-    if let Some(deadline) = ledger.flight.deadline() {
-        C::tell_deadline(&mut head, deadline.since(ledger.door.worker.now()));
-    }
-    Ok(head)
-}
-
-/// Makes the name of the host that was chosen the request's authority, where the route says so.
-fn name_after_host<C: StreamCodec>(
-    ledger: &Ledger<C>,
-    aim: &Aim,
-    head: &mut request::Parts,
-) -> Result<(), Status> {
-    let forward = ledger
-        .policy()
-        .and_then(|policy| exchange::forward(policy, aim));
-    let Some(forward) = forward.filter(|forward| forward.auto_host_rewrite) else {
-        return Ok(());
-    };
-    let host = ledger.tried.last().zip(ledger.cluster());
-    let host = host.and_then(|(ix, cluster)| cluster.hosts.get(ix));
-    let Some(name) = host.and_then(|host| host.hostname.as_deref()) else {
-        return Ok(());
-    };
-    let mut edits = Edits::none();
-    if let Some(former) = C::request(head).get(Key::Authority) {
-        if ledger.tells() {
-            let former = former.as_ref().into();
-            edits.push(Edit::Set("x-envoy-original-host".into(), former));
-        }
-        if forward.append_x_forwarded_host && former != name {
-            let former = former.as_ref().into();
-            edits.push(Edit::Append("x-forwarded-host".into(), former));
-        }
-    }
-    edits.push(Edit::Set(":authority".into(), name.into()));
-    C::edit_request(head, &edits).map_err(|text| Status::new(Cause::CannotEdit, text))
-}
-
 /// Passes the host's answer on, unless a filter replaces it.
 fn pass_back<C: StreamCodec>(
     mut ledger: Box<Ledger<C>>,
@@ -389,6 +264,7 @@ fn pass_back<C: StreamCodec>(
     {
         C::tell_service_time(&mut head, answered.since(sent));
     }
+    ledger.tell_attempts(&mut head);
     Response::from_parts(head, Answer::upstream(body, ledger))
 }
 
@@ -431,23 +307,14 @@ fn edit_response<C: StreamCodec>(
 /// The gateway's own answer.
 fn reply<C: StreamCodec>(mut ledger: Box<Ledger<C>>, status: &Status) -> Response<Answer<C>> {
     ledger.end_locally(status);
-    let (head, body): (_, Bytes) = C::answer(&ledger.request, status).into_parts();
+    let (mut head, body): (_, Bytes) = C::answer(&ledger.request, status).into_parts();
+    ledger.tell_attempts(&mut head);
     ledger.say(&head);
     Response::from_parts(head, Answer::local(body, ledger))
 }
 
-fn timed_out<C: StreamCodec>(ledger: &Ledger<C>, place: &str) -> Status {
+pub(super) fn timed_out<C: StreamCodec>(ledger: &Ledger<C>, place: &str) -> Status {
     let waited = ledger.door.worker.now().since(ledger.began).as_millis();
     let text = format!("no answer from {place} within {waited} ms");
     Status::new(Cause::Timeout, text)
-}
-
-/// The request did not come to its end in time.
-fn unfinished<C: StreamCodec>(ledger: &Ledger<C>) -> Status {
-    let waited = ledger.door.worker.now().since(ledger.began).as_millis();
-    let text = format!("the request did not end within {waited} ms (request_timeout)");
-    Status {
-        http: 408,
-        ..Status::new(Cause::Timeout, text)
-    }
 }

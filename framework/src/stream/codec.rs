@@ -63,6 +63,9 @@ pub trait StreamCodec: Sized + 'static {
     /// Tells the host how long its answer may take (`x-envoy-expected-rq-timeout-ms`).
     fn tell_timeout(head: &mut request::Parts, timeout: Duration);
 
+    /// Tells the host or the caller how many attempts there were (`x-envoy-attempt-count`).
+    fn tell_attempts(headers: &mut HeaderMap, attempts: usize);
+
     /// Tells the caller how long the host took to answer (`x-envoy-upstream-service-time`).
     fn tell_service_time(head: &mut response::Parts, took: Duration);
 
@@ -71,6 +74,9 @@ pub trait StreamCodec: Sized + 'static {
 
     /// How a call ended, if the trailers of its answer say so.
     fn classify_trailers(trailers: &HeaderMap) -> Option<Class>;
+
+    /// The gRPC status in the head of an answer, if there is one.
+    fn grpc_status(headers: &HeaderMap) -> Option<u32>;
 
     /// Whether the status in the head or the trailers of an answer says success, so that a failure
     /// which they tell of besides is concealed by it.

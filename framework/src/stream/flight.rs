@@ -3,6 +3,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    convert::Infallible,
     future::{Future, poll_fn},
     pin::Pin,
     rc::Rc,
@@ -11,17 +12,14 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use super::{
     codec::Broken,
     timers::{Expires, TimerKey, Timers},
 };
-use crate::{time::Moment, worker::Worker};
-
-/// Bytes of a request body that are kept until the answer begins, to be sent again over another
-/// connection if the host says that it has not acted upon them.
-const KEPT: usize = 64 * 1024;
+use crate::{route::KEPT_BODY, time::Moment, worker::Worker};
 
 /// Why a call is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +30,8 @@ pub(crate) enum Expiry {
     Idle,
     /// The request took too long to come.
     Upload,
+    /// One attempt took too long.
+    Attempt,
 }
 
 /// A call in flight.
@@ -44,15 +44,28 @@ pub(crate) struct Flight<B> {
     received: Cell<u64>,
     /// What of the request body has been taken; `None` when it cannot be sent from its beginning
     /// again.
-    kept: RefCell<Option<Vec<u8>>>,
+    kept: RefCell<Option<Kept>>,
+    /// How many bytes of it are kept at most.
+    keeps: Cell<usize>,
     /// Which upload may take from the body: the latest.
     uploads: Cell<u32>,
     /// The request body has come to its end.
     complete: Cell<bool>,
     limits: Cell<Limits>,
+    /// How long the attempt may take once the request has come to its end.
+    per_try: Cell<Option<Duration>>,
+    /// When the attempt, or the pause before it, is over.
+    attempt: Cell<Option<Moment>>,
     moved: Cell<Moment>,
     expired: Cell<Option<Expiry>>,
     waker: RefCell<Option<Waker>>,
+}
+
+/// What of a request body has been taken.
+#[derive(Default)]
+struct Kept {
+    bytes: Vec<u8>,
+    trailers: Option<Box<HeaderMap>>,
 }
 
 /// The time limits of a call.
@@ -79,10 +92,13 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
             key: Cell::new(None),
             body: RefCell::new(body),
             received: Cell::new(0),
-            kept: RefCell::new(Some(Vec::new())),
+            kept: RefCell::new(Some(Kept::default())),
+            keeps: Cell::new(KEPT_BODY),
             uploads: Cell::new(0),
             complete: Cell::new(complete),
             limits: Cell::default(),
+            per_try: Cell::new(None),
+            attempt: Cell::new(None),
             moved: Cell::new(worker.now()),
             expired: Cell::new(None),
             waker: RefCell::new(None),
@@ -102,15 +118,23 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
     pub(crate) fn upload(self: &Rc<Self>) -> Upload<B> {
         let number = self.uploads.get() + 1;
         self.uploads.set(number);
-        let again = match self.kept.borrow().as_deref() {
-            None | Some([]) => Bytes::new(),
-            Some(kept) => Bytes::copy_from_slice(kept),
+        let (again, trailers) = match &*self.kept.borrow() {
+            Some(kept) if !kept.bytes.is_empty() || kept.trailers.is_some() => {
+                (Bytes::copy_from_slice(&kept.bytes), kept.trailers.clone())
+            }
+            _ => (Bytes::new(), None),
         };
         Upload {
             flight: Rc::clone(self),
             number,
             again,
+            trailers,
         }
+    }
+
+    /// Keeps no more than so many bytes of the request body. What has been taken by now stays.
+    pub(crate) fn keep_at_most(&self, bytes: usize) {
+        self.keeps.set(bytes);
     }
 
     /// Says how many bytes of the request body have come.
@@ -131,8 +155,10 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
     /// The answer has begun: the request is not sent again.
     pub(crate) fn answered(self: &Rc<Self>) {
         *self.kept.borrow_mut() = None;
+        self.per_try.set(None);
+        let of_attempt = self.attempt.take().is_some();
         let mut limits = self.limits.get();
-        if limits.head.take().is_some() {
+        if limits.head.take().is_some() || of_attempt {
             self.limits.set(limits);
             self.arm();
         }
@@ -142,11 +168,49 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
     /// Keeps what has been taken, unless that gets too much.
     fn keep(&self, frame: &Frame<Bytes>) {
         let mut kept = self.kept.borrow_mut();
-        let Some(bytes) = &mut *kept else { return };
-        match frame.data_ref() {
-            Some(data) if bytes.len() + data.len() <= KEPT => bytes.extend_from_slice(data),
+        let Some(Kept { bytes, trailers }) = &mut *kept else {
+            return;
+        };
+        match (frame.data_ref(), frame.trailers_ref()) {
+            (Some(data), _) if bytes.len() + data.len() <= self.keeps.get() => {
+                bytes.extend_from_slice(data);
+            }
+            (None, Some(last)) => *trailers = Some(Box::new(last.clone())),
             _ => *kept = None,
         }
+    }
+
+    /// An attempt begins, which may take so long.
+    pub(crate) fn begin_attempt(self: &Rc<Self>, per_try: Option<Duration>) {
+        if per_try.is_none() && self.attempt.get().is_none() {
+            return;
+        }
+        self.per_try.set(per_try);
+        let per_try = per_try.filter(|_| self.complete.get());
+        self.attempt.set(per_try.map(|time| self.now().after(time)));
+        self.again();
+    }
+
+    /// Waits between two attempts, but no longer than the call may last.
+    pub(crate) async fn pause(self: &Rc<Self>, time: Duration) -> Result<(), Expiry> {
+        self.attempt.set(Some(self.now().after(time)));
+        self.again();
+        match self.within(std::future::pending::<Infallible>()).await {
+            Err(Expiry::Attempt) => {
+                self.expired.set(None);
+                Ok(())
+            }
+            Err(expiry) => Err(expiry),
+            Ok(never) => match never {},
+        }
+    }
+
+    /// Takes back that an attempt took too long.
+    fn again(self: &Rc<Self>) {
+        if self.expired.get() == Some(Expiry::Attempt) {
+            self.expired.set(None);
+        }
+        self.arm();
     }
 
     /// When the call has to be over, as far as is known yet.
@@ -194,9 +258,15 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
             return;
         }
         let mut limits = self.limits.get();
+        let per_try = self.per_try.get();
         if let Some(answer) = limits.answer {
             limits.deadline = sooner(limits.deadline, Some(self.now().after(answer)));
             self.limits.set(limits);
+        }
+        if let Some(per_try) = per_try {
+            self.attempt.set(Some(self.now().after(per_try)));
+        }
+        if limits.answer.is_some() || per_try.is_some() {
             self.arm();
         }
     }
@@ -207,6 +277,7 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
         let idle = limits.idle.map(|idle| self.moved.get().after(idle));
         let upload = limits.upload.filter(|_| !self.complete.get());
         let over = sooner(limits.deadline, limits.head);
+        let over = sooner(over, self.attempt.get());
         if let Some(at) = sooner(sooner(over, upload), idle) {
             let flight = Rc::clone(self) as Rc<dyn Expires>;
             self.key.set(Some(self.timers.arm(at, flight)));
@@ -231,11 +302,17 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Expires for Flight
         let idle = limits.idle.map(|idle| self.moved.get().after(idle));
         let upload = limits.upload.filter(|_| !self.complete.get());
         let over = late(limits.deadline) || late(limits.head);
-        let expiry = match (over, late(upload), late(idle)) {
-            (true, ..) => Expiry::Deadline,
-            (_, true, _) => Expiry::Upload,
-            (.., true) => Expiry::Idle,
-            _ => return self.arm(),
+        let expiry = if over {
+            Expiry::Deadline
+        } else if late(upload) {
+            Expiry::Upload
+        } else if late(self.attempt.get()) {
+            self.attempt.set(None);
+            Expiry::Attempt
+        } else if late(idle) {
+            Expiry::Idle
+        } else {
+            return self.arm();
         };
         self.expired.set(Some(expiry));
         if let Some(waker) = self.waker.borrow_mut().take() {
@@ -258,6 +335,7 @@ pub struct Upload<B> {
     number: u32,
     /// What was taken by earlier ones and this one has not passed on yet.
     again: Bytes,
+    trailers: Option<Box<HeaderMap>>,
 }
 
 impl<B> std::fmt::Debug for Upload<B> {
@@ -294,6 +372,9 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Body for Upload<B>
             let data = std::mem::take(&mut this.again);
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
+        if let Some(trailers) = this.trailers.take() {
+            return Poll::Ready(Some(Ok(Frame::trailers(*trailers))));
+        }
         let mut body = flight.body.borrow_mut();
         let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
         match &frame {
@@ -316,7 +397,9 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Body for Upload<B>
     }
 
     fn is_end_stream(&self) -> bool {
-        self.again.is_empty() && self.flight.body.borrow().is_end_stream()
+        self.again.is_empty()
+            && self.trailers.is_none()
+            && self.flight.body.borrow().is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -8,12 +8,12 @@ use http::{HeaderMap, request, response};
 use super::{call::Door, codec::StreamCodec, flight::Flight};
 use crate::{
     accounts,
-    attempts::{self, Tried},
+    attempts::{self, Again, Tried},
     cluster::Cluster,
-    exchange::{Aim, Progress},
+    exchange::{self, Aim, Progress},
     log::Record,
     outcome::{self, Failure, Outcome},
-    route::Facts,
+    route::{Facts, Forward},
     snapshot::{Pinned, Policy},
     status::{Cause, Class, Status},
     time::Moment,
@@ -33,6 +33,8 @@ pub(super) struct Ledger<C: StreamCodec> {
     pub(super) request: request::Parts,
     pub(super) aim: Option<Aim>,
     pub(super) tried: Tried,
+    /// Its retries, where its route has any.
+    pub(super) again: Option<Again>,
     /// Holds a place in the cluster's `max_requests`.
     pub(super) counted: bool,
     pub(super) began: Moment,
@@ -96,6 +98,22 @@ impl<C: StreamCodec> Ledger<C> {
         self.pinned.cluster(self.aim.as_ref()?.cluster)
     }
 
+    /// How the call is forwarded, once that is decided.
+    pub(super) fn way(&self) -> Option<&Forward> {
+        exchange::forward(self.policy()?, self.aim.as_ref()?)
+    }
+
+    /// Tells the caller how many attempts there were, where its route says so.
+    pub(super) fn tell_attempts(&self, head: &mut response::Parts) {
+        let attempts = self.tried.len();
+        if attempts > 0
+            && let Some(forward) = self.way()
+            && forward.attempt_count.response
+        {
+            C::tell_attempts(&mut head.headers, attempts);
+        }
+    }
+
     /// Notes that the gateway ends the call.
     pub(super) fn end_locally(&mut self, status: &Status) {
         self.outcome.local = Some((status.cause, status.http, status.class()));
@@ -146,6 +164,11 @@ impl<C: StreamCodec> Ledger<C> {
     fn settle(&mut self) {
         self.flight.disarm();
         self.leave_host(self.outcome.of_host());
+        if let Some(mut again) = self.again.take()
+            && let (Some(aim), Some(cluster)) = (&self.aim, self.cluster())
+        {
+            again.release(cluster, aim.priority);
+        }
         let worker = &self.door.worker;
         let (shard, now) = (worker.shard(), worker.now());
         let Heard {

@@ -5,6 +5,7 @@
 //! sender. The protocol itself is a [`StreamCodec`].
 
 mod answer;
+mod attempt;
 mod call;
 mod codec;
 mod flight;

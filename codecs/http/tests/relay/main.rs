@@ -4,6 +4,7 @@ mod across;
 mod conclusions;
 mod peer;
 mod plain;
+mod retries;
 mod rig;
 mod strict;
 mod times;

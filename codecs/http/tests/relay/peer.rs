@@ -183,6 +183,16 @@ impl Peer {
         message
     }
 
+    /// The next message, or nothing when the other side has closed.
+    pub(crate) async fn next_message(&mut self) -> Option<Message> {
+        while self.buf.is_empty() {
+            if !self.more().await {
+                return None;
+            }
+        }
+        Some(self.message().await)
+    }
+
     /// One chunk, or nothing for the last, whose trailers follow.
     pub(crate) async fn chunk(&mut self) -> Option<Vec<u8>> {
         let size = usize::from_str_radix(&self.line().await, 16).expect("a chunk's size");
@@ -342,6 +352,13 @@ impl H2Host {
         let next = timeout(PATIENCE, self.streams.recv()).await;
         next.expect("a stream comes")
             .expect("the connection stands")
+    }
+
+    /// The next stream, or nothing when the connection has ended.
+    pub(crate) async fn next_stream(
+        &mut self,
+    ) -> Option<(Request<RecvStream>, SendResponse<Bytes>)> {
+        self.streams.recv().await
     }
 
     /// Whether the connection has ended without another stream.

@@ -12,14 +12,16 @@ use bytes::BytesMut;
 use crossdock_framework::{
     cluster::{
         Balancer, Breakers, Cluster, ClusterMetric, ClusterSettings, Host as HostConfig, HostIx,
-        HostSet, HostState, Pick,
+        HostSet, HostState, Pick, RetryLimit,
     },
     codec::Probe,
     filter::Filters,
     outcome::{Observer, Outcome},
     protocol::{Connection, Io, Protocol},
+    retry::RetryPolicy,
     route::{
-        Action, ClusterSlot, Facts, Forward, Route, RouteId, Router, Target, Times, Unchanged,
+        Action, AttemptCount, ClusterSlot, Facts, Forward, KEPT_BODY, Route, RouteId, Router,
+        Target, Times, Unchanged,
     },
     snapshot::{DownstreamLimits, Ends, HttpMetric, Live, Policy, PolicyIx, Snapshot},
     stats::{Group, Registry, Shard},
@@ -64,6 +66,14 @@ pub(crate) async fn eventually(what: &str, mut look: impl FnMut() -> bool) {
     assert!(timeout(PATIENCE, wait).await.is_ok(), "in vain: {what}");
 }
 
+/// What a route says of attempts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Way {
+    pub(crate) retry: Option<Arc<RetryPolicy>>,
+    pub(crate) kept_body: Option<usize>,
+    pub(crate) attempt_count: AttemptCount,
+}
+
 /// What a test configures.
 #[derive(Debug)]
 pub(crate) struct Setup {
@@ -73,8 +83,12 @@ pub(crate) struct Setup {
     pub(crate) http: HttpPolicy,
     pub(crate) limits: DownstreamLimits,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) per_try: Option<Duration>,
+    /// What else the one route says.
+    pub(crate) way: Way,
     /// `max_requests`, `max_connections`, `max_pending`.
     pub(crate) breakers: (u32, u32, u32),
+    pub(crate) retries: RetryLimit,
 }
 
 impl Setup {
@@ -93,6 +107,9 @@ impl Setup {
             },
             limits: DownstreamLimits::default(),
             timeout: None,
+            per_try: None,
+            way: Way::default(),
+            retries: RetryLimit::Most(u32::MAX),
             breakers: (u32::MAX, u32::MAX, u32::MAX),
         }
     }
@@ -138,8 +155,10 @@ impl Rig {
         let address = listener.local_addr().expect("bound");
         let (requests, connections, pending) = setup.breakers;
         let states: Vec<_> = setup.hosts.iter().map(|_| HostState::new()).collect();
-        let breakers =
-            Arc::new([requests; 2].map(|most| Breakers::new(most, connections, pending)));
+        let breakers = Arc::new(
+            [requests; 2]
+                .map(|most| Breakers::new(most, connections, pending).with_retries(setup.retries)),
+        );
         let rig = Self {
             worker,
             registry,
@@ -185,7 +204,7 @@ impl Rig {
             stats: self.registry.group::<ClusterMetric>("cluster", "a"),
         });
         let mut snapshot = Snapshot::new(vec![cluster]);
-        let router = Arc::new(All::new(setup.timeout));
+        let router = Arc::new(All::new(setup));
         snapshot.add_policy(Arc::new(Policy {
             name: "test".into(),
             links: snapshot.link(router.as_ref()),
@@ -230,6 +249,7 @@ impl Rig {
             assert_eq!(state.active(), 0, "calls counted at a host");
         }
         for breakers in self.breakers.iter() {
+            assert_eq!(breakers.retrying(), 0, "retries counted by breakers");
             let (requests, _, pending) = breakers.now();
             assert_eq!((requests, pending), (0, 0), "calls counted by breakers");
         }
@@ -312,9 +332,10 @@ struct All {
 }
 
 impl All {
-    fn new(timeout: Option<Duration>) -> Self {
+    fn new(setup: &Setup) -> Self {
         let times = Times {
-            timeout,
+            timeout: setup.timeout,
+            per_try: setup.per_try,
             ..Times::default()
         };
         Self {
@@ -324,6 +345,9 @@ impl All {
                 virtual_host: "all".into(),
                 action: Action::Forward(Forward {
                     times,
+                    retry: setup.way.retry.clone(),
+                    kept_body: setup.way.kept_body.unwrap_or(KEPT_BODY),
+                    attempt_count: setup.way.attempt_count,
                     ..Forward::to(Target::Single(ClusterSlot(0)))
                 }),
                 request_edits: Box::new(Unchanged),
