@@ -5,6 +5,7 @@
 
 mod chains;
 mod clusters;
+mod filters;
 mod http;
 mod listeners;
 mod outlier;
@@ -103,12 +104,18 @@ pub(crate) fn compile_watched(
     let mut clusters = clusters::compile(clusters, &settings, registry, tls, &mut problems);
     let built = clusters.iter_mut().map(ClusterPlan::build).collect();
     let mut snapshot = Snapshot::new(built);
+    let (filters, states) = (
+        crossdock_filters::Registry::standard(),
+        crossdock_filters::States::default(),
+    );
     let listeners = {
         let mut compiler = listeners::Compiler {
             settings: &settings,
             registry,
             files,
             watch,
+            filters: &filters,
+            states: &states,
             clusters: resources.clusters.iter().map(|c| c.name.as_str()).collect(),
             tls,
             snapshot: &mut snapshot,

@@ -180,6 +180,7 @@ fn options(config: &Config) -> Options {
     Options {
         config_yaml: config.config_yaml.clone(),
         allow_unknown_fields: config.allow_unknown_static_fields || config.allow_unknown_fields,
+        extensions: crossdock_filters::Registry::standard().extensions(),
     }
 }
 

@@ -9,6 +9,7 @@ mod balance;
 mod changes;
 pub mod format;
 mod hash;
+mod matchers;
 mod problem;
 mod redirect;
 mod rewrite;
@@ -20,6 +21,7 @@ mod values;
 
 pub use balance::{BalancerConfig, HashFunction, LoadBalancer, Policy};
 pub use hash::{hash, hash_of_source};
+pub use matchers::{HeaderRules, QueryRules, query_parameter};
 pub use problem::Problem;
 pub use rules::text::TextRule;
 pub use table::{Options, Origin, RouteTable};

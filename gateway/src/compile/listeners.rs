@@ -5,7 +5,6 @@ use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
 use crossdock_bolt::Bolt;
 use crossdock_dubbo::Dubbo;
 use crossdock_framework::{
-    filter::Filters,
     log::AccessLog,
     protocol::Protocol,
     relay::Framed,
@@ -83,6 +82,9 @@ pub(super) struct Compiler<'c, 'l> {
     pub(super) files: &'c Files,
     /// Sees every call beside the configured access logs.
     pub(super) watch: Option<Arc<dyn AccessLog>>,
+    /// The filters that may be asked for, and what they keep.
+    pub(super) filters: &'c crossdock_filters::Registry,
+    pub(super) states: &'c crossdock_filters::States,
     /// The names of all clusters, also of those that have not compiled.
     pub(super) clusters: HashSet<&'c str>,
     pub(super) tls: TlsCompiler<'c>,
@@ -178,12 +180,18 @@ impl Compiler<'_, '_> {
         let protocols = self.protocols(settings);
         let fallback = self.fallback(settings, &hcm.stat_prefix);
         let limits = settings.downstream(http::limits(hcm));
+        let filters = match (&hcm.route_specifier, &router) {
+            (Some(RouteSpecifier::RouteConfig(config)), Some(table)) => {
+                self.filters(hcm, (config, table), &listener.name, path)
+            }
+            _ => None,
+        };
         let (router, logs, protocols) = (router?, logs?, protocols?);
         let policy = Policy {
             name: name(&hcm.stat_prefix),
             links: self.snapshot.link(router.as_ref()),
             router,
-            filters: Filters::default(),
+            filters: filters?,
             logs: logs.into_iter().chain(self.watch.clone()).collect(),
             stats: self.registry.group::<HttpMetric>("http", &hcm.stat_prefix),
             limits,
@@ -204,7 +212,7 @@ impl Compiler<'_, '_> {
         })
     }
 
-    fn router(&mut self, hcm: &HttpConnectionManager, path: &str) -> Option<Arc<dyn Router>> {
+    fn router(&mut self, hcm: &HttpConnectionManager, path: &str) -> Option<Arc<RouteTable>> {
         let Some(RouteSpecifier::RouteConfig(config)) = &hcm.route_specifier else {
             let (reason, cure) = match &hcm.route_specifier {
                 None => (

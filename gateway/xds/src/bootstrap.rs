@@ -14,6 +14,7 @@ use crate::{
     problem::{Note, Position, Problem, Rejected, Unused},
     rules,
     runtime::{self, Setting},
+    support::Extensions,
     tree::{self, MAX_FILE_BYTES, Malformed},
 };
 
@@ -74,6 +75,8 @@ pub struct Options {
     /// Report fields that Envoy's API does not have as unused instead of refusing them, as
     /// Envoy's `--allow-unknown-static-fields`.
     pub allow_unknown_fields: bool,
+    /// Extensions that are acted upon besides those that this crate lists.
+    pub extensions: Extensions,
 }
 
 /// The language of a configuration text.
@@ -162,12 +165,13 @@ fn read(sources: &[Source<'_>], options: &Options) -> Result<Loaded, Rejected> {
             allow_unknown_fields: options.allow_unknown_fields,
         },
     )?;
-    finish(message, positions, findings)
+    finish(message, &options.extensions, positions, findings)
 }
 
 /// Judges the merged message and makes the typed one of it.
 fn finish(
     merged: Option<DynamicMessage>,
+    extensions: &Extensions,
     positions: Positions,
     mut findings: Findings,
 ) -> Result<Loaded, Rejected> {
@@ -175,7 +179,7 @@ fn finish(
     let mut bootstrap = None;
     if let Some(message) = &merged {
         rules::check(message, &positions, &mut findings);
-        coverage::judge(message, &positions, &mut findings);
+        coverage::judge(message, extensions, &positions, &mut findings);
         match Bootstrap::decode(message.encode_to_vec().as_slice()) {
             Ok(typed) => bootstrap = Some(typed),
             Err(_) => findings.problem(document::too_deep(&positions)),

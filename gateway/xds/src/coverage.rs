@@ -7,13 +7,19 @@ use crate::{
     positions::{Positions, push_entry, push_field, push_item},
     problem::{Loss, Problem, Unused},
     rules::unpack,
-    support::{self, Support},
+    support::{self, Extensions, Support},
 };
 
 /// Adds to `findings` a problem for each field of `message` that must be refused, and each field
 /// that is not acted upon. What lies within such a field is not looked at.
-pub(crate) fn judge(message: &DynamicMessage, positions: &Positions, findings: &mut Findings) {
+pub(crate) fn judge(
+    message: &DynamicMessage,
+    extensions: &Extensions,
+    positions: &Positions,
+    findings: &mut Findings,
+) {
     let mut walk = Walk {
+        extensions,
         positions,
         findings,
         path: String::new(),
@@ -25,6 +31,7 @@ pub(crate) fn judge(message: &DynamicMessage, positions: &Positions, findings: &
 type Optional = Option<(Loss, &'static str)>;
 
 struct Walk<'a> {
+    extensions: &'a Extensions,
     positions: &'a Positions,
     findings: &'a mut Findings,
     path: String,
@@ -38,12 +45,18 @@ impl Walk<'_> {
         for (field, value) in message.fields() {
             let length = self.path.len();
             push_field(&mut self.path, field.name());
-            match support::field(name, field.name(), text(&field, value).as_deref()) {
+            match self.field(name, &field, value) {
                 Support::Acts => self.acted(name, &field, value, optional),
                 other => self.report(other, optional),
             }
             self.path.truncate(length);
         }
+    }
+
+    fn field(&self, message: &str, field: &FieldDescriptor, value: &Value) -> Support {
+        let value = text(field, value);
+        self.extensions
+            .field(message, field.name(), value.as_deref())
     }
 
     fn acted(&mut self, message: &str, field: &FieldDescriptor, value: &Value, optional: Optional) {
@@ -99,14 +112,18 @@ impl Walk<'_> {
         any: &DynamicMessage,
         optional: Optional,
     ) {
-        let url = any.get_field_by_name("type_url");
-        let name = url.as_deref().and_then(Value::as_str).unwrap_or_default();
-        let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
-        let support = support::extension(message, field.name(), name);
+        let (mut name, mut inner) = (type_name(any), None);
+        if support::TYPED_STRUCTS.contains(&name.as_str()) {
+            // JSON with the name of a type, of which nobody else knows the fields.
+            name = unpack(any).as_ref().map(type_name).unwrap_or_default();
+        } else {
+            inner = unpack(any);
+        }
+        let support = self.extensions.extension(message, field.name(), &name);
         if support != Support::Acts {
             return self.say(support, &format!("{name}: "), optional);
         }
-        if let Some(inner) = unpack(any) {
+        if let Some(inner) = inner {
             self.message(&inner, optional);
         }
     }
@@ -167,6 +184,13 @@ impl Walk<'_> {
             reason: format!("{about}{reason}"),
         });
     }
+}
+
+/// The type that `type_url` names.
+fn type_name(message: &DynamicMessage) -> String {
+    let url = message.get_field_by_name("type_url");
+    let url = url.as_deref().and_then(Value::as_str).unwrap_or_default();
+    url.rsplit('/').next().unwrap_or_default().to_owned()
 }
 
 /// What a filter says about being left out.

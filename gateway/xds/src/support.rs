@@ -9,12 +9,15 @@ mod bootstrap;
 mod cluster;
 mod discovery;
 mod extension;
+mod extensions;
 mod http;
 mod listener;
 mod route;
 mod tls;
 
 use std::{collections::HashMap, sync::LazyLock};
+
+pub use self::extensions::{Extension, Extensions, HTTP_FILTERS, ROUTE_FILTERS};
 
 /// What Crossdock does with a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +36,13 @@ pub enum Support {
 }
 
 /// The fields of one message.
-struct Message {
+#[derive(Clone, Copy, Debug)]
+pub struct Message {
     /// The full name.
-    name: &'static str,
+    pub name: &'static str,
     /// Field names by what is done with them. `field=VALUE` speaks of one value of a truth value,
     /// an enum or a whole number, and goes before `field`.
-    fields: &'static [(Support, &'static [&'static str])],
+    pub fields: &'static [(Support, &'static [&'static str])],
 }
 
 const TABLES: [&[Message]; 8] = [
@@ -79,17 +83,17 @@ pub(crate) const SKIPPABLE: [&str; 2] = [
     "envoy.config.route.v3.FilterConfig",
 ];
 
+/// Messages that carry JSON and the name of its type.
+pub(crate) const TYPED_STRUCTS: [&str; 2] = ["xds.type.v3.TypedStruct", "udpa.type.v1.TypedStruct"];
+
 /// What is done with a field, by the full name of its message and its own name.
 ///
 /// `value` is the text of a truth value, of an enum or of a whole number, in case one value is
 /// judged apart.
 #[must_use]
 pub fn field(message: &str, field: &str, value: Option<&str>) -> Support {
-    let Some(message) = MESSAGES.get(message) else {
-        return UNKNOWN;
-    };
-    let exact = value.and_then(|value| message.find(&format!("{field}={value}")));
-    exact.or_else(|| message.find(field)).unwrap_or(UNKNOWN)
+    let message = MESSAGES.get(message);
+    message.map_or(UNKNOWN, |message| message.support(field, value))
 }
 
 /// What is done with a key of a map or of a free-form field that is acted upon.
@@ -114,6 +118,11 @@ pub fn extension(message: &str, field: &str, type_name: &str) -> Support {
 }
 
 impl Message {
+    fn support(&self, field: &str, value: Option<&str>) -> Support {
+        let exact = value.and_then(|value| self.find(&format!("{field}={value}")));
+        exact.or_else(|| self.find(field)).unwrap_or(UNKNOWN)
+    }
+
     fn find(&self, field: &str) -> Option<Support> {
         self.fields
             .iter()

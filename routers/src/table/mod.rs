@@ -131,6 +131,13 @@ impl RouteTable {
         compile::table(config, options)
     }
 
+    /// How many routes there are, with those that `require_tls` makes. Their ids are the numbers
+    /// below.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> usize {
+        self.routes.len()
+    }
+
     /// Where in the configuration a route stands.
     pub fn origin(&self, id: RouteId) -> Origin {
         self.origins[id.0 as usize]

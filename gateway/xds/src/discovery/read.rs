@@ -12,6 +12,7 @@ use crate::{
     document::{self, Document, Source, Wanted},
     findings::Findings,
     rules::{self, unpack},
+    support::Extensions,
     tree::{self, Node},
 };
 
@@ -74,8 +75,10 @@ impl<M: Discovered> Response<M> {
 const MAX_NAMES: usize = 10;
 
 /// How files with resources are read.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
+    /// Extensions that are acted upon besides those that this crate lists.
+    pub extensions: Extensions,
     /// Refuse fields that Envoy's API does not have instead of reporting them as unused, as
     /// Envoy's `--reject-unknown-dynamic-fields`.
     pub reject_unknown_fields: bool,
@@ -153,6 +156,7 @@ pub fn parse<M: Discovered>(
         },
     )?;
     let mut reader = Reader::<M> {
+        extensions: &options.extensions,
         positions: &positions,
         findings: &mut findings,
         found: Vec::new(),
@@ -193,6 +197,7 @@ pub fn parse<M: Discovered>(
 
 /// Judges a response and takes the resources out of it.
 struct Reader<'a, M> {
+    extensions: &'a Extensions,
     positions: &'a Positions,
     findings: &'a mut Findings,
     found: Vec<Found<M>>,
@@ -218,7 +223,7 @@ impl<M: Discovered> Reader<'_, M> {
             return;
         }
         rules::check(message, self.positions, self.findings);
-        coverage::judge(message, self.positions, self.findings);
+        coverage::judge(message, self.extensions, self.positions, self.findings);
         let kind = text_of(message, "type_url");
         if !kind.is_empty() && type_name(&kind) != M::KIND.type_name() {
             let reason = format!("these are no resources of {}", M::KIND.service());

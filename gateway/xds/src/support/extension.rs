@@ -136,10 +136,6 @@ pub(super) const SLOTS: &[Slot] = &[
                 &["envoy.extensions.filters.http.grpc_stats.v3.FilterConfig"],
             ),
             (
-                Ignored("faults are not injected in this version"),
-                &["envoy.extensions.filters.http.fault.v3.HTTPFault"],
-            ),
-            (
                 Ignored("rate limits are not in this version"),
                 &[
                     "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",

@@ -180,6 +180,7 @@ resources:
 
     let strict = Options {
         reject_unknown_fields: true,
+        ..Options::default()
     };
     let rejected = parse::<ClusterLoadAssignment>("f.yaml", text, Format::Yaml, &strict);
     let problems = rejected.unwrap_err().problems;
