@@ -227,7 +227,7 @@ impl Feed {
             let mut turn = Turn {
                 kind,
                 source: &source,
-                options: self.options,
+                options: &self.options,
                 demands: &mut self.demands,
                 said: self.said.entry((kind, source.clone())).or_default(),
                 judge,
@@ -260,7 +260,7 @@ impl Feed {
 struct Turn<'a, J> {
     kind: Kind,
     source: &'a FileSource,
-    options: Options,
+    options: &'a Options,
     demands: &'a mut Demands,
     said: &'a mut Said,
     judge: &'a mut J,
@@ -290,7 +290,7 @@ impl<J: Judge> Turn<'_, J> {
             ..Said::default()
         };
         asking.iter_mut().for_each(|it| it.attempt());
-        let outcome = match text.map(|text| text.parse::<M>(&self.options)) {
+        let outcome = match text.map(|text| text.parse::<M>(self.options)) {
             Ok(Ok(response)) => self.answer(&mut asking, response),
             Ok(Err(rejected)) => {
                 let details = rejected.to_string();
