@@ -180,7 +180,15 @@ fn options(config: &Config) -> Options {
     Options {
         config_yaml: config.config_yaml.clone(),
         allow_unknown_fields: config.allow_unknown_static_fields || config.allow_unknown_fields,
+        ..file_options()
+    }
+}
+
+/// How a bootstrap file is read that no argument says anything of.
+fn file_options() -> Options {
+    Options {
         extensions: crossdock_filters::Registry::standard().extensions(),
+        ..Options::default()
     }
 }
 

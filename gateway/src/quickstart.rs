@@ -7,7 +7,7 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use crossdock_bolt::Bolt;
 use crossdock_dubbo::Dubbo;
 use crossdock_framework::{log::AccessLog, status::Class};
-use crossdock_xds::bootstrap::{self, Format, Options};
+use crossdock_xds::bootstrap::{self, Format};
 
 use self::witness::{Seen, Witness};
 use crate::{
@@ -60,7 +60,7 @@ async fn start(settings: ProcessSettings) -> Result<(Gateway, Witness, Ports), V
         .await
         .map_err(|error| vec![format!("a sample service cannot start: {error}")])?;
     let config = sample::place(CONFIG, &ports);
-    let loaded = bootstrap::parse("quickstart", &config, Format::Yaml, &Options::default())
+    let loaded = bootstrap::parse("quickstart", &config, Format::Yaml, &crate::file_options())
         .map_err(|rejected| {
             rejected
                 .problems

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crossdock_bolt::Bolt;
 use crossdock_dubbo::Dubbo;
-use crossdock_xds::bootstrap::{self, Format, Options};
+use crossdock_xds::bootstrap::{self, Format};
 use std::process::ExitCode;
 use tokio::{sync::mpsc, task::JoinHandle};
 
@@ -37,7 +37,7 @@ impl Running {
         let ports =
             services.map_err(|error| vec![format!("a sample service cannot start: {error}")])?;
         let config = sample::place(example.config, &ports);
-        let loaded = bootstrap::parse(example.name, &config, Format::Yaml, &Options::default())
+        let loaded = bootstrap::parse(example.name, &config, Format::Yaml, &crate::file_options())
             .map_err(|rejected| {
                 let problems = rejected.problems.iter();
                 problems.map(ToString::to_string).collect::<Vec<_>>()
