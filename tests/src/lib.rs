@@ -20,6 +20,7 @@ mod gateway;
 mod launch;
 mod peers;
 mod process;
+pub mod quartet;
 mod tap;
 mod turn;
 mod unused_port;

@@ -1,20 +1,12 @@
 //! `crossdock quickstart`, as a newcomer runs it.
 
-#[path = "serving/call.rs"]
-#[allow(
-    dead_code,
-    reason = "upstreams, which need the rest of it, are the program's own here"
-)]
-mod call;
-
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use call::Call;
-use crossdock_tests::fake::{Client, Wire};
+use crossdock_tests::fake::{Call, Client, Wire};
 use crossdock_tests::{End, Gateway, Process, get};
 use rustix::process::{Pid, Signal, kill_process};
 

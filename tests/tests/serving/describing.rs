@@ -2,11 +2,10 @@
 
 use std::net::SocketAddr;
 
-use crossdock_tests::fake::{Client, Wire};
+use crossdock_tests::fake::{Call, Client, Wire};
 use crossdock_tests::{End, Gateway};
 use serde_json::{Value, json};
 
-use crate::call::Call;
 use crate::file::{File, everything_to};
 use crate::upstream::{PATIENCE, Upstream};
 

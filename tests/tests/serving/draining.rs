@@ -3,12 +3,11 @@
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crossdock_tests::fake::{Client, Kind, Wire};
+use crossdock_tests::fake::{Call, Client, Kind, Wire};
 use crossdock_tests::{End, Gateway, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::call::Call;
 use crate::file::{File, everything_to};
 use crate::upstream::{PATIENCE, Upstream};
 

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use crossdock_tests::Gateway;
-use crossdock_tests::fake::{Client, Wire};
+use crossdock_tests::fake::{Call, Client, Wire};
 use serde_json::{Value, json};
 
-use crate::call::Call;
 use crate::file::{File, endpoint, merged, table, when};
 use crate::upstream::Upstream;
 

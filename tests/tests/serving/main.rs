@@ -1,7 +1,6 @@
 //! The program at work: configuration, routes, plain TCP, outcomes, hashing and draining, with callers and
 //! upstreams whose every octet the tests know.
 
-mod call;
 mod describing;
 mod draining;
 mod file;

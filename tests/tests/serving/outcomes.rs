@@ -3,11 +3,10 @@
 use std::fs;
 use std::time::Duration;
 
-use crossdock_tests::fake::{Client, Host, Wire};
+use crossdock_tests::fake::{Call, Client, Host, Wire};
 use crossdock_tests::{End, Gateway, eventually};
 use serde_json::json;
 
-use crate::call::Call;
 use crate::file::{File, everything_to, table, when};
 use crate::upstream::{PATIENCE, Upstream};
 

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use crossdock_tests::Gateway;
-use crossdock_tests::fake::{Client, Frame, Wire};
+use crossdock_tests::fake::{Call, Client, Frame, Wire, headers};
 use serde_json::{Value, json};
 
-use crate::call::{Call, headers};
 use crate::file::{File, everything_to, merged, table, when};
 use crate::upstream::Upstream;
 

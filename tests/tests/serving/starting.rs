@@ -3,11 +3,10 @@
 use std::fs;
 use std::process::Command;
 
-use crossdock_tests::fake::{Client, Wire};
+use crossdock_tests::fake::{Call, Client, Wire};
 use crossdock_tests::{End, Gateway, Process, eventually, get};
 use serde_json::{Value, json};
 
-use crate::call::Call;
 use crate::file::{File, everything_to};
 use crate::upstream::{PATIENCE, Upstream};
 

@@ -5,9 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crossdock_tests::eventually;
-use crossdock_tests::fake::{Frame, Host, Kind};
-
-use crate::call::answer;
+use crossdock_tests::fake::{Frame, Host, Kind, answer};
 
 /// How long is waited for what has to come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

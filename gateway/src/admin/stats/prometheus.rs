@@ -42,8 +42,8 @@ struct Family {
 pub(super) fn text(stats: &Stats) -> String {
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
     for (_, stat) in &stats.stats {
-        let metric = Metric::of(&stat.name, stat.help);
         let kind = if stat.gauge { "gauge" } else { "counter" };
+        let metric = Metric::of(&stat.name, stat.help, kind);
         let family = family(&mut families, &metric, kind);
         sample(
             &mut family.samples,
@@ -55,7 +55,7 @@ pub(super) fn text(stats: &Stats) -> String {
         );
     }
     for (_, histogram) in &stats.histograms {
-        let metric = Metric::of(&histogram.name, histogram.help);
+        let metric = Metric::of(&histogram.name, histogram.help, "histogram");
         let family = family(&mut families, &metric, "histogram");
         buckets(&mut family.samples, &metric, histogram);
     }
@@ -167,7 +167,7 @@ fn tags(kind: &str) -> Option<&'static [&'static str]> {
 impl Metric {
     /// What Envoy's tag extraction makes of a name: the thing it belongs to, and a status or its
     /// class, become labels.
-    fn of(name: &Name, help: &str) -> Self {
+    fn of(name: &Name, help: &str, metric: &str) -> Self {
         let (scope, mut labels) = (&name.scope, Vec::new());
         let (mut own, mut help) = (name.own.to_string(), help);
         if let Some((base, class)) = status_class(&name.own) {
@@ -187,7 +187,11 @@ impl Metric {
         }
         let kind = scope.kind.split(['.', '*']).filter(|part| !part.is_empty());
         let parts = [prefix].into_iter().chain(kind).chain([own.as_str()]);
-        let name = parts.collect::<Vec<_>>().join("_");
+        let mut name = parts.collect::<Vec<_>>().join("_");
+        // Nobody asks for these by another name, so they follow Prometheus' habit.
+        if prefix != "envoy" && metric == "counter" && !name.ends_with("_total") {
+            name.push_str("_total");
+        }
         let allowed = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
         Self {
             name: name.chars().map(allowed).collect(),

@@ -6,14 +6,13 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use crossdock_tests::fake::{Client, Wire};
+use crossdock_tests::fake::{Call, Client, Wire};
 use crossdock_tests::{Deadline, End, Gateway};
 use rustix::net::sockopt::set_socket_linger;
 use serde_json::json;
 
 use super::logging::{Lines, SOON, log};
 use super::{connect, greeter, next, rest, settles};
-use crate::call::Call;
 use crate::file::{File, everything_to};
 use crate::upstream::{PATIENCE, Upstream};
 

@@ -5,12 +5,11 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::path::PathBuf;
 
-use crossdock_tests::fake::{Client, Wire};
+use crossdock_tests::fake::{Call, Client, Wire};
 use crossdock_tests::{Gateway, eventually};
 use serde_json::{Value, json};
 
 use super::{connect, greeter, next, rest};
-use crate::call::Call;
 use crate::file::{File, everything_to};
 use crate::upstream::{PATIENCE, Upstream};
 

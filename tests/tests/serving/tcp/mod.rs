@@ -9,11 +9,10 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
-use crossdock_tests::fake::{Client, Wire};
+use crossdock_tests::fake::{Call, Client, Wire};
 use crossdock_tests::{Gateway, UnusedPort, eventually};
 use serde_json::json;
 
-use crate::call::Call;
 use crate::file::{File, everything_to, table};
 use crate::upstream::{PATIENCE, Upstream};
 

@@ -1,28 +1,32 @@
-//! Calls of any service with any headers, and the headers of what arrives; octet by octet, like the frames of
-//! `crossdock_tests::fake`.
+//! Calls of any service with any headers, and the headers of what arrives; octet by octet, like [`Frame`]s.
 
 use std::collections::BTreeMap;
 
-use crossdock_tests::fake::{Frame, Wire};
+use super::{Frame, Wire};
 
 const DUBBO_HEADER: usize = 16;
 
 /// A call that waits for an answer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Call<'c> {
-    pub(crate) wire: Wire,
-    pub(crate) id: u64,
-    pub(crate) service: &'c str,
-    pub(crate) method: &'c str,
+pub struct Call<'c> {
+    /// Dubbo, or version 1 of Bolt.
+    pub wire: Wire,
+    /// Its id.
+    pub id: u64,
+    /// The service.
+    pub service: &'c str,
+    /// Its method.
+    pub method: &'c str,
     /// Attachments, or entries of the header map.
-    pub(crate) headers: &'c [(&'c str, &'c str)],
+    pub headers: &'c [(&'c str, &'c str)],
     /// Milliseconds, where the protocol has a place for them.
-    pub(crate) timeout: i32,
+    pub timeout: i32,
 }
 
 impl<'c> Call<'c> {
     /// A call of `com.acme.Echo.echo`.
-    pub(crate) fn new(wire: Wire, id: u64) -> Self {
+    #[must_use]
+    pub fn new(wire: Wire, id: u64) -> Self {
         Self {
             wire,
             id,
@@ -33,7 +37,9 @@ impl<'c> Call<'c> {
         }
     }
 
-    pub(crate) fn of(self, service: &'c str, method: &'c str) -> Self {
+    /// The same call of another method.
+    #[must_use]
+    pub fn of(self, service: &'c str, method: &'c str) -> Self {
         Self {
             service,
             method,
@@ -41,11 +47,18 @@ impl<'c> Call<'c> {
         }
     }
 
-    pub(crate) fn with(self, headers: &'c [(&'c str, &'c str)]) -> Self {
+    /// The same call with these attachments or entries of the header map.
+    #[must_use]
+    pub fn with(self, headers: &'c [(&'c str, &'c str)]) -> Self {
         Self { headers, ..self }
     }
 
-    pub(crate) fn octets(&self) -> Vec<u8> {
+    /// Its octets.
+    ///
+    /// # Panics
+    /// For another protocol than these two.
+    #[must_use]
+    pub fn octets(&self) -> Vec<u8> {
         match self.wire {
             Wire::Dubbo => self.dubbo(),
             Wire::Bolt1 => self.bolt(),
@@ -87,7 +100,8 @@ impl<'c> Call<'c> {
 }
 
 /// A good answer with a token and these attachments or header entries.
-pub(crate) fn answer(to: &Frame, token: &str, headers: &[(&str, &str)]) -> Vec<u8> {
+#[must_use]
+pub fn answer(to: &Frame, token: &str, headers: &[(&str, &str)]) -> Vec<u8> {
     match to.wire {
         Wire::Dubbo => {
             // A value with attachments.
@@ -111,7 +125,11 @@ pub(crate) fn answer(to: &Frame, token: &str, headers: &[(&str, &str)]) -> Vec<u
 }
 
 /// The attachments or header entries of a call or of an answer.
-pub(crate) fn headers(frame: &Frame) -> BTreeMap<String, String> {
+///
+/// # Panics
+/// When they cannot be read.
+#[must_use]
+pub fn headers(frame: &Frame) -> BTreeMap<String, String> {
     match (frame.wire, frame.octets.get(2)) {
         (Wire::Dubbo, Some(flag)) => {
             let mut rest = &frame.octets[DUBBO_HEADER..];
