@@ -1,5 +1,7 @@
 //! The codec seam: a framed RPC protocol as a function of bytes.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use thiserror::Error;
 
@@ -71,6 +73,26 @@ pub trait Codec: Default + 'static {
         edits: &Edits,
         out: &mut Out,
     ) -> Result<(), CannotEdit>;
+
+    /// Writes the request `frame` under `id`, and tells the host that `left` is left of the deadline
+    /// that the caller gave, in the field that holds it
+    /// ([`Head::timeout`](crate::frame::Head::timeout), [`RoutingView::timeout`]). Apart from that it
+    /// is [`Codec::encode`], which is also what a protocol without such a field does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Codec::encode`].
+    fn encode_within(
+        &mut self,
+        frame: &Frame<Self::Head>,
+        id: WireId,
+        edits: &Edits,
+        left: Duration,
+        out: &mut Out,
+    ) -> Result<(), CannotEdit> {
+        let _ = left;
+        self.encode(frame, id, edits, out)
+    }
 
     /// Writes a local answer to the request `to` in the caller's own protocol, under the
     /// request's own id. `to` may hold no more than its fixed header (a refused oversized frame).

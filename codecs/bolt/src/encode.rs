@@ -16,7 +16,7 @@ use crate::{
 
 pub(crate) fn encode(
     frame: &Frame<Head>,
-    id: WireId,
+    patch: &Patch,
     edits: &Edits,
     out: &mut Out,
 ) -> Result<(), CannotEdit> {
@@ -25,10 +25,49 @@ pub(crate) fn encode(
         false => Rewrite::of(frame, edits)?,
     };
     match rewrite {
-        Some(rewrite) => rewrite.write(frame, id, out),
-        None => renumber(frame, id, out),
+        Some(rewrite) => rewrite.write(frame, patch, out),
+        None => renumber(frame, patch, out),
     }
     Ok(())
+}
+
+/// The octets of the fixed header that differ, from the id on: the id alone, or everything up to the
+/// timeout.
+pub(crate) struct Patch {
+    octets: [u8; 10],
+    len: usize,
+}
+
+impl Patch {
+    /// Another id.
+    pub(crate) fn id(id: WireId) -> Self {
+        let mut octets = [0; 10];
+        let id = wire_id(id);
+        octets[..id.len()].copy_from_slice(&id);
+        let len = id.len();
+        Self { octets, len }
+    }
+
+    /// Another id and another timeout, in ms, of a request.
+    pub(crate) fn timeout(head: &Head, id: WireId, timeout: i32) -> Self {
+        let mut patch = Self::id(id);
+        let timeout = timeout.to_be_bytes();
+        let between: &[u8] = match head.dialect.has_switch() {
+            true => &[head.codec, head.switch],
+            false => &[head.codec],
+        };
+        for octet in between.iter().chain(&timeout) {
+            if let Some(place) = patch.octets.get_mut(patch.len) {
+                *place = *octet;
+                patch.len += 1;
+            }
+        }
+        patch
+    }
+
+    fn octets(&self) -> &[u8] {
+        self.octets.get(..self.len).unwrap_or_default()
+    }
 }
 
 /// The low 32 bits are what Bolt carries.
@@ -37,29 +76,29 @@ pub(crate) fn wire_id(id: WireId) -> [u8; 4] {
     [a, b, c, d]
 }
 
-/// Copies the frame with another id. Small frames go into the batch, large ones are shared.
-fn renumber(frame: &Frame<Head>, id: WireId, out: &mut Out) {
+/// Copies the frame but for what differs. Small frames go into the batch, large ones are shared.
+fn renumber(frame: &Frame<Head>, patch: &Patch, out: &mut Out) {
     let at = frame.head.dialect.id_at();
-    let id = wire_id(id);
+    let patch = patch.octets();
     if !frame.head.has_crc() {
-        out.patched(&frame.bytes, at, &id);
+        out.patched(&frame.bytes, at, patch);
         return;
     }
     let covered = frame.bytes.len().saturating_sub(CRC_LEN);
     let parts = (
         frame.bytes.get(..at),
-        frame.bytes.get(at + id.len()..covered),
+        frame.bytes.get(at + patch.len()..covered),
     );
     let (Some(before), Some(after)) = parts else {
         // A header alone, or less: there is no checksum to keep right.
-        out.patched(&frame.bytes, at, &id);
+        out.patched(&frame.bytes, at, patch);
         return;
     };
     let mut crc = crc32fast::Hasher::new();
     crc.update(before);
-    crc.update(&id);
+    crc.update(patch);
     crc.update(after);
-    out.patched(&frame.bytes.slice(..covered), at, &id);
+    out.patched(&frame.bytes.slice(..covered), at, patch);
     out.copy(&crc.finalize().to_be_bytes());
 }
 
@@ -138,7 +177,7 @@ impl<'e> Rewrite<'e> {
         }
     }
 
-    fn write(&self, frame: &Frame<Head>, id: WireId, out: &mut Out) {
+    fn write(&self, frame: &Frame<Head>, patch: &Patch, out: &mut Out) {
         let (head, bytes) = (&frame.head, &frame.bytes);
         let id_at = head.dialect.id_at();
         let len_at = head.header_len_at();
@@ -147,8 +186,8 @@ impl<'e> Rewrite<'e> {
             out,
         };
         sink.put(part(bytes, 0..id_at));
-        sink.put(&wire_id(id));
-        sink.put(part(bytes, id_at + 4..len_at));
+        sink.put(patch.octets());
+        sink.put(part(bytes, id_at + patch.octets().len()..len_at));
         sink.put(&self.header_len.to_be_bytes());
         sink.put(part(bytes, len_at + 2..head.header_range().start));
         self.put_map(HeaderMap::new(part(bytes, head.header_range())), &mut sink);

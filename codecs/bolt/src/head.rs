@@ -104,7 +104,7 @@ impl Dialect {
         }
     }
 
-    const fn has_switch(self) -> bool {
+    pub(crate) const fn has_switch(self) -> bool {
         !matches!(self, Self::V1)
     }
 }

@@ -16,6 +16,8 @@ mod sofa;
 mod status;
 mod view;
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use crossdock_framework::{
     codec::{CannotEdit, Codec, DecodeError, Decoded, FrameLimits, PoolMode, Probe},
@@ -25,6 +27,7 @@ use crossdock_framework::{
     status::{Class, Status},
 };
 
+use encode::Patch;
 pub use head::{Dialect, Head};
 pub use header_map::{Entries, Entry, HeaderMap, Malformed};
 pub use inspect::{Inspection, inspect};
@@ -72,7 +75,20 @@ impl Codec for Bolt {
         edits: &Edits,
         out: &mut Out,
     ) -> Result<(), CannotEdit> {
-        encode::encode(frame, id, edits, out)
+        encode::encode(frame, &Patch::id(id), edits, out)
+    }
+
+    fn encode_within(
+        &mut self,
+        frame: &Frame<Head>,
+        id: WireId,
+        edits: &Edits,
+        left: Duration,
+        out: &mut Out,
+    ) -> Result<(), CannotEdit> {
+        // Zero and less mean no timeout at all.
+        let left = i32::try_from(left.as_millis()).unwrap_or(i32::MAX).max(1);
+        encode::encode(frame, &Patch::timeout(&frame.head, id, left), edits, out)
     }
 
     fn answer(&mut self, to: &Frame<Head>, status: &Status, out: &mut Out) {

@@ -10,10 +10,12 @@
 //! of Apache Dubbo 3.3.
 #![forbid(unsafe_code)]
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use crossdock_framework::{
     codec::{CannotEdit, Codec, DecodeError, Decoded, FrameLimits, PoolMode, Probe},
-    edits::Edits,
+    edits::{Edit, Edits},
     frame::{Frame, Head as _, Kind, Variant, WireId},
     out::Out,
     status::{Class, Status},
@@ -85,6 +87,22 @@ impl Codec for Dubbo {
         out: &mut Out,
     ) -> Result<(), CannotEdit> {
         encode::encode(frame, id, edits, out)
+    }
+
+    /// The attachment `timeout` is a text in milliseconds. Where it cannot be changed, the host is
+    /// told what the caller said.
+    fn encode_within(
+        &mut self,
+        frame: &Frame<Head>,
+        id: WireId,
+        edits: &Edits,
+        left: Duration,
+        out: &mut Out,
+    ) -> Result<(), CannotEdit> {
+        let mut told = edits.clone();
+        let left = left.as_millis().max(1).to_string();
+        told.push(Edit::Set("timeout".into(), left.into()));
+        encode::encode(frame, id, &told, out).or_else(|_| self.encode(frame, id, edits, out))
     }
 
     fn answer(&mut self, to: &Frame<Head>, status: &Status, out: &mut Out) {

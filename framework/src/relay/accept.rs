@@ -59,6 +59,7 @@ impl<C: Codec> Relay<C> {
             counted: false,
             began: now,
             until: now,
+            told: None,
             sent: now,
         };
         let inserted = self.calls.borrow_mut().insert(call);
@@ -149,7 +150,8 @@ impl<C: Codec> Relay<C> {
             let decision = framed::<C>(decision, &call.progress);
             let deadline = match &decision {
                 Decision::Forward(aim) => {
-                    self.deadline(aim, policy, (&call.frame, call.began), &view)
+                    call.told = told::<C>(policy, &call.frame, &view);
+                    self.deadline(aim, policy, call.told, call.began)
                 }
                 Decision::Park(_) => {
                     let longest = policy.limits.call_timeout;
@@ -187,17 +189,13 @@ impl<C: Codec> Relay<C> {
         &self,
         aim: &Aim,
         policy: &Policy,
-        (frame, began): (&Frame<C::Head>, Moment),
-        view: &C::View<'_>,
+        told: Option<Duration>,
+        began: Moment,
     ) -> Moment {
         let longest = policy.limits.call_timeout;
         let route = self.worker.now().after(aim.times.whole(longest));
-        let head = frame.head.timeout().unwrap_or(longest);
-        let body = match policy.limits.body_deadline {
-            true => view.timeout().unwrap_or(longest),
-            false => longest,
-        };
-        began.after(longest.min(head).min(body)).min(route)
+        let caller = began.after(told.unwrap_or(longest).min(longest));
+        caller.min(route)
     }
 
     /// Takes a place in the cluster's circuit breaker.
@@ -258,6 +256,20 @@ impl<C: Codec> Relay<C> {
             },
             false => frame,
         }
+    }
+}
+
+/// The caller's own deadline: that of the fixed header, and that of the body where the listener's
+/// settings say so.
+fn told<C: Codec>(policy: &Policy, frame: &Frame<C::Head>, view: &C::View<'_>) -> Option<Duration> {
+    let head = frame.head.timeout();
+    let body = match policy.limits.body_deadline {
+        true => view.timeout(),
+        false => None,
+    };
+    match (head, body) {
+        (Some(head), Some(body)) => Some(head.min(body)),
+        (head, body) => head.or(body),
     }
 }
 

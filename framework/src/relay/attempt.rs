@@ -166,8 +166,13 @@ impl<C: Codec> Relay<C> {
         id: WireId,
         up: &Rc<Up<C>>,
     ) -> Result<Attempt, Status> {
+        let left = self.left(call);
         let (offset, written) = up.push(self, |codec, out| {
-            codec.encode(&call.frame, id, &call.progress.edits, out)
+            let (frame, edits) = (&call.frame, &call.progress.edits);
+            match left {
+                None => codec.encode(frame, id, edits, out),
+                Some(left) => codec.encode_within(frame, id, edits, left, out),
+            }
         });
         call.phase = Phase::Sent {
             up: Rc::clone(up),

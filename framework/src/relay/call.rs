@@ -1,6 +1,6 @@
 //! One call from its request frame to its answer.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use tokio::task::AbortHandle;
 
@@ -40,6 +40,8 @@ pub(super) struct Call<C: Codec> {
     pub(super) began: Moment,
     /// When it has to be over.
     pub(super) until: Moment,
+    /// The deadline that the caller gave, where it is looked at.
+    pub(super) told: Option<Duration>,
     pub(super) sent: Moment,
 }
 

@@ -16,6 +16,7 @@ mod end;
 mod inbound;
 mod pool;
 mod table;
+mod time;
 mod up;
 mod upstream;
 mod wake;

@@ -240,7 +240,9 @@ fn outgoing<C: StreamCodec>(ledger: &Ledger<C>, aim: &Aim) -> Result<request::Pa
     }
     name_after_host(ledger, aim, &mut head)?;
     if let Some(deadline) = ledger.flight.deadline() {
-        C::tell_deadline(&mut head, deadline.since(ledger.door.worker.now()));
+        let left = deadline.since(ledger.door.worker.now());
+        let left = aim.times.per_try.map_or(left, |time| left.min(time));
+        C::tell_deadline(&mut head, left);
     }
     Ok(head)
 }

@@ -283,6 +283,44 @@ fn the_whole_time_bounds_all_attempts_and_pauses() {
 }
 
 #[test]
+fn hosts_are_told_what_is_left_of_the_callers_deadline() {
+    run(async {
+        let host = Host::bind();
+        let mut setup = retrying(&[&host], &["5xx"], 1);
+        setup.per_try = Some(Duration::from_millis(2500));
+        let rig = Rig::start(setup).await;
+        let mut client = rig.client().await;
+        let mut told = Vec::new();
+        client
+            .send(&Msg::request(1, "a/x").with_timeout(3000))
+            .await;
+        let mut up = host.accept().await;
+        let first = up.recv().await;
+        told.push(first.timeout_ms);
+        sleep(Duration::from_millis(700)).await;
+        up.send(&first.echo().with_status(7)).await;
+        let second = up.recv().await;
+        told.push(second.timeout_ms);
+        up.send(&second.echo()).await;
+        client.recv().await;
+        assert!(
+            told[0] == 2500 && (1000..2300).contains(&told[1]),
+            "{told:?}"
+        );
+        // Who says nothing is told nothing, and who says little is not told more.
+        for (said, told) in [(0, 0), (2000, 2000)] {
+            client
+                .send(&Msg::request(2, "a/x").with_timeout(said))
+                .await;
+            let asked = up.recv().await;
+            assert_eq!(asked.timeout_ms, told);
+            up.send(&asked.echo()).await;
+            client.recv().await;
+        }
+    });
+}
+
+#[test]
 fn one_way_calls_are_sent_once() {
     run(async {
         let host = Host::bind();

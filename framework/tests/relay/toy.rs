@@ -292,6 +292,21 @@ impl<const BITS: u32, const POOL: u8> Codec for Toy<BITS, POOL> {
         Ok(())
     }
 
+    fn encode_within(
+        &mut self,
+        frame: &Frame<Head>,
+        id: WireId,
+        edits: &Edits,
+        left: Duration,
+        out: &mut Out,
+    ) -> Result<(), CannotEdit> {
+        let (mut msg, _) = Msg::parse(&frame.bytes).ok_or(CannotEdit("half a frame"))?;
+        msg.timeout_ms = left.as_millis() as u32;
+        let bytes = Bytes::from(msg.to_bytes());
+        let head = frame.head;
+        self.encode(&Frame { head, bytes }, id, edits, out)
+    }
+
     fn answer(&mut self, to: &Frame<Head>, status: &Status, out: &mut Out) {
         let body = format!("{:?}: {}", status.cause, status.text);
         let answer = Msg::new(Kind::Response, to.head.id, body)

@@ -1,6 +1,8 @@
 //! Changing the header map.
 
-use crossdock_bolt::{Bolt, Dialect, Head};
+use std::time::Duration;
+
+use crossdock_bolt::{Bolt, Dialect, Head, checksum_holds};
 use crossdock_framework::{
     codec::{CannotEdit, Codec},
     edits::{Edit, Edits},
@@ -172,4 +174,54 @@ fn edits_without_effect_change_the_id_alone() {
         ..Made::request()
     };
     assert!(edited(&raw.frame(), vec![]).is_ok());
+}
+
+#[test]
+fn the_time_that_is_left_stands_in_the_timeout() {
+    for (dialect, switch) in [
+        (Dialect::V1, 0),
+        (Dialect::V2, 1),
+        (Dialect::V2Crc, 0),
+        (Dialect::V2Crc, 1),
+    ] {
+        let before = Made {
+            dialect,
+            switch,
+            ..made()
+        };
+        for (left, timeout) in [
+            (Duration::from_micros(1_234_900), 1234),
+            (Duration::ZERO, 1),
+            (Duration::MAX, i32::MAX),
+        ] {
+            for (list, header) in [
+                (vec![], made().header),
+                (
+                    vec![set("app", "b")],
+                    made()
+                        .header(&[("service", "a.B:1.0"), ("X-Tag", "one"), ("app", "b")])
+                        .header,
+                ),
+            ] {
+                let mut edits = Edits::none();
+                list.into_iter().for_each(|edit| edits.push(edit));
+                let mut out = Out::default();
+                Bolt.encode_within(&before.frame(), WireId(8), &edits, left, &mut out)
+                    .expect("the map is one");
+                let expected = Made {
+                    id: 8,
+                    timeout,
+                    header,
+                    ..before.clone()
+                };
+                let after = written(&out);
+                assert_eq!(
+                    after.bytes,
+                    expected.bytes(),
+                    "{dialect:?} {switch} {left:?}"
+                );
+                assert!(checksum_holds(&after));
+            }
+        }
+    }
 }

@@ -1,4 +1,4 @@
-use std::fs;
+use std::{fs, time::Duration};
 
 use bytes::BytesMut;
 use crossdock_framework::{
@@ -344,4 +344,28 @@ fn a_large_payload_passes_around_edits() {
     let after = edited(&before, &edits([set("a", "22"), set("b", "3")])).expect("a call");
     assert_eq!(payload(&before), payload(&after));
     assert!(after.bytes.ends_with(b"H\x01a\x0222\x01b\x013Z"));
+}
+
+#[test]
+fn the_time_that_is_left_stands_in_the_attachment() {
+    let within = |before: &Frame<Head>, edits: &Edits| {
+        let mut out = Out::default();
+        let left = Duration::from_micros(750_900);
+        Dubbo::default()
+            .encode_within(before, WireId(7), edits, left, &mut out)
+            .expect("it can be written");
+        decode(&out.to_vec())
+    };
+    for timeout in [&b"\x041000"[..], b"\xcb\xe8"] {
+        let attachments = [b"H\x07timeout", timeout, b"\x01a\x011Z"].concat();
+        let before = call(&attachments);
+        assert_eq!(Dubbo::view(&before).timeout(), Some(Duration::from_secs(1)));
+        let after = within(&before, &edits([set("a", "2")]));
+        let seen = [("timeout", "750"), ("a", "2")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        assert_eq!(inspect(&after).attachments, seen);
+    }
+    // What cannot be read is passed on as it is.
+    let opaque = call(b"\x92");
+    let after = within(&opaque, &Edits::none());
+    assert_eq!(after.bytes[HEADER_LEN..], opaque.bytes[HEADER_LEN..]);
 }
