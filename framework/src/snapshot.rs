@@ -114,7 +114,7 @@ impl Snapshot {
 }
 
 /// What an HTTP connection manager says of the calls that it serves, whatever their protocol.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Policy {
     /// `stat_prefix`: the name in metrics.
     pub name: Arc<str>,

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::{
     chains::Seen,
-    compile::{ChainPlan, Inspection, ListenFor, Serves},
+    compile::{ChainPlan, ListenFor, Serves},
     listen::{ListenerMetric, Site},
     serve::{self, first_bytes, read},
     tcp::{self, Arrived, Outcome},
@@ -59,10 +59,9 @@ pub(crate) async fn serve(
         server_name: told.server_name.as_deref(),
         applications: &told.applications,
     };
-    let found = site.plan.chains.find(&seen);
-    let Some(chain) = found.and_then(|found| site.plan.plans.get(found)) else {
+    let Some(chain) = site.plan().choose(&seen) else {
         site.stats.inc(worker.shard(), ListenerMetric::NoChain);
-        tracing::debug!(listener = %site.plan.name, peer = %ends.peer, "no filter chain matches");
+        tracing::debug!(listener = %site.name, peer = %ends.peer, "no filter chain matches");
         return Outcome::default();
     };
     let mut arrived = Arrived {
@@ -100,19 +99,18 @@ async fn inspect(
     worker: &Worker,
 ) -> Option<Told> {
     let mut told = Told::default();
-    let Inspection {
-        hello, protocol, ..
-    } = &site.plan.inspection;
+    // Not the whole plan: a connection that waits holds no chain that is gone meanwhile.
+    let inspection = Arc::clone(&site.plan().inspection);
     let port = ends.local.port();
-    let hello = hello.as_ref().filter(|hello| hello.concerns(port));
-    let protocol = protocol.as_ref().filter(|filter| filter.concerns(port));
+    let concerned = |filter: &&ListenFor| filter.concerns(port);
+    let hello = inspection.hello.as_ref().filter(concerned);
+    let protocol = inspection.protocol.as_ref().filter(concerned);
     if hello.is_none() && protocol.is_none() {
         return Some(told);
     }
     // Callers connect long before their first call: the time to look at what they say begins with
     // their first byte.
     let first = first_bytes(socket, prefix, &site.drain, worker);
-    let inspection = &site.plan.inspection;
     let in_time = match tokio::time::timeout(inspection.silence, first).await {
         Ok(Some(())) => {
             let listener = Listening {
@@ -175,7 +173,7 @@ impl Listening<'_> {
         }
         if protocol {
             loop {
-                if let Some(applications) = applications(&site.plan.plans, prefix) {
+                if let Some(applications) = applications(&site.plan().plans, prefix) {
                     told.applications = applications;
                     break;
                 }
@@ -245,7 +243,7 @@ async fn shake_hands(
 
 /// The protocols that plain bytes are of, as ALPN would name them; none when they are of no
 /// protocol that a chain of the listener serves. `None` while that is open.
-fn applications(plans: &[ChainPlan], prefix: &[u8]) -> Option<Vec<Box<[u8]>>> {
+fn applications(plans: &[Arc<ChainPlan>], prefix: &[u8]) -> Option<Vec<Box<[u8]>>> {
     let named = |names: &[&str]| names.iter().map(|name| name.as_bytes().into()).collect();
     if prefix.starts_with(PREFACE) {
         return Some(named(&["h2c"]));

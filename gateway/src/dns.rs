@@ -1,144 +1,126 @@
 //! STRICT_DNS: names looked up again and again; every address is a host.
 
 use std::{
-    collections::HashMap,
-    future::Future,
+    collections::{BTreeMap, HashMap},
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
-use crossdock_framework::{
-    cluster::{Cluster, Host, HostState},
-    snapshot::{Live, Snapshot},
-};
+use tokio::{sync::mpsc, task::AbortHandle};
 
-use crate::compile::{ClusterPlan, DnsTarget};
+use crate::compile::{ClusterPlan, Target};
 
-/// The longest that the first look-up may delay the start.
-const FIRST: Duration = Duration::from_secs(5);
+/// The longest that the first look-up of its names may keep a cluster out of force.
+pub(crate) const FIRST: Duration = Duration::from_secs(5);
 
 /// Addresses taken of one name.
 const MAX_ADDRESSES: usize = 1024;
 
-/// Looks the names of every cluster up once, and then keeps looking.
-pub(crate) async fn start(clusters: Vec<ClusterPlan>, live: &Arc<Live>) {
-    let publishing = Arc::new(Mutex::new(()));
-    let mut first = Vec::new();
-    for (ix, plan) in clusters
-        .into_iter()
-        .enumerate()
-        .filter(|(_, plan)| plan.needs_dns())
-    {
-        let mut resolver = Resolver {
-            plan,
-            ix,
-            live: Arc::clone(live),
-            publishing: Arc::clone(&publishing),
-            states: HashMap::new(),
-        };
-        first.push(tokio::spawn(async move {
-            let name = Arc::clone(&resolver.plan.name);
-            if !ends_within(FIRST, resolver.refresh()).await {
-                tracing::warn!(cluster = %name, "its names are not resolved yet; serving without");
-            }
-            tokio::spawn(async move { resolver.run().await });
-        }));
-    }
-    for looked_up in first {
-        // A look-up that panicked has been reported by its task.
-        let _ = looked_up.await;
+/// Answers that wait to be taken; who looks names up waits for room.
+const ANSWERS: usize = 64;
+
+/// What the names of a cluster's endpoints were found to mean.
+pub(crate) type Found = BTreeMap<Target, Arc<[SocketAddr]>>;
+
+/// What was found for a cluster.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) cluster: Arc<str>,
+    pub(crate) found: Found,
+}
+
+/// Looks the names of clusters up.
+#[derive(Debug)]
+pub(crate) struct Resolvers {
+    running: HashMap<Arc<str>, Resolver>,
+    answers: mpsc::Sender<Answer>,
+}
+
+/// One cluster's names being looked up; not any more when dropped.
+#[derive(Debug)]
+struct Resolver {
+    plan: Arc<ClusterPlan>,
+    task: AbortHandle,
+}
+
+impl Drop for Resolver {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 
-/// Whether a look-up comes to its end in time.
-async fn ends_within(limit: Duration, looking: impl Future<Output = ()>) -> bool {
-    tokio::time::timeout(limit, looking).await.is_ok()
+impl Resolvers {
+    /// No cluster yet, and where its answers will come.
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Answer>) {
+        let (answers, inbox) = mpsc::channel(ANSWERS);
+        let running = HashMap::new();
+        (Self { running, answers }, inbox)
+    }
+
+    /// Looks the names of these clusters up from now on, and of no others.
+    pub(crate) fn follow(&mut self, plans: &[Arc<ClusterPlan>]) {
+        let wanted = |resolver: &Resolver| {
+            let mut plans = plans.iter();
+            plans.any(|plan| Arc::ptr_eq(plan, &resolver.plan))
+        };
+        self.running.retain(|_, resolver| wanted(resolver));
+        for plan in plans {
+            if self.running.contains_key(&plan.name) {
+                continue;
+            }
+            let task = tokio::spawn(run(Arc::clone(plan), self.answers.clone()));
+            let resolver = Resolver {
+                plan: Arc::clone(plan),
+                task: task.abort_handle(),
+            };
+            self.running.insert(Arc::clone(&plan.name), resolver);
+        }
+    }
+}
+
+/// Looks every name up, for ever; tells what differs from what was told before.
+async fn run(plan: Arc<ClusterPlan>, answers: mpsc::Sender<Answer>) {
+    let mut told = None;
+    let mut found = Found::new();
+    loop {
+        for target in plan.names() {
+            let Target::Name(name, port) = target else {
+                continue;
+            };
+            match tokio::net::lookup_host((name.as_ref(), *port)).await {
+                Ok(addresses) => {
+                    let mut addresses: Vec<_> = taken(addresses).collect();
+                    addresses.sort();
+                    addresses.dedup();
+                    found.insert(target.clone(), addresses.into());
+                }
+                Err(error) => {
+                    tracing::warn!(cluster = %plan.name, "cannot resolve {name}: {error}");
+                    // The last known addresses are better than none.
+                    found.entry(target.clone()).or_insert_with(|| [].into());
+                }
+            }
+        }
+        if told.as_ref() != Some(&found) {
+            let hosts: usize = found.values().map(|addresses| addresses.len()).sum();
+            tracing::info!(cluster = %plan.name, hosts, "resolved");
+            told = Some(found.clone());
+            let answer = Answer {
+                cluster: Arc::clone(&plan.name),
+                found: found.clone(),
+            };
+            if answers.send(answer).await.is_err() {
+                return;
+            }
+        }
+        tokio::time::sleep(plan.refresh).await;
+    }
 }
 
 /// As many addresses of a name as become hosts.
 fn taken(addresses: impl Iterator<Item = SocketAddr>) -> impl Iterator<Item = SocketAddr> {
     addresses.take(MAX_ADDRESSES)
-}
-
-struct Resolver {
-    plan: ClusterPlan,
-    ix: usize,
-    live: Arc<Live>,
-    publishing: Arc<Mutex<()>>,
-    states: HashMap<SocketAddr, Arc<HostState>>,
-}
-
-impl Resolver {
-    async fn run(mut self) {
-        loop {
-            tokio::time::sleep(self.plan.refresh).await;
-            self.refresh().await;
-        }
-    }
-
-    /// Looks every name up; publishes the cluster anew when its addresses differ.
-    async fn refresh(&mut self) {
-        let mut hosts = Vec::new();
-        for plan in &self.plan.hosts {
-            match &plan.target {
-                DnsTarget::Address(address, state) => {
-                    hosts.push(plan.host(*address, None, Arc::clone(state)));
-                }
-                DnsTarget::Name(name, port) => {
-                    let looked_up = tokio::net::lookup_host((name.as_ref(), *port)).await;
-                    let addresses = match looked_up {
-                        Ok(addresses) => addresses,
-                        Err(error) => {
-                            tracing::warn!(cluster = %self.plan.name, "cannot resolve {name}: {error}");
-                            // The last known addresses are better than none.
-                            return;
-                        }
-                    };
-                    for address in taken(addresses) {
-                        let state = self.states.entry(address).or_insert_with(HostState::new);
-                        hosts.push(plan.host(address, Some(Arc::clone(name)), Arc::clone(state)));
-                    }
-                }
-            }
-        }
-        hosts.sort_by_key(|host| host.address);
-        hosts.dedup_by_key(|host| host.address);
-        self.states
-            .retain(|address, _| hosts.iter().any(|host| host.address == *address));
-        self.publish(hosts);
-    }
-
-    fn publish(&mut self, hosts: Vec<Host>) {
-        let _one_at_a_time = self
-            .publishing
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let now = self.live.load();
-        let Some(previous) = now.clusters().get(self.ix) else {
-            return;
-        };
-        let same = previous.hosts.len() == hosts.len()
-            && previous
-                .hosts
-                .iter()
-                .zip(&hosts)
-                .all(|((_, a), b)| a.address == b.address);
-        if same {
-            return;
-        }
-        let mut clusters: Vec<Arc<Cluster>> = now.clusters().to_vec();
-        if let Some(cluster) = clusters.get_mut(self.ix) {
-            *cluster = self.plan.with_hosts(hosts);
-            tracing::info!(cluster = %cluster.name, hosts = cluster.hosts.len(), "resolved");
-        }
-        // The clusters keep their order, so the links of every policy still hold.
-        let mut snapshot = Snapshot::new(clusters);
-        for (ix, policy) in now.policies() {
-            snapshot.put_policy(ix, Arc::clone(policy));
-        }
-        self.live.publish(snapshot);
-    }
 }
 
 #[cfg(test)]
@@ -155,11 +137,8 @@ mod tests {
         assert!(DOCS.contains("| addresses taken of one DNS name | 1024 |"));
     }
 
-    #[tokio::test]
-    async fn a_first_look_up_that_does_not_end_delays_the_start_no_longer() {
-        assert!(ends_within(FIRST, async {}).await);
-        let short = Duration::from_millis(20);
-        assert!(!ends_within(short, std::future::pending()).await);
+    #[test]
+    fn a_first_look_up_is_waited_for_as_long_as_the_docs_say() {
         assert_eq!(FIRST, Duration::from_secs(5));
         assert!(DOCS.contains("| the first DNS look-up | 5 s |"));
     }

@@ -16,6 +16,7 @@ mod dns;
 mod example;
 mod health;
 mod listen;
+mod listeners;
 mod logging;
 mod quickstart;
 mod run;

@@ -10,21 +10,29 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use crossdock_framework::{
-    drain::ChainDrain,
+    drain::{ChainDrain, DrainScope},
     metrics,
     protocol::LocalFuture,
     route::Facts,
     snapshot::Ends,
     stats::{Group, Registry, Shard},
-    worker::{DrainScope, Worker},
+    worker::Worker,
     workers::{Accepted, Serve, Workers},
 };
 use crossdock_xds::envoy_types::pb::envoy::data::accesslog::v3::AccessLogType;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{net::TcpListener, sync::oneshot};
 
-use crate::{access_log, arrive, compile::ListenerPlan, tcp::Outcome, tls::TlsMetric};
+use crate::{
+    access_log::{self, Log},
+    arrive,
+    chains::Seen,
+    compile::{ChainPlan, ListenerPlan},
+    tcp::Outcome,
+    tls::TlsMetric,
+};
 
 /// Connections that the kernel keeps for a listener that is busy.
 const BACKLOG: i32 = 1024;
@@ -66,43 +74,78 @@ pub(crate) struct Reserved {
     socket: Socket,
 }
 
-/// A listener with its address.
-#[derive(Debug)]
-pub(crate) struct Bound {
-    reserved: Reserved,
-    site: Arc<Site>,
-}
-
 /// What every connection of a listener shares.
 #[derive(Debug)]
 pub(crate) struct Site {
-    pub(crate) plan: ListenerPlan,
+    pub(crate) name: Arc<str>,
     pub(crate) stats: Arc<Group>,
     /// The drain of connections whose filter chain is not known yet.
     pub(crate) drain: Arc<ChainDrain>,
+    /// What connections that come now are served by.
+    plan: ArcSwap<ListenerPlan>,
+    ssl: Arc<Group>,
     open: AtomicUsize,
 }
 
+impl ListenerPlan {
+    /// The filter chain that fits a connection best.
+    pub(crate) fn choose(&self, seen: &Seen<'_>) -> Option<Arc<ChainPlan>> {
+        self.plans.get(self.chains.find(seen)?).cloned()
+    }
+}
+
 impl Site {
+    /// A listener that is bound to `address`.
+    pub(crate) fn new(plan: &Arc<ListenerPlan>, address: SocketAddr, registry: &Registry) -> Self {
+        let label = address.to_string().replace(':', "_");
+        let site = Self {
+            name: Arc::clone(&plan.name),
+            stats: registry.group::<ListenerMetric>("listener", &label),
+            drain: ChainDrain::new(plan.inbound),
+            plan: ArcSwap::from(Arc::clone(plan)),
+            ssl: registry.group::<TlsMetric>("listener", &label),
+            open: AtomicUsize::new(0),
+        };
+        site.count_tls(plan);
+        site
+    }
+
+    /// What connections that come now are served by.
+    pub(crate) fn plan(&self) -> Arc<ListenerPlan> {
+        self.plan.load_full()
+    }
+
+    /// Serves connections that come from now on by another plan.
+    pub(crate) fn change(&self, plan: &Arc<ListenerPlan>) {
+        self.count_tls(plan);
+        self.plan.store(Arc::clone(plan));
+    }
+
     /// Connections that are open.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Relaxed)
     }
 
-    /// Whether a drain concerns the listener.
+    /// Whether an operator's drain concerns the listener.
     pub(crate) fn drains(&self, scope: DrainScope) -> bool {
         scope == DrainScope::All || self.drain.is_inbound()
     }
 
+    fn count_tls(&self, plan: &ListenerPlan) {
+        for tls in plan.plans.iter().filter_map(|chain| chain.tls.as_ref()) {
+            tls.count_in(&self.ssl);
+        }
+    }
+
     /// Writes a connection that has ended into the listener's own logs.
-    fn log(&self, facts: &Facts, outcome: &Outcome, worker: &Worker) {
+    fn log(&self, logs: &[Arc<Log>], facts: &Facts, outcome: &Outcome, worker: &Worker) {
         let connection = access_log::Connection {
             kind: AccessLogType::NotSet,
             facts,
             outcome,
             duration: worker.tick().since(facts.began),
         };
-        for log in &self.plan.logs {
+        for log in logs {
             log.connection(&connection);
         }
     }
@@ -145,82 +188,47 @@ impl Reserved {
     }
 }
 
-impl Bound {
-    /// Takes the address of a listener.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be had; the text names it.
-    pub(crate) fn bind(plan: ListenerPlan, registry: &Registry) -> Result<Self, String> {
-        let reserved = Reserved::new(&format!("listener '{}'", plan.name), plan.address)?;
-        let label = reserved.address.to_string().replace(':', "_");
-        let stats = registry.group::<ListenerMetric>("listener", &label);
-        let ssl = registry.group::<TlsMetric>("listener", &label);
-        for tls in plan.plans.iter().filter_map(|chain| chain.tls.as_ref()) {
-            tls.count_in(&ssl);
-        }
-        let site = Site {
-            drain: ChainDrain::new(plan.inbound),
-            plan,
-            stats,
-            open: AtomicUsize::new(0),
-        };
-        Ok(Self {
-            reserved,
-            site: Arc::new(site),
-        })
-    }
-
-    /// Lets connections come in; they wait in the kernel until [`Listening::accept`] runs.
-    ///
-    /// # Errors
-    ///
-    /// When the kernel gives the address to another process after all.
-    pub(crate) fn listen(self) -> io::Result<Listening> {
-        Ok(Listening {
-            address: self.reserved.address,
-            socket: self.reserved.listen()?,
-            site: self.site,
-        })
-    }
-}
-
-/// A listener that connections reach.
+/// A socket that connections reach.
 #[derive(Debug)]
 pub(crate) struct Listening {
-    pub(crate) address: SocketAddr,
-    pub(crate) site: Arc<Site>,
-    socket: TcpListener,
+    /// The listener that they come to.
+    pub(crate) site: Arc<ArcSwap<Site>>,
+    pub(crate) socket: TcpListener,
 }
 
 impl Listening {
-    /// Accepts connections until a drain concerns the listener.
-    pub(crate) async fn accept(
-        self,
-        workers: Arc<Workers>,
-        mut drain: watch::Receiver<Option<DrainScope>>,
-    ) {
-        let stops = |drain: &Option<DrainScope>| drain.is_some_and(|scope| self.site.drains(scope));
+    /// Accepts connections until `stop` is dropped, and those that wait in the kernel by then.
+    pub(crate) async fn accept(self, workers: Arc<Workers>, mut stop: oneshot::Receiver<()>) {
         loop {
             let accepted = tokio::select! {
+                biased;
+                _ = &mut stop => break,
                 accepted = self.socket.accept() => accepted,
-                _ = drain.wait_for(stops) => return,
             };
             match accepted {
                 Ok((socket, peer)) => self.hand_over(socket, peer, &workers).await,
                 Err(error) => {
-                    self.site.stats.inc(Shard(0), ListenerMetric::CxFail);
-                    tracing::warn!(listener = %self.site.plan.name, "cannot accept: {error}");
+                    let site = self.site.load();
+                    site.stats.inc(Shard(0), ListenerMetric::CxFail);
+                    tracing::warn!(listener = %site.name, "cannot accept: {error}");
                     tokio::time::sleep(OUT_OF_FILES).await;
                 }
             }
         }
+        for _ in 0..BACKLOG {
+            let waiting = tokio::time::timeout(Duration::ZERO, self.socket.accept());
+            let Ok(Ok((socket, peer))) = waiting.await else {
+                return;
+            };
+            self.hand_over(socket, peer, &workers).await;
+        }
     }
 
     async fn hand_over(&self, socket: tokio::net::TcpStream, peer: SocketAddr, workers: &Workers) {
-        self.site.stats.inc(Shard(0), ListenerMetric::CxTotal);
-        if self.site.open.load(Relaxed) >= self.site.plan.connections {
-            self.site.stats.inc(Shard(0), ListenerMetric::CxOverflow);
+        let site = self.site.load_full();
+        site.stats.inc(Shard(0), ListenerMetric::CxTotal);
+        if site.open() >= site.plan.load().connections {
+            site.stats.inc(Shard(0), ListenerMetric::CxOverflow);
             return;
         }
         // A peer may be gone before it is served; that is its own affair.
@@ -230,14 +238,12 @@ impl Listening {
         let Ok(socket) = socket.into_std() else {
             return;
         };
-        self.site.open.fetch_add(1, Relaxed);
+        site.open.fetch_add(1, Relaxed);
         let accepted = Accepted {
             socket,
             ends: Ends { peer, local },
         };
-        workers
-            .give(accepted, Arc::clone(&self.site) as Arc<dyn Serve>)
-            .await;
+        workers.give(accepted, site as Arc<dyn Serve>).await;
     }
 }
 
@@ -246,6 +252,8 @@ impl Serve for Site {
         Box::pin(async move {
             let shard = worker.shard();
             self.stats.inc(shard, ListenerMetric::CxActive);
+            // A connection is written where it was to be written when it came.
+            let logs = Arc::clone(&self.plan.load().logs);
             if let Ok(socket) = tokio::net::TcpStream::from_std(accepted.socket) {
                 let ends = accepted.ends;
                 let mut facts = Facts {
@@ -256,7 +264,7 @@ impl Serve for Site {
                     random: worker.random(),
                 };
                 let outcome = arrive::serve(&self, socket, &mut facts, &worker).await;
-                self.log(&facts, &outcome, &worker);
+                self.log(&logs, &facts, &outcome, &worker);
             }
             self.stats.dec(shard, ListenerMetric::CxActive);
             self.open.fetch_sub(1, Relaxed);

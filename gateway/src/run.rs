@@ -1,30 +1,24 @@
 //! The life of the process: bind, serve, drain, end.
 
-use std::{
-    io,
-    net::SocketAddr,
-    pin::Pin,
-    process::ExitCode,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{io, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
 use crossdock_framework::{
-    log::AccessLog, snapshot::Live, stats::Registry, worker::DrainScope, workers::Workers,
+    drain::DrainScope, log::AccessLog, snapshot::Live, stats::Registry, workers::Workers,
 };
 use crossdock_xds::bootstrap::Loaded;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
-    sync::{mpsc, watch},
+    sync::mpsc,
 };
 
 use crate::{
     access_log::Files,
     admin,
-    compile::{self, ListenerPlan},
-    dns, health,
-    listen::{Bound, Listening, Reserved, Site},
+    compile::{Compiler, Tools},
+    discovery::{Engine, Manager},
+    health,
+    listen::Reserved,
     server::{BoundListener, Order, ProcessSettings, Server, State},
 };
 
@@ -34,18 +28,17 @@ const ORDERS: usize = 16;
 /// How long the lines that wait may take to be written at the end of the process.
 const LOGS_CLOSE: Duration = Duration::from_millis(150);
 
-/// A gateway whose listeners are bound, before it serves.
+/// A gateway whose static listeners have their addresses, before it serves.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     server: Arc<Server>,
     workers: Arc<Workers>,
-    listeners: Vec<Listening>,
-    /// The same listeners, as long as the process lives.
-    sites: Vec<Arc<Site>>,
-    files: Files,
+    manager: Manager,
+    files: Arc<Files>,
     admin: Option<TcpListener>,
-    clusters: Vec<compile::ClusterPlan>,
     orders: mpsc::Receiver<Order>,
+    /// The drain in progress.
+    drain: Option<DrainScope>,
 }
 
 /// Why a gateway could not start: lines for the operator.
@@ -53,8 +46,8 @@ pub(crate) struct Gateway {
 pub(crate) struct CannotStart(pub(crate) Vec<String>);
 
 impl Gateway {
-    /// Compiles the configuration, takes the address of every listener, and then lets connections
-    /// come in at all of them; or does nothing at all.
+    /// Compiles the configuration, takes the address of every static listener, and then lets
+    /// connections come in at all that wait for nothing; or does nothing at all.
     ///
     /// # Errors
     ///
@@ -78,35 +71,52 @@ impl Gateway {
     ) -> Result<Self, CannotStart> {
         let registry = Arc::new(Registry::new(settings.concurrency));
         let files = Files::new(&registry, settings.concurrency, settings.flush);
-        let plan = compile::compile_watched(&loaded, &registry, &files, watch)
+        let files = Arc::new(files);
+        let tools = Tools {
+            registry: Arc::clone(&registry),
+            files: Arc::clone(&files),
+            watch,
+            filters: Arc::default(),
+        };
+        let (compiler, resources) = Compiler::new(&loaded, tools)
             .map_err(|problems| CannotStart(problems.iter().map(ToString::to_string).collect()))?;
-        let addresses = bind(plan.admin, plan.listeners, &registry)?;
-        let live = Arc::new(Live::new(plan.snapshot));
-        let workers = Workers::start(settings.concurrency, &live, &registry, plan.buffer_bytes)
+        let base = compiler.base();
+        let admin = base.admin.map(|at| Reserved::new("the admin endpoint", at));
+        let (memory, certificates) = (base.buffer_bytes, Arc::clone(&base.certificates));
+        let live = Arc::new(Live::default());
+        let workers = Workers::start(settings.concurrency, &live, &registry, memory)
             .map_err(|error| CannotStart(vec![format!("cannot start worker threads: {error}")]))?;
-        let (admin, listeners) = listen(addresses)
-            .map_err(|error| CannotStart(vec![format!("an address was lost: {error}")]))?;
+        let workers = Arc::new(workers);
         let (sender, orders) = mpsc::channel(ORDERS);
         let Loaded {
             bootstrap, unused, ..
         } = loaded;
         let mut server = Server::new(bootstrap, unused, live, registry, sender, settings);
-        server.certificates = Arc::new(plan.certificates);
-        let gateway = Self {
-            server: Arc::new(server),
-            workers: Arc::new(workers),
-            sites: listeners
-                .iter()
-                .map(|bound| Arc::clone(&bound.site))
-                .collect(),
-            listeners,
+        server.certificates = certificates;
+        let server = Arc::new(server);
+        let engine = Engine::new(compiler, resources);
+        let manager = Manager::new(engine, &server, &workers);
+        let (admin, mut manager) = match (admin.transpose(), manager) {
+            (Ok(admin), Ok(manager)) => (admin, manager),
+            (admin, manager) => {
+                let reasons = admin.err().into_iter();
+                let more = manager.err().into_iter().flatten();
+                return Err(CannotStart(reasons.chain(more).collect()));
+            }
+        };
+        let admin = admin.map(Reserved::listen).transpose();
+        let admin =
+            admin.map_err(|error| CannotStart(vec![format!("an address was lost: {error}")]))?;
+        manager.settle().await;
+        Ok(Self {
+            server,
+            workers,
+            manager,
             files,
             admin,
-            clusters: plan.clusters,
             orders,
-        };
-        gateway.note_listeners();
-        Ok(gateway)
+            drain: None,
+        })
     }
 
     /// The listeners with the ports that they have.
@@ -126,7 +136,6 @@ impl Gateway {
 
     /// Serves until told to end, and then drains.
     pub(crate) async fn serve(mut self) -> ExitCode {
-        // Before the first look-up: a name that does not resolve takes seconds.
         let mut signals = match Signals::listen() {
             Ok(signals) => signals,
             Err(error) => {
@@ -140,18 +149,9 @@ impl Gateway {
             .map(|listener| tokio::spawn(admin::serve(listener, Arc::clone(&self.server))));
         let watch = tokio::spawn(Arc::clone(&self.server.certificates).watch());
         let health = tokio::spawn(health::run(Arc::clone(&self.server.live)));
-        let clusters = std::mem::take(&mut self.clusters);
-        let looked_up = tokio::select! {
-            () = dns::start(clusters, &self.server.live) => true,
-            _ = signals.next() => false,
-        };
-        let code = match looked_up {
-            true => self.accept(&mut signals).await,
-            false => {
-                tracing::info!("told to end before serving");
-                ExitCode::SUCCESS
-            }
-        };
+        let code = self.obey(&mut signals).await;
+        // By now no socket takes connections.
+        self.manager.close(DrainScope::All);
         watch.abort();
         health.abort();
         if let Some(admin) = admin {
@@ -161,35 +161,19 @@ impl Gateway {
         code
     }
 
-    /// Takes connections until told to end, and then drains.
-    async fn accept(&mut self, signals: &mut Signals) -> ExitCode {
-        let (drain, draining) = watch::channel(None);
-        let accepting: Vec<_> = std::mem::take(&mut self.listeners)
-            .into_iter()
-            .map(|listener| {
-                tokio::spawn(listener.accept(Arc::clone(&self.workers), draining.clone()))
-            })
-            .collect();
-        self.server.set_state(State::Live);
-        tracing::info!("serving");
-        let code = self.obey(&drain, signals).await;
-        for task in accepting {
-            // Dropping the sender would end them too; this way their sockets are closed by now.
-            task.abort();
-        }
-        code
-    }
-
-    /// Follows orders and signals to the end of the process.
-    async fn obey(
-        &mut self,
-        drain: &watch::Sender<Option<DrainScope>>,
-        signals: &mut Signals,
-    ) -> ExitCode {
+    /// Follows orders, signals and changes of the configuration to the end of the process.
+    async fn obey(&mut self, signals: &mut Signals) -> ExitCode {
         // Whether the process ends when it has drained.
         let mut leaving = false;
+        let mut serving = false;
         let mut drained: Drained = Box::pin(std::future::pending());
         loop {
+            if !serving && self.manager.is_ready() {
+                serving = true;
+                self.manager.open();
+                self.server.set_state(State::Live);
+                tracing::info!("serving");
+            }
             let order = tokio::select! {
                 order = self.orders.recv() => order.unwrap_or(Order::Quit),
                 told = signals.next() => match told {
@@ -198,22 +182,30 @@ impl Gateway {
                     _ => LEAVE,
                 },
                 () = &mut drained => {
-                    self.report_drained(drain);
+                    self.report_drained();
                     if leaving {
                         return ExitCode::SUCCESS;
                     }
                     drained = Box::pin(std::future::pending());
                     continue;
                 }
+                event = self.manager.next() => {
+                    self.manager.handle(event).await;
+                    continue;
+                }
             };
             match order {
                 Order::Quit => return ExitCode::SUCCESS,
+                Order::Drain { exit: true, .. } if !serving => {
+                    tracing::info!("told to end before serving");
+                    return ExitCode::SUCCESS;
+                }
                 Order::Drain { exit, scope } => {
-                    let under_way = drain.borrow().is_some_and(|begun| covers(begun, scope));
+                    let under_way = self.drain.is_some_and(|begun| covers(begun, scope));
                     // What is asked for already keeps its time.
                     if !leaving && (exit || !under_way) {
                         leaving = exit;
-                        drained = self.drain(drain, scope);
+                        drained = self.drain(scope);
                     }
                 }
             }
@@ -221,9 +213,10 @@ impl Gateway {
     }
 
     /// Refuses new connections, and has the old ones closed in quiet moments.
-    fn drain(&self, drain: &watch::Sender<Option<DrainScope>>, scope: DrainScope) -> Drained {
-        drain.send_replace(Some(scope));
-        let (workers, sites) = (Arc::clone(&self.workers), self.sites(scope));
+    fn drain(&mut self, scope: DrainScope) -> Drained {
+        self.drain = Some(scope);
+        self.manager.close(scope);
+        let (workers, sites) = (Arc::clone(&self.workers), self.manager.sites(scope));
         if scope == DrainScope::All || !sites.is_empty() {
             self.server.set_state(State::Draining);
         }
@@ -242,39 +235,13 @@ impl Gateway {
         })
     }
 
-    /// The listeners that a drain concerns.
-    fn sites(&self, scope: DrainScope) -> Vec<Arc<Site>> {
-        let sites = self.sites.iter().filter(|site| site.drains(scope));
-        sites.cloned().collect()
-    }
-
-    fn report_drained(&self, drain: &watch::Sender<Option<DrainScope>>) {
-        let Some(scope) = *drain.borrow() else { return };
-        match self
-            .sites(scope)
-            .iter()
-            .map(|site| site.open())
-            .sum::<usize>()
-        {
+    fn report_drained(&self) {
+        let Some(scope) = self.drain else { return };
+        let sites = self.manager.sites(scope);
+        match sites.iter().map(|site| site.open()).sum::<usize>() {
             0 => tracing::info!("every connection is closed"),
             left => tracing::warn!("{left} connections are still open after the drain time"),
         }
-    }
-
-    fn note_listeners(&self) {
-        let bound = self
-            .listeners
-            .iter()
-            .map(|bound| BoundListener {
-                name: bound.site.plan.name.to_string(),
-                address: bound.address,
-            })
-            .collect();
-        *self
-            .server
-            .listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = bound;
     }
 }
 
@@ -324,40 +291,6 @@ impl Signals {
 
 /// Ends when every connection is closed, or the time for that is up.
 type Drained = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// The addresses of the admin endpoint and of the listeners.
-type Addresses = (Option<Reserved>, Vec<Bound>);
-
-/// Takes every address, or says of each why it cannot be had.
-fn bind(
-    admin: Option<SocketAddr>,
-    listeners: Vec<ListenerPlan>,
-    registry: &Registry,
-) -> Result<Addresses, CannotStart> {
-    let mut reasons = Vec::new();
-    let admin = admin.and_then(|address| {
-        Reserved::new("the admin endpoint", address)
-            .map_err(|reason| reasons.push(reason))
-            .ok()
-    });
-    let mut bound = Vec::with_capacity(listeners.len());
-    for plan in listeners {
-        match Bound::bind(plan, registry) {
-            Ok(listener) => bound.push(listener),
-            Err(reason) => reasons.push(reason),
-        }
-    }
-    match reasons.is_empty() {
-        true => Ok((admin, bound)),
-        false => Err(CannotStart(reasons)),
-    }
-}
-
-/// Lets connections come in everywhere, now that nothing else can go wrong.
-fn listen((admin, listeners): Addresses) -> io::Result<(Option<TcpListener>, Vec<Listening>)> {
-    let listeners: Result<_, _> = listeners.into_iter().map(Bound::listen).collect();
-    Ok((admin.map(Reserved::listen).transpose()?, listeners?))
-}
 
 /// Leaves a little of the drain time for the end of the process itself.
 fn shorten(time: Duration) -> Duration {

@@ -39,7 +39,7 @@ pub(crate) async fn serve_rpc(
                 io: arrived.io,
                 prefix,
                 ends: arrived.ends,
-                policy: rpc.policy,
+                policy: rpc.place,
                 drain: arrived.drain,
                 tls: arrived.tls,
             };
@@ -60,7 +60,7 @@ pub(crate) async fn serve_rpc(
                     return Box::pin(tcp::serve(fallback, arrived, worker)).await;
                 }
                 None => tracing::debug!(
-                    listener = %site.plan.name, peer = %arrived.ends.peer,
+                    listener = %site.name, peer = %arrived.ends.peer,
                     "unknown protocol, closing: it begins with {:02x?}", prefix.get(..8.min(prefix.len()))
                 ),
             }
@@ -99,7 +99,7 @@ async fn detect(
     if (rpc.fallback.is_none() || agreed.is_some()) && prefix.is_empty() {
         // Callers connect long before their first call, and only a server's protocol begins with
         // silence: the time to tell protocols apart begins with the first byte.
-        let policy = Arc::clone(worker.snapshot().policy(rpc.policy)?);
+        let policy = Arc::clone(worker.snapshot().policy(rpc.place)?);
         let limits = policy.limits;
         let first = first_bytes(io, &mut prefix, drain, worker);
         match tokio::time::timeout(limits.idle_timeout, first).await {

@@ -116,6 +116,14 @@ impl Server {
         self.state.store(state as u8, Relaxed);
     }
 
+    /// Notes which listeners are bound.
+    pub(crate) fn note_listeners(&self, bound: Vec<BoundListener>) {
+        *self
+            .listeners
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = bound;
+    }
+
     /// The listeners that are bound.
     pub(crate) fn bound(&self) -> Vec<BoundListener> {
         self.listeners

@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-use crossdock_framework::stats::Registry;
 use crossdock_xds::{Loss, Note, Problem, Rejected, Unused, bootstrap, merge};
 
-use crate::{access_log::Files, args::Config, compile};
+use crate::{args::Config, compile};
 
 /// What is said about a configuration.
 struct Findings {
@@ -56,7 +55,7 @@ pub(crate) fn validate(config: &Config) -> ExitCode {
 pub(crate) fn all_problems(rejected: Rejected) -> Vec<Problem> {
     let mut problems = rejected.problems;
     if let Some(loaded) = rejected.refused
-        && let Err(more) = compile::compile(&loaded, &Registry::new(0), &Files::unopened())
+        && let Err(more) = compile::check(&loaded)
     {
         merge(&mut problems, more);
     }
@@ -66,9 +65,7 @@ pub(crate) fn all_problems(rejected: Rejected) -> Vec<Problem> {
 fn check(config: &Config) -> Findings {
     match bootstrap::load_with(config.config_path.as_deref(), &crate::options(config)) {
         Ok(loaded) => Findings {
-            problems: compile::compile(&loaded, &Registry::new(0), &Files::unopened())
-                .err()
-                .unwrap_or_default(),
+            problems: compile::check(&loaded).err().unwrap_or_default(),
             unused: loaded.unused,
             notes: loaded.notes,
         },

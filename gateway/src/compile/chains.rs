@@ -16,14 +16,15 @@ use crossdock_xds::envoy_types::pb::{
             http_connection_manager::v3::HttpConnectionManager, tcp_proxy::v3::TcpProxy,
         },
     },
-    google::protobuf::Any,
+    google::protobuf::{Any, Duration as ProtoDuration, Struct},
 };
 
 pub(super) use self::criteria::ranges;
 pub(crate) use self::inspection::{Inspection, ListenFor};
 use super::{
     duration,
-    listeners::{Compiler, Serves},
+    listeners::{ListenerCompiler, Serves},
+    own_settings,
     tls::Wrong,
 };
 use crate::{chains::Chains, settings::Settings, tls::ServerTls};
@@ -48,16 +49,28 @@ pub(crate) struct ChainPlan {
     /// Whether its connections are to end.
     pub(crate) drain: Arc<ChainDrain>,
     pub(crate) serves: Serves,
+    /// What it was compiled from.
+    said: Said,
 }
 
-impl Compiler<'_, '_> {
+/// Everything that a filter chain depends upon: a chain of which all of it is equal is the same.
+#[derive(Clone, Debug, PartialEq)]
+struct Said {
+    chain: FilterChain,
+    inbound: bool,
+    settings: Option<Struct>,
+    /// `listener_filters_timeout`.
+    timeout: Option<ProtoDuration>,
+}
+
+impl ListenerCompiler<'_, '_> {
     /// Compiles the chains of a listener.
     pub(super) fn chains(
         &mut self,
         listener: &Listener,
         settings: &Settings,
         path: &str,
-    ) -> Option<(Chains, Vec<ChainPlan>)> {
+    ) -> Option<(Chains, Vec<Arc<ChainPlan>>)> {
         let chains = &listener.filter_chains;
         if chains.is_empty() && listener.default_filter_chain.is_none() {
             self.problems
@@ -128,22 +141,32 @@ impl Compiler<'_, '_> {
         None
     }
 
+    /// The chain, or the one that is known already.
     fn chain(
         &mut self,
         chain: &FilterChain,
         listener: &Listener,
         settings: &Settings,
         path: &str,
-    ) -> Option<ChainPlan> {
-        let inbound = listener.traffic_direction() == TrafficDirection::Inbound;
-        let socket = chain.transport_socket.as_ref();
-        let tls = self.tls.downstream(socket, path, self.problems);
+    ) -> Option<Arc<ChainPlan>> {
+        let said = Said {
+            chain: chain.clone(),
+            inbound: listener.traffic_direction() == TrafficDirection::Inbound,
+            settings: own_settings(listener.metadata.as_ref()).cloned(),
+            timeout: listener.listener_filters_timeout,
+        };
+        let mut known = self.before.iter().flat_map(|before| &before.plans);
+        if let Some(known) = known.find(|known| known.said == said) {
+            return Some(Arc::clone(known));
+        }
+        let tls = self.secure(chain, path);
         let serves =
             self.only_filter(chain, path)
                 .and_then(|(any, kind, path)| match kind.as_str() {
                     HCM => {
                         let hcm = self.decode::<HttpConnectionManager>(any, &path)?;
-                        self.rpc(&hcm, listener, settings, &path).map(Serves::Rpc)
+                        let plan = self.rpc(&hcm, listener, settings, &path)?;
+                        Some(Serves::Rpc(Box::new(plan)))
                     }
                     TCP_PROXY => {
                         let proxy = self.decode::<TcpProxy>(any, &path)?;
@@ -160,14 +183,30 @@ impl Compiler<'_, '_> {
                 });
         let given = chain.transport_socket_connect_timeout.as_ref();
         let handshake = given.and_then(duration).filter(|time| !time.is_zero());
-        match (tls, serves) {
-            (Ok(tls), Some(serves)) => Some(ChainPlan {
-                tls,
-                handshake: handshake.unwrap_or(HANDSHAKE),
-                drain: ChainDrain::new(inbound),
-                serves,
-            }),
-            (Err(Wrong), _) | (_, None) => None,
+        let (Ok(tls), Some(serves)) = (tls, serves) else {
+            return None;
+        };
+        let plan = Arc::new(ChainPlan {
+            tls,
+            handshake: handshake.unwrap_or(HANDSHAKE),
+            drain: ChainDrain::new(said.inbound),
+            serves,
+            said,
+        });
+        if let Serves::Rpc(rpc) = &plan.serves {
+            self.slots.take(rpc.place, &plan);
+        }
+        Some(plan)
+    }
+
+    /// What shakes hands with its clients. One that says the same is used further, so that clients
+    /// resume their sessions.
+    fn secure(&mut self, chain: &FilterChain, path: &str) -> Result<Option<Arc<ServerTls>>, Wrong> {
+        let socket = chain.transport_socket.as_ref();
+        let mut known = self.before.iter().flat_map(|before| &before.plans);
+        match known.find(|known| known.said.chain.transport_socket.as_ref() == socket) {
+            Some(known) => Ok(known.tls.clone()),
+            None => self.tls.downstream(socket, path, self.problems),
         }
     }
 

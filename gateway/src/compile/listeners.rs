@@ -1,35 +1,34 @@
 //! Listeners, and the HTTP connection manager.
 
-use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use crossdock_bolt::Bolt;
 use crossdock_dubbo::Dubbo;
-use crossdock_framework::{
-    log::AccessLog,
-    protocol::Protocol,
-    relay::Framed,
-    route::Router,
-    snapshot::{HttpMetric, Policy, PolicyIx, Snapshot},
-    stats::Registry,
-};
+use crossdock_framework::{protocol::Protocol, relay::Framed, snapshot::PolicyIx};
 use crossdock_http::{Http1, Http2};
-use crossdock_routers::{Options, RouteTable};
-use crossdock_xds::envoy_types::pb::envoy::{
-    config::{core::v3::TrafficDirection, listener::v3::Listener, route::v3::RouteConfiguration},
-    extensions::filters::network::http_connection_manager::v3::{
-        HttpConnectionManager, http_connection_manager::RouteSpecifier,
+use crossdock_xds::{
+    Problem,
+    discovery::{Resource, Resources},
+    envoy_types::pb::envoy::{
+        config::{core::v3::TrafficDirection, listener::v3::Listener},
+        extensions::filters::network::http_connection_manager::v3::HttpConnectionManager,
     },
 };
 
 use super::{
-    Problems,
+    Compiler, Problems, Tools,
     chains::{ChainPlan, Inspection},
-    duration, http, name, own_settings, socket_address,
+    duration, index_in,
+    memory::Known,
+    name, own_settings,
+    policies::PolicyPlan,
+    slots::Slots,
+    socket_address,
     tcp::TcpPlan,
     tls::TlsCompiler,
 };
 use crate::{
-    access_log::{self, Files, Log},
+    access_log::{self, Log},
     chains::Chains,
     settings::Settings,
 };
@@ -37,7 +36,7 @@ use crate::{
 /// Envoy's `listener_filters_timeout`: how long the protocol of a connection may stay unknown.
 pub(super) const DETECT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A listener to bind.
+/// A listener, compiled.
 #[derive(Debug)]
 pub(crate) struct ListenerPlan {
     pub(crate) name: Arc<str>,
@@ -47,20 +46,20 @@ pub(crate) struct ListenerPlan {
     /// Its `traffic_direction` is INBOUND.
     pub(crate) inbound: bool,
     /// Where ended connections are written.
-    pub(crate) logs: Vec<Arc<Log>>,
+    pub(crate) logs: Arc<[Arc<Log>]>,
     /// What is looked at before a chain is chosen.
-    pub(crate) inspection: Inspection,
+    pub(crate) inspection: Arc<Inspection>,
     /// How a chain is chosen.
     pub(crate) chains: Chains,
     /// The chains, in the order of [`Chains`].
-    pub(crate) plans: Vec<ChainPlan>,
+    pub(crate) plans: Vec<Arc<ChainPlan>>,
 }
 
 /// What a filter chain does with its connections.
 #[derive(Debug)]
 pub(crate) enum Serves {
     /// Calls of every protocol that is told by its first bytes.
-    Rpc(RpcPlan),
+    Rpc(Box<RpcPlan>),
     /// Bytes.
     Tcp(TcpPlan),
 }
@@ -68,69 +67,66 @@ pub(crate) enum Serves {
 /// An HTTP connection manager, which serves RPC too.
 #[derive(Debug)]
 pub(crate) struct RpcPlan {
-    pub(crate) policy: PolicyIx,
+    /// The place of its policy, for as long as there is a connection.
+    pub(crate) place: PolicyIx,
+    pub(crate) policy: PolicyPlan,
     pub(crate) protocols: Vec<Arc<dyn Protocol>>,
     pub(crate) detect_timeout: Duration,
     /// Where connections of unknown protocols go.
     pub(crate) fallback: Option<TcpPlan>,
 }
 
-/// What listeners are compiled with.
-pub(super) struct Compiler<'c, 'l> {
+/// What one listener is compiled with.
+pub(super) struct ListenerCompiler<'c, 'l> {
     pub(super) settings: &'c Settings,
-    pub(super) registry: &'c Registry,
-    pub(super) files: &'c Files,
-    /// Sees every call beside the configured access logs.
-    pub(super) watch: Option<Arc<dyn AccessLog>>,
-    /// The filters that may be asked for, and what they keep.
-    pub(super) filters: &'c crossdock_filters::Registry,
-    pub(super) states: &'c crossdock_filters::States,
-    /// The names of all clusters, also of those that have not compiled.
-    pub(super) clusters: HashSet<&'c str>,
+    pub(super) tools: &'c Tools,
+    pub(super) resources: &'c Resources,
     pub(super) tls: TlsCompiler<'c>,
-    pub(super) snapshot: &'c mut Snapshot,
+    pub(super) slots: &'c mut Slots,
+    /// The versions of the listener that are known: chains that they have are not compiled again.
+    pub(super) before: Vec<Arc<ListenerPlan>>,
+    /// Whether the listener was discovered.
+    pub(super) dynamic: bool,
     pub(super) problems: &'c mut Problems<'l>,
 }
 
-impl Compiler<'_, '_> {
-    /// Compiles every listener; none may be at the address `admin`.
-    pub(super) fn compile(
+impl Compiler {
+    /// Compiles listeners that are not known.
+    pub(super) fn fresh_listeners(
         &mut self,
-        listeners: &[Listener],
-        admin: Option<SocketAddr>,
-    ) -> Vec<ListenerPlan> {
-        let (mut names, mut addresses) = (HashSet::new(), HashSet::new());
-        let mut plans = Vec::new();
-        for (ix, listener) in listeners.iter().enumerate() {
-            let path = format!("static_resources.listeners[{ix}]");
-            if !listener.name.is_empty() && !names.insert(listener.name.as_str()) {
-                let reason = format!("there are two listeners '{}'", listener.name);
-                self.problems
-                    .add(format!("{path}.name"), reason, "rename one of them");
-            }
-            let Some(plan) = self.listener(listener, ix, &path) else {
-                continue;
+        resources: &Resources,
+        all: &mut Vec<Problem>,
+    ) -> Known<Listener, ListenerPlan> {
+        let mut fresh = Known::default();
+        let (base, known) = (&self.base, &self.memory.listeners);
+        for resource in known.unknown(resources) {
+            let mut problems = Problems::of_resource(&resource.origin, &base.positions);
+            let mut compiler = ListenerCompiler {
+                settings: &base.settings,
+                tools: &self.tools,
+                resources,
+                tls: TlsCompiler {
+                    secrets: &base.secrets,
+                    contexts: &base.certificates,
+                },
+                slots: &mut self.slots,
+                before: known.versions(&resource.name).cloned().collect(),
+                dynamic: resource.origin.is_dynamic(),
+                problems: &mut problems,
             };
-            if plan.address.port() != 0 {
-                let taken = match admin == Some(plan.address) {
-                    true => Some("the admin endpoint is"),
-                    false => (!addresses.insert(plan.address)).then_some("another listener is"),
-                };
-                if let Some(who) = taken {
-                    let reason = format!("{who} at {} already", plan.address);
-                    self.problems.add(
-                        format!("{path}.address"),
-                        reason,
-                        "give each a port of its own",
-                    );
-                }
+            if let Some(plan) = compiler.listener(resource) {
+                fresh.put(resource, plan);
             }
-            plans.push(plan);
+            all.append(&mut problems.list);
         }
-        plans
+        self.slots.release();
+        fresh
     }
+}
 
-    fn listener(&mut self, listener: &Listener, ix: usize, path: &str) -> Option<ListenerPlan> {
+impl ListenerCompiler<'_, '_> {
+    fn listener(&mut self, resource: &Resource<Listener>) -> Option<ListenerPlan> {
+        let (listener, path) = (&*resource.message, resource.origin.path());
         let mut wrong = Vec::new();
         let own = own_settings(listener.metadata.as_ref());
         let settings = self.settings.for_listener(own, path, &mut wrong);
@@ -143,24 +139,28 @@ impl Compiler<'_, '_> {
                 None
             }
         };
-        let logs = access_log::of_connections(&listener.access_log, self.files)
+        let logs = access_log::of_connections(&listener.access_log, &self.tools.files)
             .map_err(|inner| self.problems.within(path, inner))
             .ok();
+        // At another address it is another listener: the connections of this one come to their end.
+        self.before.retain(|before| Some(before.address) == address);
         let inbound = listener.traffic_direction() == TrafficDirection::Inbound;
         let (chains, plans) = self.chains(listener, &settings, path)?;
         let inspection = self.inspection(listener, &chains, &settings, path);
         let shown = match listener.name.as_str() {
-            "" => format!("listener-{ix}"),
-            given => given.to_owned(),
+            "" => format!("listener-{}", index_in(&resource.origin))
+                .as_str()
+                .into(),
+            given => name(given),
         };
         let (address, logs) = (address?, logs?);
         Some(ListenerPlan {
-            name: name(&shown),
+            name: shown,
             address,
             connections: settings.connections(),
             inbound,
-            logs,
-            inspection,
+            logs: logs.into(),
+            inspection: Arc::new(inspection),
             chains,
             plans,
         })
@@ -173,30 +173,10 @@ impl Compiler<'_, '_> {
         settings: &Settings,
         path: &str,
     ) -> Option<RpcPlan> {
-        let router = self.router(hcm, path);
-        let logs = access_log::compile(&hcm.access_log, self.files)
-            .map_err(|inner| self.problems.within(path, inner))
-            .ok();
+        let policy = self.policy(hcm, listener, settings, path);
         let protocols = self.protocols(settings);
         let fallback = self.fallback(settings, &hcm.stat_prefix);
-        let limits = settings.downstream(http::limits(hcm));
-        let filters = match (&hcm.route_specifier, &router) {
-            (Some(RouteSpecifier::RouteConfig(config)), Some(table)) => {
-                self.filters(hcm, (config, table), &listener.name, path)
-            }
-            _ => None,
-        };
-        let (router, logs, protocols) = (router?, logs?, protocols?);
-        let policy = Policy {
-            name: name(&hcm.stat_prefix),
-            links: self.snapshot.link(router.as_ref()),
-            router,
-            filters: filters?,
-            logs: logs.into_iter().chain(self.watch.clone()).collect(),
-            stats: self.registry.group::<HttpMetric>("http", &hcm.stat_prefix),
-            limits,
-            http: http::policy(hcm, path, self.problems),
-        };
+        let (policy, protocols) = (policy?, protocols?);
         let given = listener
             .listener_filters_timeout
             .as_ref()
@@ -205,70 +185,12 @@ impl Compiler<'_, '_> {
             .detect_timeout()
             .or_else(|| given.filter(|time| *time > Duration::ZERO));
         Some(RpcPlan {
-            policy: self.snapshot.add_policy(Arc::new(policy)),
+            place: self.slots.reserve(),
+            policy,
             protocols,
             detect_timeout: detect.unwrap_or(DETECT_TIMEOUT),
             fallback,
         })
-    }
-
-    fn router(&mut self, hcm: &HttpConnectionManager, path: &str) -> Option<Arc<RouteTable>> {
-        let Some(RouteSpecifier::RouteConfig(config)) = &hcm.route_specifier else {
-            let (reason, cure) = match &hcm.route_specifier {
-                None => (
-                    "there is no route configuration",
-                    "give an inline route_config",
-                ),
-                _ => (
-                    "routes over the network are not in this version",
-                    "use route_config",
-                ),
-            };
-            self.problems.add(path, reason, cure);
-            return None;
-        };
-        let path = format!("{path}.route_config");
-        let options = Options {
-            suppress_envoy_headers: http::router(hcm).suppress_envoy_headers,
-        };
-        match RouteTable::compile_with(config, options) {
-            Ok(table) => {
-                self.check_clusters(config, &table, &path);
-                Some(Arc::new(table))
-            }
-            Err(inner) => {
-                self.problems.within(&path, inner);
-                None
-            }
-        }
-    }
-
-    /// Envoy refuses a static route to an unknown cluster unless `validate_clusters` is false.
-    fn check_clusters(&mut self, config: &RouteConfiguration, table: &RouteTable, path: &str) {
-        if config
-            .validate_clusters
-            .is_some_and(|validate| !validate.value)
-        {
-            return;
-        }
-        let names = table.clusters().iter();
-        let unknown: Vec<_> = names
-            .filter(|name| !self.clusters.contains(name.as_ref()))
-            .collect();
-        for name in unknown {
-            for place in places_of(config, name, path) {
-                self.unknown_cluster(place, name);
-            }
-        }
-    }
-
-    /// Says that the field at `path` names a cluster that there is not.
-    pub(super) fn unknown_cluster(&mut self, path: String, name: &str) {
-        self.problems.add(
-            path,
-            format!("the cluster '{name}' is not configured"),
-            "add it to static_resources.clusters, or correct the name",
-        );
     }
 
     /// The codecs that a connection is probed for, in the order that never changes.
@@ -301,35 +223,4 @@ impl Compiler<'_, '_> {
                 .collect(),
         )
     }
-}
-
-/// The paths of all that name a cluster.
-fn places_of(config: &RouteConfiguration, cluster: &str, path: &str) -> Vec<String> {
-    use crossdock_xds::envoy_types::pb::envoy::config::route::v3::{
-        route::Action, route_action::ClusterSpecifier as Specifier,
-    };
-    let mut places = Vec::new();
-    for (v, host) in config.virtual_hosts.iter().enumerate() {
-        for (r, route) in host.routes.iter().enumerate() {
-            let Some(Action::Route(action)) = &route.action else {
-                continue;
-            };
-            let path = format!("{path}.virtual_hosts[{v}].routes[{r}].route");
-            match &action.cluster_specifier {
-                Some(Specifier::Cluster(name)) if name == cluster => {
-                    places.push(format!("{path}.cluster"));
-                }
-                Some(Specifier::WeightedClusters(weighted)) => {
-                    let entries = weighted.clusters.iter().enumerate();
-                    let named = entries.filter(|(_, entry)| entry.name == cluster);
-                    places
-                        .extend(named.map(|(at, _)| {
-                            format!("{path}.weighted_clusters.clusters[{at}].name")
-                        }));
-                }
-                _ => {}
-            }
-        }
-    }
-    places
 }

@@ -9,7 +9,7 @@ use crossdock_xds::envoy_types::pb::envoy::{
     r#type::v3::hash_policy::PolicySpecifier,
 };
 
-use super::{duration, listeners::Compiler, name};
+use super::{duration, listeners::ListenerCompiler, name};
 use crate::{
     access_log::{self, Log},
     settings::Settings,
@@ -90,12 +90,13 @@ impl Backoff {
 /// The most that a time of a connection's life may be: the rest of a worker's clock is for adding.
 const YEARS: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-impl Compiler<'_, '_> {
+impl ListenerCompiler<'_, '_> {
     /// Where connections of unknown protocols go, if the settings say so.
     pub(super) fn fallback(&mut self, settings: &Settings, prefix: &str) -> Option<TcpPlan> {
         let cluster = settings.tcp_fallback()?;
-        if !self.clusters.contains(cluster) {
-            self.unknown_cluster(settings.path("tcp_fallback").to_owned(), cluster);
+        if !self.knows(cluster) {
+            self.problems
+                .unknown_cluster(settings.path("tcp_fallback").to_owned(), cluster);
             return None;
         }
         Some(TcpPlan {
@@ -111,13 +112,13 @@ impl Compiler<'_, '_> {
             leaves_on_drain: false,
             logs: Arc::default(),
             flush: Flush::default(),
-            stats: self.registry.group::<TcpMetric>("tcp", prefix),
+            stats: self.tools.registry.group::<TcpMetric>("tcp", prefix),
         })
     }
 
     /// Compiles a `tcp_proxy`.
     pub(super) fn tcp(&mut self, proxy: &TcpProxy, path: &str) -> Option<TcpPlan> {
-        let logs = access_log::of_connections(&proxy.access_log, self.files)
+        let logs = access_log::of_connections(&proxy.access_log, &self.tools.files)
             .map_err(|inner| self.problems.within(path, inner))
             .ok();
         let hashes_source = self.hashes_source(proxy, path);
@@ -142,7 +143,10 @@ impl Compiler<'_, '_> {
             leaves_on_drain: proxy.check_drain_close.is_some_and(|check| check.value),
             logs: logs?.into(),
             flush: flush(proxy),
-            stats: self.registry.group::<TcpMetric>("tcp", &proxy.stat_prefix),
+            stats: self
+                .tools
+                .registry
+                .group::<TcpMetric>("tcp", &proxy.stat_prefix),
         })
     }
 
@@ -167,12 +171,13 @@ impl Compiler<'_, '_> {
             return None;
         }
         for (ix, target) in targets.iter().enumerate() {
-            if !self.clusters.contains(target.cluster.as_ref()) {
+            if !self.dynamic && !self.knows(&target.cluster) {
                 let field = match weighted {
                     true => format!("weighted_clusters.clusters[{ix}].name"),
                     false => "cluster".to_owned(),
                 };
-                self.unknown_cluster(format!("{path}.{field}"), &target.cluster);
+                self.problems
+                    .unknown_cluster(format!("{path}.{field}"), &target.cluster);
             }
         }
         Some(targets)

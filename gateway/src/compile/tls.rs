@@ -60,7 +60,7 @@ impl TlsCompiler<'_> {
         let source = self.server(&context, &path, problems)?;
         let context = ServerTls::new(source).map(Arc::new);
         let context = context.map_err(|reason| unusable(&path, reason, problems))?;
-        self.contexts.add(Arc::clone(&context) as _);
+        self.contexts.add(&(Arc::clone(&context) as _));
         Ok(Some(context))
     }
 
@@ -135,7 +135,7 @@ impl TlsCompiler<'_> {
         }
         let context = ClientTls::new(source, stats()).map(Arc::new);
         let context = context.map_err(|reason| unusable(&path, reason, problems))?;
-        self.contexts.add(Arc::clone(&context) as _);
+        self.contexts.add(&(Arc::clone(&context) as _));
         Ok(Some(context))
     }
 

@@ -4,7 +4,7 @@ use std::{
     fmt, fs,
     os::unix::fs::MetadataExt as _,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, SystemTime},
 };
 
@@ -80,13 +80,13 @@ impl Shown {
     }
 }
 
-/// Every TLS context of the process.
+/// Every TLS context of the process that is in use.
 #[derive(Debug, Default)]
 pub(crate) struct Contexts(Mutex<Vec<Watched>>);
 
 #[derive(Debug)]
 struct Watched {
-    context: Arc<dyn Reload>,
+    context: Weak<dyn Reload>,
     /// What its files were like when they were last read.
     seen: Vec<Option<Print>>,
 }
@@ -120,10 +120,13 @@ fn prints(context: &dyn Reload) -> Vec<Option<Print>> {
 }
 
 impl Contexts {
-    /// Watches the files of a context from now on.
-    pub(crate) fn add(&self, context: Arc<dyn Reload>) {
-        let seen = prints(&*context);
-        self.lock().push(Watched { context, seen });
+    /// Watches the files of a context from now on, for as long as somebody holds it.
+    pub(crate) fn add(&self, context: &Arc<dyn Reload>) {
+        let seen = prints(&**context);
+        let context = Arc::downgrade(context);
+        let mut watched = self.lock();
+        watched.retain(|watched| watched.context.strong_count() > 0);
+        watched.push(Watched { context, seen });
     }
 
     /// The certificates in use, those of one context together.
@@ -131,17 +134,17 @@ impl Contexts {
         let watched = self.lock();
         watched
             .iter()
-            .map(|watched| watched.context.shown())
+            .filter_map(|watched| Some(watched.context.upgrade()?.shown()))
             .collect()
     }
 
     /// Looks at the files for as long as the process runs.
     pub(crate) async fn watch(self: Arc<Self>) {
-        if self.lock().iter().all(|watched| watched.seen.is_empty()) {
-            return;
-        }
         loop {
             tokio::time::sleep(EVERY).await;
+            if self.lock().iter().all(|watched| watched.seen.is_empty()) {
+                continue;
+            }
             let contexts = Arc::clone(&self);
             // A file may lie on another machine that does not answer.
             let looked = tokio::task::spawn_blocking(move || contexts.look());
@@ -155,16 +158,19 @@ impl Contexts {
     /// Reads again what has changed.
     fn look(&self) {
         for watched in self.lock().iter_mut() {
-            let now = prints(&*watched.context);
+            let Some(context) = watched.context.upgrade() else {
+                continue;
+            };
+            let now = prints(&*context);
             if now == watched.seen {
                 continue;
             }
             watched.seen = now;
-            let sources = watched.context.sources();
+            let sources = context.sources();
             let files = sources.iter().filter_map(|source| source.path());
             let files: Vec<_> = files.map(|path| path.display().to_string()).collect();
             let files = files.join(", ");
-            match watched.context.reload() {
+            match context.reload() {
                 Ok(()) => tracing::info!("certificates of {files} are read again"),
                 Err(reason) => {
                     tracing::warn!("{reason}; the certificates read before stay in use");

@@ -15,7 +15,7 @@ use crossdock_xds::envoy_types::pb::{
 
 use crate::{
     chains::{Chains, Predicate},
-    compile::{duration, listeners::Compiler, listeners::DETECT_TIMEOUT},
+    compile::{duration, listeners::DETECT_TIMEOUT, listeners::ListenerCompiler},
     settings::Settings,
     tls::MAX_HELLO,
 };
@@ -69,7 +69,7 @@ impl ListenFor {
     }
 }
 
-impl Compiler<'_, '_> {
+impl ListenerCompiler<'_, '_> {
     /// Compiles the listener filters of the listener at `path`.
     pub(in crate::compile) fn inspection(
         &mut self,

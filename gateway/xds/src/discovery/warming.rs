@@ -20,7 +20,8 @@ pub const HOLD: Duration = INITIAL_FETCH_TIMEOUT;
 /// what it names is there:
 ///
 /// - a cluster of EDS when its load assignment has arrived, or the time is up that its source
-///   gives to the first answer (`initial_fetch_timeout`, which counts from when it is wanted);
+///   gives to the first answer (`initial_fetch_timeout`, which counts from when it is wanted), and
+///   one whose hosts are known by name when they have been looked up;
 /// - a listener when its route configurations are in force, likewise;
 /// - a route configuration, and a listener, when no cluster that it names is still waiting, at
 ///   most [`HOLD`]. Envoy leaves this to the order in which a control plane sends; files that are
@@ -37,6 +38,7 @@ pub struct Warming {
     wake_at: Option<Instant>,
     since: BTreeMap<(Kind, Arc<str>), Since>,
     given_up: BTreeSet<(Kind, Arc<str>)>,
+    looked_up: BTreeMap<Arc<str>, Duration>,
 }
 
 /// A resource that waits for another one.
@@ -80,6 +82,17 @@ impl Warming {
         self.given_up.insert((kind, name.into()));
     }
 
+    /// Says that the hosts of a cluster are being looked up. As long as it is not in force, it
+    /// waits for that, for at most `patience`.
+    pub fn look_up(&mut self, cluster: &str, patience: Duration) {
+        self.looked_up.insert(cluster.into(), patience);
+    }
+
+    /// Says that a look-up has come to its end, good or bad.
+    pub fn found(&mut self, cluster: &str) {
+        self.looked_up.remove(cluster);
+    }
+
     /// Brings into force what may be. Whether that changed anything.
     ///
     /// To be called after [`Self::want`] and [`Self::give_up`], and when the time of
@@ -92,6 +105,7 @@ impl Warming {
             waiting: Vec::new(),
             wake_at: None,
             given_up: &self.given_up,
+            looked_up: &self.looked_up,
         };
         let (wanted, old) = (&self.wanted, &self.in_force);
         let mut next = Resources::default();
@@ -160,6 +174,7 @@ struct Round<'a> {
     waiting: Vec<Waiting>,
     wake_at: Option<Instant>,
     given_up: &'a BTreeSet<(Kind, Arc<str>)>,
+    looked_up: &'a BTreeMap<Arc<str>, Duration>,
 }
 
 impl Round<'_> {
@@ -169,7 +184,10 @@ impl Round<'_> {
             let missing = |need: &&Need| !wanted.endpoints.contains_key(need.name.as_str());
             let missing = cluster.needs.discovered.iter().find(missing);
             let missing = missing.map(|need| (need.kind, need.name.as_str(), need.patience()));
-            self.choose(cluster, old, missing, &mut next.clusters);
+            let looked_up = self.looked_up.get(&cluster.name);
+            let looked_up =
+                looked_up.map(|patience| (Kind::Endpoints, &*cluster.name, Some(*patience)));
+            self.choose(cluster, old, missing.or(looked_up), &mut next.clusters);
         }
     }
 

@@ -1,0 +1,242 @@
+//! The owner of all configuration: takes what is new, and brings it into force.
+
+use std::{
+    future::pending,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crossdock_framework::{
+    drain::DrainScope,
+    metrics,
+    stats::{Group, Shard},
+    workers::Workers,
+};
+use crossdock_xds::discovery::Kind;
+use tokio::sync::mpsc;
+
+use super::{Engine, engine::Settled};
+use crate::{
+    dns::{Answer, Resolvers},
+    listen::Site,
+    listeners::{Listeners, Swept},
+    server::Server,
+};
+
+/// How often connections are looked at that are being drained.
+const SWEEP: Duration = Duration::from_millis(250);
+
+metrics! {
+    /// Metrics of the clusters as a whole, `cluster_manager.…`, named as Envoy does.
+    pub(crate) enum ClustersMetric {
+        /// Clusters that were added.
+        counter Added = "cluster_added",
+        /// Clusters that say something else now.
+        counter Modified = "cluster_modified",
+        /// Clusters that were removed.
+        counter Removed = "cluster_removed",
+        /// Clusters that wait for their hosts.
+        gauge Warming = "warming_clusters",
+    }
+}
+
+/// Owns the configuration.
+#[derive(Debug)]
+pub(crate) struct Manager {
+    /// `None` while it is at work, and after it has panicked.
+    engine: Option<Box<Engine>>,
+    listeners: Listeners,
+    resolvers: Resolvers,
+    answers: mpsc::Receiver<Answer>,
+    server: Arc<Server>,
+    workers: Arc<Workers>,
+    clusters: Arc<Group>,
+    wake_at: Option<Instant>,
+    /// Something is being drained.
+    drains: bool,
+    /// Something of the first configuration is not in force yet.
+    waits: bool,
+}
+
+/// What there is to do.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// DNS has answered.
+    Resolved(Answer),
+    /// The time is up that something waits for.
+    Due,
+    /// Connections may have ended that are being drained.
+    Sweep,
+}
+
+impl Manager {
+    /// Takes the addresses of all static listeners, or says of each why it cannot be had.
+    ///
+    /// # Errors
+    ///
+    /// Lines for the operator.
+    pub(crate) fn new(
+        engine: Engine,
+        server: &Arc<Server>,
+        workers: &Arc<Workers>,
+    ) -> Result<Self, Vec<String>> {
+        let registry = &server.registry;
+        let mut listeners = Listeners::new(registry, server.drain_time);
+        let plans = engine.listeners_of(engine.wanted());
+        listeners.reserve(plans.iter()).map_err(|reasons| {
+            reasons
+                .into_iter()
+                .map(|(_, reason)| reason)
+                .collect::<Vec<_>>()
+        })?;
+        let (resolvers, answers) = Resolvers::new();
+        Ok(Self {
+            engine: Some(Box::new(engine)),
+            listeners,
+            resolvers,
+            answers,
+            server: Arc::clone(server),
+            workers: Arc::clone(workers),
+            clusters: registry.group::<ClustersMetric>("cluster_manager", ""),
+            wake_at: None,
+            drains: false,
+            waits: true,
+        })
+    }
+
+    /// Waits for something to do. Loses nothing when dropped before.
+    pub(crate) async fn next(&mut self) -> Event {
+        let due = self.wake_at;
+        let due = async {
+            match due {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => pending().await,
+            }
+        };
+        let drains = self.drains;
+        let sweep = async {
+            match drains {
+                true => tokio::time::sleep(SWEEP).await,
+                false => pending().await,
+            }
+        };
+        tokio::select! {
+            Some(answer) = self.answers.recv() => Event::Resolved(answer),
+            () = due => Event::Due,
+            () = sweep => Event::Sweep,
+        }
+    }
+
+    /// Does what there is to do. To be run to its end.
+    pub(crate) async fn handle(&mut self, event: Event) {
+        match event {
+            Event::Resolved(Answer { cluster, found }) => {
+                if let Some(engine) = &mut self.engine {
+                    engine.take_found(cluster, found);
+                }
+                self.settle().await;
+            }
+            Event::Due => self.settle().await,
+            Event::Sweep => {
+                let Swept { gone, more } = self.listeners.sweep();
+                self.drains = more;
+                if gone {
+                    // The last connections of a filter chain have ended, and so has its policy.
+                    self.settle().await;
+                }
+            }
+        }
+    }
+
+    /// Brings into force what may be, in an order in which nothing names what is not there.
+    pub(crate) async fn settle(&mut self) {
+        let Some(mut settled) = self.work(|engine| engine.settle(now())).await else {
+            return;
+        };
+        for cluster in &settled.unresolved {
+            tracing::warn!(cluster = %cluster, "its names are not resolved yet; serving without");
+        }
+        self.wake_at = settled.wake_at;
+        self.waits &= !settled.waiting.is_empty();
+        self.resolvers.follow(&settled.by_name);
+        // Before the first connection comes to a chain, its policy has to be there.
+        if let Some(snapshot) = settled.snapshot.take() {
+            self.server.live.publish(snapshot);
+        }
+        let drains = self.listeners.apply(&settled.listeners);
+        self.drains |= drains;
+        if drains {
+            self.workers.tell_drains().await;
+        }
+        self.workers.retire(Arc::clone(&settled.retired)).await;
+        self.show(&settled);
+    }
+
+    /// Lets the engine work without holding up the control thread.
+    async fn work<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Engine) -> T + Send + 'static,
+    ) -> Option<T> {
+        let mut engine = self.engine.take()?;
+        let worked = tokio::task::spawn_blocking(move || {
+            let done = work(&mut engine);
+            (engine, done)
+        });
+        match worked.await {
+            Ok((engine, done)) => {
+                self.engine = Some(engine);
+                Some(done)
+            }
+            Err(_) => {
+                tracing::error!("changes of the configuration are not followed any more");
+                self.wake_at = None;
+                None
+            }
+        }
+    }
+
+    /// Tells metrics and the admin endpoint.
+    fn show(&mut self, settled: &Settled) {
+        let waiting = |kind| settled.waiting.iter().filter(|w| w.kind == kind).count();
+        for (metric, by) in [
+            (ClustersMetric::Added, settled.added),
+            (ClustersMetric::Modified, settled.modified),
+            (ClustersMetric::Removed, settled.removed),
+        ] {
+            self.clusters.add(Shard(0), metric, by);
+        }
+        let warming = waiting(Kind::Cluster) as u64;
+        let change = warming.wrapping_sub(self.clusters.get(ClustersMetric::Warming));
+        self.clusters.add(Shard(0), ClustersMetric::Warming, change);
+        self.listeners.gauge(waiting(Kind::Listener));
+        self.server.note_listeners(self.listeners.shown());
+    }
+
+    /// Whether all of the first configuration is in force.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.waits
+    }
+
+    /// Lets connections be served from now on.
+    pub(crate) fn open(&mut self) {
+        self.listeners.open(&self.workers);
+    }
+
+    /// Closes sockets, for good: an operator has begun a drain.
+    pub(crate) fn close(&mut self, scope: DrainScope) {
+        self.listeners.close(scope);
+    }
+
+    /// The listeners that an operator's drain concerns.
+    pub(crate) fn sites(&self, scope: DrainScope) -> Vec<Arc<Site>> {
+        self.listeners.sites(scope)
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what waits is told the time of the control thread"
+)]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,1 @@
+//! Clusters and policies from version to version.
