@@ -401,14 +401,18 @@ impl Breakers {
 
     /// Takes a place for a retry; `false` when there is none.
     pub fn begin_retry(&self) -> bool {
-        let most = match self.retries {
+        take(&self.retrying, self.most_retries())
+    }
+
+    /// How many calls may be in a retry now.
+    pub fn most_retries(&self) -> u32 {
+        match self.retries {
             RetryLimit::Most(most) => most,
             RetryLimit::Budget { percent, least } => {
                 let share = f64::from(self.requests.load(Relaxed)) * percent / 100.0;
                 (share as u32).max(least)
             }
-        };
-        take(&self.retrying, most)
+        }
     }
 
     /// Gives a retry's place back.

@@ -39,7 +39,7 @@ impl Lines {
         let time = time.as_secs_f64();
         tracing::warn!(
             cluster,
-            left_out,
+            left_out = (left_out > 0).then_some(left_out),
             "{address} is ejected for {time} s: {cause}; ejections of it so far: {times}. Look at \
              the host; outlier_detection of the cluster says when hosts are ejected"
         );
@@ -49,7 +49,11 @@ impl Lines {
     pub(super) fn returned(&mut self, (cluster, host): (&str, &Host), now_ms: u64) {
         if let Some(left_out) = self.next(now_ms) {
             let address = host.address;
-            tracing::info!(cluster, left_out, "{address} gets calls again");
+            tracing::info!(
+                cluster,
+                left_out = (left_out > 0).then_some(left_out),
+                "{address} gets calls again"
+            );
         }
     }
 

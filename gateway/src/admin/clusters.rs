@@ -115,11 +115,12 @@ fn status(cluster: &Cluster) -> Json {
     })
 }
 
-fn limits(breakers: &Breakers) -> [(&'static str, u32); 3] {
+fn limits(breakers: &Breakers) -> [(&'static str, u32); 4] {
     [
         ("max_connections", breakers.max_connections),
         ("max_pending_requests", breakers.max_pending),
         ("max_requests", breakers.max_requests),
+        ("max_retries", breakers.most_retries()),
     ]
 }
 

@@ -101,6 +101,7 @@ impl Collector<'_> {
     fn cluster(&mut self, cluster: &Cluster) {
         let hosts = &cluster.hosts;
         let healthy = hosts.iter().filter(|(_, host)| host.healthy).count();
+        let healthy = healthy as u64 - u64::from(cluster.ejected()).min(healthy as u64);
         let scope = cluster.stats.scope().clone();
         let mut gauge = |name: Cow<'static, str>, help, value: u64, used: bool| {
             self.add(Stat {
@@ -118,7 +119,19 @@ impl Collector<'_> {
             true,
         );
         let help = "Hosts that are healthy.";
-        gauge("membership_healthy".into(), help, healthy as u64, true);
+        gauge("membership_healthy".into(), help, healthy, true);
+        let help = "Hosts that say that they are not quite well; they are not told apart.";
+        gauge("membership_degraded".into(), help, 0, false);
+        if let Some(detector) = &cluster.outlier {
+            let help = "Hosts that are ejected.";
+            let ejected = detector.ejected();
+            gauge(
+                "outlier_detection.ejections_active".into(),
+                help,
+                ejected.into(),
+                true,
+            );
+        }
         for (breakers, priority) in cluster.breakers.iter().zip(["default", "high"]) {
             for (name, help, value, used) in breaker_gauges(breakers) {
                 let name = format!("circuit_breakers.{priority}.{name}");
@@ -144,12 +157,13 @@ impl Collector<'_> {
 }
 
 /// Envoy's gauges of a circuit breaker: whether it is open, and how much it still lets through.
-fn breaker_gauges(breakers: &Breakers) -> [(&'static str, &'static str, u32, bool); 6] {
+fn breaker_gauges(breakers: &Breakers) -> [(&'static str, &'static str, u32, bool); 8] {
     let (requests, connections, pending) = breakers.now();
     let open = |name, help, now: u32, max: u32| (name, help, u32::from(now >= max), now >= max);
     let left = |name, help, now: u32, max: u32| (name, help, max.saturating_sub(now), now > 0);
     let (most_cx, most_rq) = (breakers.max_connections, breakers.max_requests);
     let most_pending = breakers.max_pending;
+    let (retries, most_retries) = (breakers.retrying(), breakers.most_retries());
     [
         open(
             "cx_open",
@@ -169,6 +183,12 @@ fn breaker_gauges(breakers: &Breakers) -> [(&'static str, &'static str, u32, boo
             pending,
             most_pending,
         ),
+        open(
+            "rq_retry_open",
+            "Whether there are as many retries under way as there may be.",
+            retries,
+            most_retries,
+        ),
         left(
             "remaining_cx",
             "Connections that may still be opened.",
@@ -186,6 +206,12 @@ fn breaker_gauges(breakers: &Breakers) -> [(&'static str, &'static str, u32, boo
             "Calls that may still wait for a connection.",
             pending,
             most_pending,
+        ),
+        left(
+            "remaining_retries",
+            "Retries that may still begin.",
+            retries,
+            most_retries,
         ),
     ]
 }

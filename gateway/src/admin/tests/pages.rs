@@ -151,9 +151,11 @@ orders::observability_name::orders
 orders::default_priority::max_connections::1024
 orders::default_priority::max_pending_requests::8
 orders::default_priority::max_requests::2
+orders::default_priority::max_retries::3
 orders::high_priority::max_connections::4294967295
 orders::high_priority::max_pending_requests::4294967295
 orders::high_priority::max_requests::4294967295
+orders::high_priority::max_retries::4294967295
 orders::added_via_api::false
 orders::10.0.0.1:20880::rq_active::1
 orders::10.0.0.1:20880::hostname::

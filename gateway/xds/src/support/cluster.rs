@@ -213,7 +213,10 @@ pub(super) const MESSAGES: &[Message] = &[
                 Acts,
                 &["max_connections", "max_pending_requests", "max_requests"],
             ),
-            (Harmless(STATISTICS), &["track_remaining"]),
+            (
+                Harmless("what is left of each limit is told in any case"),
+                &["track_remaining"],
+            ),
             (
                 Harmless("a cluster has one pool for each endpoint and protocol"),
                 &["max_connection_pools"],
