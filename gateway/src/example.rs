@@ -117,6 +117,9 @@ fn print_hints(serving: &[(&Example, Running)]) {
         );
         println!("  curl -i -H 'host: web.example' http://{gateway}/hello");
         println!("  curl -s http://{admin}/stats/prometheus");
+        if let Some(file) = running.file() {
+            println!("  move a changed copy over {}", file.display());
+        }
     }
     println!("Ends with Ctrl-C.");
 }

@@ -56,6 +56,8 @@ pub(super) struct Heard {
     trailers: Option<HeaderMap>,
     /// Why the gateway answered itself, or broke the answer off.
     pub(super) local: Option<(Cause, u16, Class)>,
+    /// The HTTP status of the gateway's own answer: 200 where gRPC tells a failure by its own status.
+    said: Option<u16>,
     /// How the host failed, before its answer or in it.
     pub(super) failure: Option<Failure>,
     /// The answer has come to its end.
@@ -121,6 +123,7 @@ impl<C: StreamCodec> Ledger<C> {
 
     /// Notes the head of the gateway's own answer.
     pub(super) fn say(&mut self, head: &response::Parts) {
+        self.outcome.said = Some(head.status.as_u16());
         if self.logged {
             self.outcome.response = Some(Box::new(head.clone()));
         }
@@ -177,6 +180,7 @@ impl<C: StreamCodec> Ledger<C> {
             response,
             trailers,
             local,
+            said,
             failure: _,
             complete,
             sent,
@@ -212,7 +216,7 @@ impl<C: StreamCodec> Ledger<C> {
             cluster: cluster.map(Arc::as_ref),
             host: cluster.and_then(|cluster| cluster.hosts.get(self.tried.last()?)),
             class,
-            http,
+            http: said.unwrap_or(http),
             cause,
             flags: accounts::flags(self.progress.flags, cause, orphaned),
             orphaned,

@@ -28,9 +28,16 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// A cluster of this site.
-    pub(super) fn cluster(&self, version: &str) -> String {
-        format!("{}-{version}", self.name)
+    /// A metric of one of its clusters.
+    pub(super) fn counter(&self, version: &str, counter: &str) -> String {
+        format!("cluster.{}-{version}.{counter}", self.name)
+    }
+
+    /// What belongs to this site among one of each, in the order of [`SITES`].
+    pub(super) fn among(&self, each: [&'static str; 4]) -> &'static str {
+        let all = SITES.iter().zip(each);
+        let own = all.filter(|(site, _)| site.name == self.name);
+        own.map(|(_, own)| own).next().unwrap_or_default()
     }
 
     /// What a caller is told when a version has served it.
@@ -93,6 +100,12 @@ impl Ask {
     /// A call of the first path.
     pub(super) const FIRST: Self = Self {
         path: 0,
+        header: None,
+    };
+
+    /// A call of the second path.
+    pub(super) const SECOND: Self = Self {
+        path: 1,
         header: None,
     };
 

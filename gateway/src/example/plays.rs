@@ -1,9 +1,13 @@
-//! What is done in each example, and what has to come of it.
+//! The examples: what is done in each, and what has to come of it.
+
+mod fault;
+mod headers;
+mod retries;
 
 use std::pin::Pin;
 
 use super::{
-    callers::{Ask, SITES, Site},
+    callers::Site,
     stage::{Stage, Tally},
 };
 
@@ -14,8 +18,10 @@ pub(super) struct Example {
     pub(super) name: &'static str,
     /// What it shows, in a line.
     pub(super) shows: &'static str,
-    /// What the gateway is configured with, but for ports.
+    /// What the gateway is configured with, but for ports and folders.
     pub(super) config: &'static str,
+    /// A file that the configuration names, and what is in it at first.
+    pub(super) file: Option<(&'static str, &'static str)>,
     /// Makes the calls.
     pub(super) play: for<'s> fn(&'s mut Stage<'_>) -> Playing<'s>,
 }
@@ -24,12 +30,7 @@ pub(super) struct Example {
 pub(super) type Playing<'s> = Pin<Box<dyn Future<Output = Result<(), String>> + 's>>;
 
 /// Every example.
-pub(super) const EXAMPLES: &[Example] = &[Example {
-    name: "route-by-header",
-    shows: "calls of testers go to version 1, all others to version 2",
-    config: include_str!("../../../examples/route-by-header.yaml"),
-    play: |stage| Box::pin(route_by_header(stage)),
-}];
+pub(super) const EXAMPLES: &[Example] = &[headers::EXAMPLE, fault::EXAMPLE, retries::EXAMPLE];
 
 /// Calls that a caller makes of each kind.
 const CALLS: u64 = 20;
@@ -39,19 +40,14 @@ fn all_by(site: &Site, tally: &Tally, version: &str, calls: u64) -> bool {
     *tally == Tally::from([(site.served(version), calls)])
 }
 
-async fn route_by_header(stage: &mut Stage<'_>) -> Result<(), String> {
-    let tester = Ask::FIRST.with("x-user", "tester");
-    let by = |version| move |site: &Site, tally: &Tally| all_by(site, tally, version, CALLS);
-    stage.calls(tester, CALLS, by("v1")).await?;
-    stage.calls(Ask::FIRST, CALLS, by("v2")).await?;
-    for site in &SITES {
-        for version in ["v1", "v2"] {
-            let cluster = site.cluster(version);
-            stage.expect(format!("cluster.{cluster}.upstream_rq_total"), CALLS);
-        }
-    }
-    let calls = CALLS * 2 * SITES.len() as u64;
-    stage.expect("http.rpc.downstream_rq_total".into(), calls);
-    stage.expect("http.rpc.downstream_rq_2xx".into(), calls);
-    Ok(())
+/// How often a caller was told that a version served it.
+fn by(site: &Site, tally: &Tally, version: &str) -> u64 {
+    tally.get(&site.served(version)).copied().unwrap_or(0)
+}
+
+/// How often a caller was told this, and was served by nobody.
+fn failed(tally: &Tally, outcome: &str) -> u64 {
+    let failed = tally.iter().filter(|(told, _)| told.by.is_none());
+    let failed = failed.filter(|(told, _)| told.outcome == outcome);
+    failed.map(|(_, calls)| calls).sum()
 }

@@ -23,13 +23,13 @@ impl Row {
     pub(super) fn of(
         site: &Site,
         ask: Ask,
-        note: &str,
+        when: &str,
         tally: Tally,
         right: bool,
     ) -> impl Iterator<Item = Self> {
         let header = ask.header;
         let with = header.map_or_else(String::new, |(name, value)| format!("{name}: {value}"));
-        let note = format!("{with}{note}");
+        let note = format!("{with}{when}");
         let (protocol, path) = (site.protocol, ask.path_at(site));
         tally.into_iter().map(move |(told, calls)| Self {
             protocol,
@@ -46,14 +46,14 @@ impl Row {
 #[derive(Debug)]
 pub(super) struct Count {
     pub(super) metric: String,
-    pub(super) value: Option<u64>,
+    pub(super) value: u64,
     pub(super) expected: u64,
 }
 
 impl Count {
     /// Whether it says what it should.
     pub(super) fn is_right(&self) -> bool {
-        self.value == Some(self.expected)
+        self.value == self.expected
     }
 }
 
@@ -83,12 +83,12 @@ pub(super) fn print(rows: &[Row], counts: &[Count]) -> bool {
     println!();
     let mut lines = vec![["metric", "value"].map(String::from)];
     lines.extend(counts.iter().map(|count| {
-        let value = count
-            .value
-            .map_or_else(|| "?".into(), |value| value.to_string());
         let value = match count.is_right() {
-            true => value,
-            false => format!("{value}  (WRONG: the callers saw {})", count.expected),
+            true => count.value.to_string(),
+            false => format!(
+                "{}  (WRONG: the callers saw {})",
+                count.value, count.expected
+            ),
         };
         [count.metric.clone(), value]
     }));

@@ -7,7 +7,7 @@ use super::{
     cast::Running,
     report::{Count, Row},
 };
-use crate::sample::{Told, web};
+use crate::sample::Told;
 
 /// What a caller was told, and how often.
 pub(super) type Tally = BTreeMap<Told, u64>;
@@ -44,15 +44,28 @@ impl<'r> Stage<'r> {
         calls: u64,
         right: impl Fn(&Site, &Tally) -> bool,
     ) -> Result<(), String> {
-        for (site, caller) in SITES.iter().zip(&mut self.callers) {
-            let mut tally = Tally::new();
+        let tallies = self.tally(ask, calls).await?;
+        for (site, tally) in SITES.iter().zip(tallies) {
+            let right = right(site, &tally);
+            self.show(site, ask, "", tally, right);
+        }
+        Ok(())
+    }
+
+    /// Has every caller make so many equal calls, one after the other, and shows nothing of it.
+    pub(super) async fn tally(&mut self, ask: Ask, calls: u64) -> Result<[Tally; 4], String> {
+        let mut tallies: [Tally; 4] = Default::default();
+        for ((site, caller), tally) in SITES.iter().zip(&mut self.callers).zip(&mut tallies) {
             for _ in 0..calls {
                 *tally.entry(caller.call(site, ask).await?).or_default() += 1;
             }
-            let right = right(site, &tally);
-            self.rows.extend(Row::of(site, ask, "", tally, right));
         }
-        Ok(())
+        Ok(tallies)
+    }
+
+    /// Shows what a caller was told, when, and whether that was right.
+    pub(super) fn show(&mut self, site: &Site, ask: Ask, when: &str, tally: Tally, right: bool) {
+        self.rows.extend(Row::of(site, ask, when, tally, right));
     }
 
     /// A metric with what it has to be in the end.
@@ -81,15 +94,11 @@ impl<'r> Stage<'r> {
     }
 
     async fn look(&self) -> Result<Vec<Count>, String> {
-        let stats = web::page(self.running.admin, "/stats?usedonly&type=Counters").await?;
-        let known: BTreeMap<&str, &str> = stats
-            .lines()
-            .filter_map(|line| line.split_once(": "))
-            .collect();
+        let known = self.running.metrics().await?;
         let count = |(metric, expected): &(String, u64)| Count {
             metric: metric.clone(),
             // One that has counted nothing is not shown.
-            value: (known.get(metric.as_str())).map_or(Some(0), |value| value.parse().ok()),
+            value: known.get(metric).copied().unwrap_or(0),
             expected: *expected,
         };
         Ok(self.expected.iter().map(count).collect())

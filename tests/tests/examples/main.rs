@@ -13,7 +13,7 @@ use crossdock_tests::{Gateway, Kind, Peers, Tool};
 use output::rows;
 
 /// Every example, in the order in which they are listed.
-const EXAMPLES: [&str; 1] = ["route-by-header"];
+const EXAMPLES: [&str; 3] = ["route-by-header", "fault-for-one-user", "retries"];
 
 /// The protocols, in the order of the output.
 const PROTOCOLS: [&str; 4] = ["Dubbo", "SOFARPC", "HTTP", "gRPC"];
@@ -32,6 +32,14 @@ const FIRST: [&str; 4] = [
     "/com.acme.StockService/reserve",
     "/hello",
     "/com.acme.Chat/Say",
+];
+
+/// The other path of each.
+const SECOND: [&str; 4] = [
+    "/com.acme.OrderService/cancel",
+    "/com.acme.StockService/release",
+    "/goodbye",
+    "/com.acme.Chat/Talk",
 ];
 
 fn run(args: &[&str]) -> Output {
@@ -88,11 +96,46 @@ fn headers_choose_the_version() {
     assert_eq!(lines(&said), expected.concat());
 }
 
+#[test]
+fn one_user_is_told_of_a_time_out() {
+    let said = played("fault-for-one-user");
+    let aborted = [
+        "RpcException 2 TIMEOUT_EXCEPTION",
+        "status 7 TIMEOUT",
+        "504 Gateway Timeout",
+        "grpc-status 14 UNAVAILABLE",
+    ];
+    let aborted = aborted.map(|outcome| (outcome, "-"));
+    let expected = [
+        each(FIRST, "x-user: unlucky", 20, aborted),
+        each(FIRST, "-", 20, served("v1")),
+    ];
+    assert_eq!(lines(&said), expected.concat());
+}
+
+#[test]
+fn retries_make_a_flaky_service_whole() {
+    let said = played("retries");
+    let failed = [
+        "status 80 SERVER_ERROR",
+        "status 2 SERVER_EXCEPTION",
+        "503 Service Unavailable",
+        "grpc-status 14 UNAVAILABLE",
+    ];
+    let well = each(SECOND, "-", 10, served("flaky"));
+    let badly = each(SECOND, "-", 10, failed.map(|outcome| (outcome, "-")));
+    let halves = well.into_iter().zip(badly);
+    let mut expected: Vec<_> = halves.flat_map(|(well, badly)| [well, badly]).collect();
+    expected.extend(each(FIRST, "-", 20, served("flaky")));
+    assert_eq!(lines(&said), expected);
+}
+
 /// The rows of the output, with what stands in the cells between bars.
 fn lines(said: &str) -> Vec<String> {
     rows(said).iter().map(ToString::to_string).collect()
 }
 
+/// The names are those of the folder, and its page tells of each.
 #[test]
 fn every_example_is_listed_and_explained() {
     let listed = run(&["example", "--list"]);
@@ -147,6 +190,8 @@ fn envoy_accepts_every_file() {
     for name in EXAMPLES {
         let file = folder().join(format!("{name}.yaml"));
         let mut command = Command::new(envoy.envoy());
+        // Files name others as they are seen from the root.
+        command.current_dir(folder().join(".."));
         command.args(["--mode", "validate", "-c"]).arg(&file);
         // Whatever runs a command with a limit does.
         let validated = curl.try_output(&mut command, b"", Duration::from_secs(60));

@@ -2,19 +2,12 @@
 
 use std::fs;
 
-use crate::{EXAMPLES, folder};
+use crate::{EXAMPLES, FIRST, SECOND, folder};
 
 /// Words of each protocol's virtual host, and what stands for all of them. The longest come first.
-const WORDS: [(&str, [&str; 4]); 4] = [
-    (
-        "/FIRST",
-        [
-            "/com.acme.OrderService/create",
-            "/com.acme.StockService/reserve",
-            "/hello",
-            "/com.acme.Chat/Say",
-        ],
-    ),
+const WORDS: [(&str, [&str; 4]); 5] = [
+    ("/FIRST", FIRST),
+    ("/SECOND", SECOND),
     (
         "HOST",
         [

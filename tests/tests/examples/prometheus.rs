@@ -10,8 +10,8 @@ use crossdock_tests::{Deadline, End, Gateway, Process, Tool, UnusedPort, eventua
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::EXAMPLES;
 use crate::output::{Row, rows};
+use crate::{EXAMPLES, FIRST, PROTOCOLS};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -159,20 +159,63 @@ fn cluster(protocol: &str) -> &'static str {
     }
 }
 
-/// Calls that each version has served, of every protocol.
+/// A counter of one of the clusters of a protocol.
+fn of_cluster(name: &str, counter: &str, protocol: &str, version: &str) -> String {
+    let cluster = cluster(protocol);
+    format!("envoy_cluster_{counter}{{job=\"{name}\",envoy_cluster_name=\"{cluster}-{version}\"}}")
+}
+
+/// A counter of the connection manager.
+fn of_manager(name: &str, counter: &str) -> String {
+    format!("envoy_http_{counter}{{job=\"{name}\",envoy_http_conn_manager_prefix=\"rpc\"}}")
+}
+
+/// Calls that each version has served, of every protocol, where each call goes to a host once.
 fn served(prometheus: &Prometheus, examples: &Examples, name: &str, versions: &[&str]) {
     let rows = examples.seen(name);
-    for protocol in crate::PROTOCOLS {
+    for protocol in PROTOCOLS {
         for version in versions {
             let expected = calls(rows, |row| row.protocol == protocol && row.by == *version);
-            let cluster = cluster(protocol);
-            prometheus.says(
-                &format!(
-                    "envoy_cluster_upstream_rq_total{{job=\"{name}\",\
-                     envoy_cluster_name=\"{cluster}-{version}\"}}"
-                ),
-                expected,
-            );
+            let counter = of_cluster(name, "upstream_rq_total", protocol, version);
+            prometheus.says(&counter, expected);
+        }
+    }
+}
+
+/// Every call is counted, by the class of the answer's HTTP status. gRPC tells failures by another one.
+fn answered(prometheus: &Prometheus, examples: &Examples, name: &str) {
+    let rows = examples.seen(name);
+    let all = calls(rows, |_| true);
+    for counter in ["downstream_rq_total", "downstream_rq_completed"] {
+        prometheus.says(&of_manager(name, counter), all);
+    }
+    let failed = |row: &Row| row.by == "-" && row.protocol != "gRPC";
+    let limited = |row: &Row| row.outcome == "429 Too Many Requests";
+    for (class, expected) in [
+        ("2", calls(rows, |row| !failed(row))),
+        ("4", calls(rows, limited)),
+        ("5", calls(rows, |row| failed(row) && !limited(row))),
+    ] {
+        let series = of_manager(name, "downstream_rq_xx");
+        let series = series.replace('}', &format!(",envoy_response_code_class=\"{class}\"}}"));
+        prometheus.says(&series, expected);
+    }
+}
+
+/// One try of each call fails on the path with retries.
+fn retried(prometheus: &Prometheus, examples: &Examples) {
+    let rows = examples.seen("retries");
+    for (at, protocol) in PROTOCOLS.into_iter().enumerate() {
+        let all = calls(rows, |row| row.protocol == protocol);
+        let retried = calls(rows, |row| row.path == FIRST[at]);
+        for (counter, expected) in [
+            ("upstream_rq_total", all + retried),
+            ("upstream_rq_retry", retried),
+            ("upstream_rq_retry_success", retried),
+            ("upstream_rq_retry_overflow", 0),
+        ] {
+            let counter = of_cluster("retries", counter, protocol, "flaky");
+            prometheus.says(&counter, expected);
         }
     }
 }
@@ -187,12 +230,14 @@ fn prometheus_counts_what_callers_saw() {
     let prometheus = Prometheus::start(&program, &examples.config, &scratch.0);
     prometheus.says("up", EXAMPLES.len() as u64);
     for name in EXAMPLES {
-        let all = calls(examples.seen(name), |_| true);
-        let of = format!("job=\"{name}\",envoy_http_conn_manager_prefix=\"rpc\"");
-        prometheus.says(&format!("envoy_http_downstream_rq_total{{{of}}}"), all);
-        prometheus.says(&format!("envoy_http_downstream_rq_completed{{{of}}}"), all);
+        answered(&prometheus, &examples, name);
     }
     served(&prometheus, &examples, "route-by-header", &["v1", "v2"]);
+    served(&prometheus, &examples, "fault-for-one-user", &["v1"]);
+    let aborted = calls(examples.seen("fault-for-one-user"), |row| row.by == "-");
+    let aborts = of_manager("fault-for-one-user", "fault_aborts_injected");
+    prometheus.says(&aborts, aborted);
+    retried(&prometheus, &examples);
 
     let id = i32::try_from(examples.process.id())
         .ok()
