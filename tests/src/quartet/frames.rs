@@ -3,21 +3,24 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use super::{Answer, Deed, PATIENCE, Protocol, SLOW, silence};
+use super::{Answer, Deed, Log, PATIENCE, Protocol, SLOW, silence};
 use crate::fake::{self, Call, Client, Frame, Host, Kind, Link, TimedOut, Wire};
 
 /// A host that counts its calls and does what they say. It sees to one connection's calls one by one, but for
 /// those that take time.
-pub(super) fn host(received: Arc<AtomicU64>) -> Host {
+pub(super) fn host(log: Arc<Log>) -> Host {
     Host::start(move |mut link| {
         while let Some(frame) = link.take() {
-            if matches!(frame.kind, Kind::Request | Kind::Oneway) {
-                received.fetch_add(1, Ordering::SeqCst);
-            }
-            if !serve(&mut link, &frame) {
+            let deed = match frame.kind {
+                Kind::Request | Kind::Oneway => {
+                    let headers = fake::headers(&frame);
+                    log.take(|name| headers.get(name).map(String::as_str))
+                }
+                _ => Deed::Answer,
+            };
+            if !serve(&mut link, &frame, deed) {
                 return;
             }
         }
@@ -25,13 +28,12 @@ pub(super) fn host(received: Arc<AtomicU64>) -> Host {
 }
 
 /// Whether the connection goes on.
-fn serve(link: &mut Link, frame: &Frame) -> bool {
+fn serve(link: &mut Link, frame: &Frame, deed: Deed) -> bool {
     if frame.kind != Kind::Request {
         return link.answer(frame);
     }
-    let headers = fake::headers(frame);
     let good = || fake::answer(frame, "done", &[]);
-    match Deed::of(headers.get("do").map(String::as_str)) {
+    match deed {
         Deed::Answer => link.send(&good()),
         Deed::Slow => {
             thread::sleep(SLOW);

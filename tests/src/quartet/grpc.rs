@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use bytes::Bytes;
@@ -15,7 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::{Answer, Deed, PATIENCE, Protocol, SLOW, silence};
+use super::{Answer, Deed, Log, PATIENCE, Protocol, SLOW, silence};
 
 /// An empty message.
 const MESSAGE: &[u8] = &[0, 0, 0, 0, 0];
@@ -35,7 +34,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn start(received: Arc<AtomicU64>) -> Self {
+    pub(super) fn start(log: Arc<Log>) -> Self {
         let listener =
             std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has ports");
         listener.set_nonblocking(true).expect("a socket");
@@ -46,7 +45,7 @@ impl Server {
                 let listener = TcpListener::from_std(listener).expect("within a runtime");
                 let serving = async {
                     while let Ok((socket, _)) = listener.accept().await {
-                        tokio::spawn(serve(socket, Arc::clone(&received)));
+                        tokio::spawn(serve(socket, Arc::clone(&log)));
                     }
                 };
                 tokio::select! {
@@ -59,24 +58,18 @@ impl Server {
     }
 }
 
-async fn serve(socket: TcpStream, received: Arc<AtomicU64>) {
+async fn serve(socket: TcpStream, log: Arc<Log>) {
     let _ = socket.set_nodelay(true);
     let Ok(mut connection) = server::handshake(socket).await else {
         return;
     };
     while let Some(Ok((request, respond))) = connection.accept().await {
-        received.fetch_add(1, Ordering::SeqCst);
-        match deed(&request) {
+        match log.take(|name| request.headers().get(name)?.to_str().ok()) {
             Deed::Cut => return,
             Deed::Babble => connection.abrupt_shutdown(Reason::PROTOCOL_ERROR),
             deed => drop(tokio::spawn(answer(deed, request, respond))),
         }
     }
-}
-
-fn deed<B>(request: &Request<B>) -> Deed {
-    let word = request.headers().get("do");
-    Deed::of(word.and_then(|word| word.to_str().ok()))
 }
 
 async fn answer(
@@ -95,17 +88,17 @@ async fn answer(
     }
     drop(request);
     let head = Response::builder().header("content-type", "application/grpc");
+    if deed == Deed::Fail {
+        // Of an answer that is a failure from the beginning, servers send the trailers alone.
+        let head = head.header("grpc-status", "14").body(());
+        respond.send_response(head.expect("a valid head"), true)?;
+        return Ok(());
+    }
     let head = head.body(()).expect("a valid head");
     let mut stream = respond.send_response(head, false)?;
-    let status = match deed {
-        Deed::Fail => HeaderValue::from_static("14"),
-        _ => {
-            stream.send_data(Bytes::from_static(MESSAGE), false)?;
-            HeaderValue::from_static("0")
-        }
-    };
+    stream.send_data(Bytes::from_static(MESSAGE), false)?;
     let mut trailers = HeaderMap::new();
-    trailers.insert("grpc-status", status);
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
     stream.send_trailers(trailers)
 }
 

@@ -2,14 +2,14 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use rustix::net::sockopt;
 
-use super::{Answer, Deed, PATIENCE, Protocol, SLOW, silence};
+use super::{Answer, Deed, Log, PATIENCE, Protocol, SLOW, silence};
 
 /// The longest head that is read.
 const HEAD: usize = 64 * 1024;
@@ -23,7 +23,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn start(received: Arc<AtomicU64>) -> Self {
+    pub(super) fn start(log: Arc<Log>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has ports");
         let address = listener.local_addr().expect("bound");
         let (stop, streams) = (
@@ -42,8 +42,8 @@ impl Server {
                         .unwrap_or_else(PoisonError::into_inner)
                         .push(stream);
                 }
-                let received = Arc::clone(&received);
-                thread::spawn(move || serve(stream, &received));
+                let log = Arc::clone(&log);
+                thread::spawn(move || serve(stream, &log));
             }
         });
         Self {
@@ -66,12 +66,11 @@ impl Drop for Server {
     }
 }
 
-fn serve(mut stream: TcpStream, received: &AtomicU64) {
+fn serve(mut stream: TcpStream, log: &Log) {
     let mut unread = Vec::new();
     while let Ok(Some(head)) = head(&mut stream, &mut unread) {
-        received.fetch_add(1, Ordering::SeqCst);
         let good = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone".as_slice();
-        let said = match Deed::of(field(&head, "do")) {
+        let said = match log.take(|name| field(&head, name)) {
             Deed::Answer => good,
             Deed::Slow => {
                 thread::sleep(SLOW);

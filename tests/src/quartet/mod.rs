@@ -1,4 +1,5 @@
-//! The same call in four protocols: hosts that do what a call's header `do` says, callers that are told the same
+//! The same call in four protocols: hosts that do what a call's header `do` says (`do: fail,answer` with a `key` for
+//! a call that comes more than once, each time the next), callers that are told the same
 //! words of every answer, and a configuration that is the same for all four but for host and path.
 //!
 //! For what has to hold whatever the protocol is. Nothing here is the gateway's own code, so that both cannot be
@@ -9,10 +10,11 @@ mod frames;
 mod grpc;
 mod http;
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use file::{File, otherwise, when};
@@ -109,6 +111,30 @@ impl Deed {
     }
 }
 
+/// What a host has seen.
+#[derive(Debug, Default)]
+struct Log {
+    received: AtomicU64,
+    /// How often each call has come, by its header `key`.
+    tries: Mutex<HashMap<String, usize>>,
+}
+
+impl Log {
+    /// Notes a call with these headers, and tells what is to be done with it.
+    fn take<'h>(&self, header: impl Fn(&str) -> Option<&'h str>) -> Deed {
+        self.received.fetch_add(1, Ordering::SeqCst);
+        let deeds = header("do").unwrap_or_default();
+        let Some(key) = header("key") else {
+            return Deed::of(Some(deeds));
+        };
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        let tries = tries.entry(key.to_owned()).or_default();
+        *tries += 1;
+        let all: Vec<&str> = deeds.split(',').collect();
+        Deed::of(all.get(*tries - 1).or(all.last()).copied())
+    }
+}
+
 /// An answer in words that all protocols share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -124,7 +150,7 @@ pub enum Answer {
 #[derive(Debug)]
 pub struct Service {
     address: SocketAddr,
-    received: Arc<AtomicU64>,
+    log: Arc<Log>,
     _running: Running,
 }
 
@@ -139,8 +165,8 @@ impl Service {
     /// Starts one on a port of the kernel's choice.
     #[must_use]
     pub fn start(protocol: Protocol) -> Self {
-        let received = Arc::<AtomicU64>::default();
-        let count = Arc::clone(&received);
+        let log = Arc::<Log>::default();
+        let count = Arc::clone(&log);
         let (address, running) = match protocol {
             Protocol::Dubbo | Protocol::Bolt => {
                 let host = frames::host(count);
@@ -157,7 +183,7 @@ impl Service {
         };
         Self {
             address,
-            received,
+            log,
             _running: running,
         }
     }
@@ -171,7 +197,7 @@ impl Service {
     /// Calls that have come.
     #[must_use]
     pub fn received(&self) -> u64 {
-        self.received.load(Ordering::SeqCst)
+        self.log.received.load(Ordering::SeqCst)
     }
 }
 
