@@ -131,7 +131,7 @@ impl Log {
         let tries = tries.entry(key.to_owned()).or_default();
         *tries += 1;
         let all: Vec<&str> = deeds.split(',').collect();
-        Deed::of(all.get(*tries - 1).or(all.last()).copied())
+        Deed::of(all.get(*tries - 1).or_else(|| all.last()).copied())
     }
 }
 
