@@ -83,7 +83,7 @@ fn label(text: &str) -> Said {
 }
 
 fn http(stream: &mut TcpStream) -> Said {
-    let request = b"GET /peer.api.Echo/echo HTTP/1.1\r\nhost: peer.api.Echo\r\n\r\n";
+    let request = b"GET /who HTTP/1.1\r\nhost: peer.api.Echo\r\n\r\n";
     stream.write_all(request).expect("the gateway reads");
     let mut answer = Vec::new();
     loop {
