@@ -11,10 +11,13 @@ pub(crate) mod web;
 pub(crate) mod wire;
 
 use std::{
+    io,
     net::SocketAddr,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
+
+use tokio::net::{TcpListener, TcpStream};
 
 /// The longest that a call may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -97,6 +100,26 @@ impl Told {
             by: by.map(|(_, version)| version.trim_end().to_owned()),
         }
     }
+}
+
+/// Connects to the gateway.
+async fn connect(gateway: SocketAddr) -> Result<TcpStream, String> {
+    let connected = async {
+        let socket = TcpStream::connect(gateway).await?;
+        // A caller waits for each answer before it goes on.
+        socket.set_nodelay(true)?;
+        Ok::<_, io::Error>(socket)
+    };
+    let socket = connected.await;
+    socket.map_err(|error| format!("cannot connect to the gateway: {error}"))
+}
+
+/// Takes the next connection of a service; nothing when there will be no more.
+async fn accept(listener: &TcpListener) -> Option<TcpStream> {
+    let (socket, _) = listener.accept().await.ok()?;
+    // As for callers; one that has gone already is noticed when it is read from.
+    let _ = socket.set_nodelay(true);
+    Some(socket)
 }
 
 /// What went wrong with a call that has no answer at all.

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    PATIENCE, Told, text,
+    PATIENCE, Told, connect, text,
     wire::{Call, Wire},
 };
 
@@ -29,9 +29,8 @@ pub(crate) struct Caller<C> {
 impl<C: Wire> Caller<C> {
     /// Connects to the gateway.
     pub(crate) async fn connect(gateway: SocketAddr) -> Result<Self, String> {
-        let socket = TcpStream::connect(gateway).await;
         Ok(Self {
-            socket: socket.map_err(|error| format!("cannot connect to the gateway: {error}"))?,
+            socket: connect(gateway).await?,
             buf: BytesMut::new(),
             codec: C::default(),
             last: 0,

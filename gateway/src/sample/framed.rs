@@ -14,7 +14,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::{Service, wire::Wire};
+use super::{Service, accept, wire::Wire};
 
 /// Starts a service that speaks `C`.
 pub(crate) async fn start<C: Wire>(service: Service) -> io::Result<SocketAddr>
@@ -25,7 +25,7 @@ where
     let address = listener.local_addr()?;
     let service = Arc::new(service);
     tokio::spawn(async move {
-        while let Ok((socket, _)) = listener.accept().await {
+        while let Some(socket) = accept(&listener).await {
             let service = Arc::clone(&service);
             tokio::spawn(async move {
                 // The gateway closes its connections when it likes.

@@ -13,7 +13,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{PATIENCE, Service, Told, text};
+use super::{PATIENCE, Service, Told, accept, connect, text};
 
 /// The interface of the service, for `grpcurl`.
 pub(crate) const PROTO: &str = include_str!("chat.proto");
@@ -35,7 +35,7 @@ pub(crate) async fn start(service: Service) -> std::io::Result<SocketAddr> {
     let address = listener.local_addr()?;
     let service = Arc::new(service);
     tokio::spawn(async move {
-        while let Ok((socket, _)) = listener.accept().await {
+        while let Some(socket) = accept(&listener).await {
             let service = Arc::clone(&service);
             tokio::spawn(serve(socket, service));
         }
@@ -88,8 +88,7 @@ pub(crate) struct Caller {
 impl Caller {
     /// Connects to the gateway.
     pub(crate) async fn connect(gateway: SocketAddr) -> Result<Self, String> {
-        let socket = TcpStream::connect(gateway).await;
-        let socket = socket.map_err(|error| format!("cannot connect to the gateway: {error}"))?;
+        let socket = connect(gateway).await?;
         let (sender, connection) = client::handshake(socket).await.map_err(text)?;
         let moving = tokio::spawn(async move {
             // How it ends is seen by the calls on it.

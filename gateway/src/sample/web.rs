@@ -8,12 +8,9 @@ use hyper::{
     Request, Response, StatusCode, body::Incoming, client::conn::http1, service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    task::JoinHandle,
-};
+use tokio::{net::TcpListener, task::JoinHandle};
 
-use super::{PATIENCE, Service, Told, text};
+use super::{PATIENCE, Service, Told, accept, connect, text};
 
 /// The longest answer that is read, in bytes.
 const LONGEST: usize = 1024 * 1024;
@@ -24,7 +21,7 @@ pub(crate) async fn start(service: Service) -> std::io::Result<SocketAddr> {
     let address = listener.local_addr()?;
     let service = Arc::new(service);
     tokio::spawn(async move {
-        while let Ok((socket, _)) = listener.accept().await {
+        while let Some(socket) = accept(&listener).await {
             let service = Arc::clone(&service);
             let answer = service_fn(move |request| {
                 let answer = answer(&service, &request);
@@ -62,8 +59,7 @@ pub(crate) struct Caller {
 impl Caller {
     /// Connects to the gateway.
     pub(crate) async fn connect(gateway: SocketAddr) -> Result<Self, String> {
-        let socket = TcpStream::connect(gateway).await;
-        let socket = socket.map_err(|error| format!("cannot connect to the gateway: {error}"))?;
+        let socket = connect(gateway).await?;
         let (sender, connection) = http1::handshake(TokioIo::new(socket)).await.map_err(text)?;
         let moving = tokio::spawn(async move {
             // How it ends is seen by the sender.
