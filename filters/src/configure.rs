@@ -71,6 +71,8 @@ pub struct Site<'s> {
     pub stat_prefix: &'s str,
     /// The place in words that stay the same while configuration around it changes.
     pub place: &'s str,
+    /// The cluster that this process belongs to (`node.cluster`, `--service-cluster`).
+    pub local_cluster: &'s str,
     /// What outlives a change of configuration.
     pub states: &'s States,
 }

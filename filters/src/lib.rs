@@ -11,9 +11,13 @@
 //! a call only looks up the chain of its route.
 #![forbid(unsafe_code)]
 
+mod bucket;
 mod configure;
+mod descriptors;
 mod fault;
 mod http_filters;
+mod keyed;
+mod local_ratelimit;
 mod percent;
 mod registry;
 mod routes;

@@ -1,8 +1,9 @@
 //! Shares of calls.
 
 use crossdock_framework::route::Facts;
-use crossdock_xds::envoy_types::pb::envoy::r#type::v3::{
-    FractionalPercent, fractional_percent::DenominatorType,
+use crossdock_xds::envoy_types::pb::envoy::{
+    config::core::v3::RuntimeFractionalPercent,
+    r#type::v3::{FractionalPercent, fractional_percent::DenominatorType},
 };
 
 /// A share of all calls.
@@ -29,6 +30,11 @@ impl Percent {
                 DenominatorType::Million => 1_000_000,
             },
         })
+    }
+
+    /// The share that holds where no value at runtime is given.
+    pub(crate) fn of_runtime(given: Option<&RuntimeFractionalPercent>) -> Self {
+        Self::of(given.and_then(|given| given.default_value.as_ref()))
     }
 
     /// This share, but no more than `numerator` of the same whole.

@@ -10,7 +10,7 @@ use crossdock_xds::{
 };
 use prost::{Message as _, Name};
 
-use crate::{Configure, RoutePlace, Site, fault::Fault};
+use crate::{Configure, RoutePlace, Site, fault::Fault, local_ratelimit::LocalRateLimit};
 
 /// The filters that configuration can ask for.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub struct Registry {
 impl Registry {
     /// Every filter that comes with Crossdock.
     pub fn standard() -> Self {
-        Self::default().with::<Fault>()
+        Self::default().with::<Fault>().with::<LocalRateLimit>()
     }
 
     /// These filters and one more.

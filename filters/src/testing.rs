@@ -11,7 +11,7 @@ use crossdock_framework::{
     edits::Edits,
     filter::{Chain, Held, Passage, RequestCx},
     flags::Flags,
-    route::Facts,
+    route::{Action, Direct, Facts, Route, Unchanged},
     snapshot::Ends,
     stats,
     time::Moment,
@@ -27,6 +27,8 @@ pub(crate) struct Call {
     pub(crate) random: u64,
     pub(crate) began_us: u64,
     pub(crate) source: Option<SocketAddr>,
+    /// The port that its connection comes from.
+    pub(crate) port: u16,
     pub(crate) cluster: Option<Arc<str>>,
 }
 
@@ -45,51 +47,75 @@ impl Call {
         self
     }
 
+    pub(crate) fn at(mut self, began_us: u64) -> Self {
+        self.began_us = began_us;
+        self
+    }
+
     /// Lets the call pass the filters of a chain.
     pub(crate) fn pass(&self, chain: &Chain) -> Passed {
+        self.show(|cx| chain.on_request(0, cx))
+    }
+
+    /// Shows the call as a filter meets it.
+    pub(crate) fn show<R>(&self, see: impl FnOnce(&mut RequestCx<'_>) -> R) -> Passed<R> {
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let facts = Facts {
             source: self.source,
             ends: Ends {
-                peer: here,
+                peer: SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)),
                 local: here,
             },
             began: Moment(self.began_us),
             tls: None,
             random: self.random,
         };
-        let mut passed = Passed {
-            passage: Passage::Through,
-            edits: Edits::none(),
-            response: Edits::none(),
-            flags: Flags::default(),
-            held: Held::default(),
-        };
-        let mut reroute = false;
+        let (mut edits, mut answer) = (Edits::none(), Edits::none());
+        let (mut flags, mut held) = (Flags::default(), Held::default());
+        let (route, mut reroute) = (route(), false);
         let mut cx = RequestCx {
             request: self,
             facts: &facts,
-            route: None,
+            route: Some(&route),
             cluster: &|| self.cluster.clone(),
-            edits: &mut passed.edits,
-            response: &mut passed.response,
-            held: &mut passed.held,
+            edits: &mut edits,
+            answer: &mut answer,
+            held: &mut held,
             reroute: &mut reroute,
-            flags: &mut passed.flags,
+            flags: &mut flags,
         };
-        passed.passage = chain.on_request(0, &mut cx);
-        passed
+        let passage = see(&mut cx);
+        Passed {
+            passage,
+            edits,
+            answer,
+            flags,
+            _held: held,
+        }
     }
 }
 
-/// What became of a call.
+fn route() -> Route {
+    Route {
+        name: "route".into(),
+        virtual_host: "host".into(),
+        action: Action::Direct(Direct {
+            status: 200,
+            body: "".into(),
+        }),
+        request_edits: Box::new(Unchanged),
+        response_edits: Box::new(Unchanged),
+    }
+}
+
+/// What became of a call, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Passed {
-    pub(crate) passage: Passage,
+pub(crate) struct Passed<R = Passage> {
+    pub(crate) passage: R,
     pub(crate) edits: Edits,
-    pub(crate) response: Edits,
+    pub(crate) answer: Edits,
     pub(crate) flags: Flags,
-    pub(crate) held: Held,
+    _held: Held,
 }
 
 impl RoutingView for Call {
@@ -134,6 +160,7 @@ impl Ground {
             stats: &self.stats,
             stat_prefix: "in",
             place: "here",
+            local_cluster: "mine",
             states: &self.states,
         }
     }

@@ -34,6 +34,8 @@ pub struct Progress {
     pub flags: Flags,
     /// What filters keep until its end.
     pub held: Held,
+    /// Headers that the answer gets, whoever gives it, where the caller's protocol has headers.
+    pub answer: Edits,
 }
 
 /// Where a call goes.
@@ -120,15 +122,16 @@ pub fn decide(
     }
 }
 
-/// Gives the answer of a filter the headers that the route adds to responses, as Envoy does.
+/// Gives the answer of a filter the headers that the route adds to responses, as Envoy does for
+/// routes that forward.
 pub fn filter_edits(
     policy: &Policy,
     (request, progress): (&dyn RoutingView, &Progress),
     facts: &Facts,
     status: &mut Status,
 ) {
-    if let Some(id) = progress.route {
-        let route = policy.router.get(id);
+    let route = progress.route.map(|id| policy.router.get(id));
+    if let Some(route) = route.filter(|route| matches!(route.action, Action::Forward(_))) {
         edit_reply(route, (request, &progress.edits), facts, status);
     }
 }
@@ -275,7 +278,7 @@ impl Asked<'_> {
             route: route.map(|id| policy.router.get(id)),
             cluster: &cluster,
             edits: &mut progress.edits,
-            response: &mut progress.response,
+            answer: &mut progress.answer,
             flags: &mut progress.flags,
             held: &mut progress.held,
             reroute: &mut reroute,

@@ -61,9 +61,9 @@ pub struct RequestCx<'c> {
     pub cluster: &'c dyn Fn() -> Option<Arc<str>>,
     /// Changes that the request leaves with; filters add theirs.
     pub edits: &'c mut Edits,
-    /// Headers that the upstream's answer gets before its own changes, where the caller's protocol
-    /// has headers to tell them by (HTTP).
-    pub response: &'c mut Edits,
+    /// Headers that the answer gets, whoever gives it, where the caller's protocol has headers to
+    /// tell them by (HTTP).
+    pub answer: &'c mut Edits,
     /// What a filter wants kept until the call has ended, and dropped then.
     pub held: &'c mut Held,
     /// Set by a filter whose edits change what the route depends on: the route is looked up

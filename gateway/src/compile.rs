@@ -98,6 +98,8 @@ pub(crate) struct Base {
     settings: Settings,
     secrets: Vec<Secret>,
     positions: Arc<Positions>,
+    /// The cluster that this process belongs to (`node.cluster`).
+    local_cluster: Arc<str>,
     /// Where the admin endpoint listens.
     pub(crate) admin: Option<SocketAddr>,
     /// Bytes that the process may buffer.
@@ -122,12 +124,14 @@ impl Compiler {
             problems.add("dynamic_resources", reason, "use `static_resources`");
         }
         let given = loaded.bootstrap.static_resources.as_ref();
+        let node = loaded.bootstrap.node.as_ref();
         let mut compiler = Self {
             base: Base {
                 buffer_bytes: settings.buffer_bytes(),
                 settings,
                 secrets: given.map_or_else(Vec::new, |given| given.secrets.clone()),
                 positions: Arc::clone(&loaded.positions),
+                local_cluster: name(node.map_or("", |node| &node.cluster)),
                 admin,
                 certificates: Arc::default(),
             },

@@ -5,6 +5,7 @@
 //! clock, or knows a protocol.
 #![forbid(unsafe_code)]
 
+mod additions;
 mod balance;
 mod changes;
 pub mod format;
@@ -19,6 +20,7 @@ mod table;
 mod testing;
 mod values;
 
+pub use additions::{added_to_requests, added_to_responses};
 pub use balance::{BalancerConfig, HashFunction, LoadBalancer, Policy};
 pub use hash::{hash, hash_of_source};
 pub use matchers::{HeaderRules, QueryRules, query_parameter};

@@ -253,6 +253,8 @@ fn pass_back<C: StreamCodec>(
         drop(body);
         return reply(ledger, &status);
     }
+    let all = std::mem::take(&mut ledger.progress.answer);
+    all.iter().for_each(|edit| edits.push(edit.clone()));
     if !edits.is_empty()
         && let Err(text) = C::edit_response(&mut head, &edits)
     {
@@ -309,6 +311,10 @@ fn reply<C: StreamCodec>(mut ledger: Box<Ledger<C>>, status: &Status) -> Respons
     ledger.end_locally(status);
     let (mut head, body): (_, Bytes) = C::answer(&ledger.request, status).into_parts();
     ledger.tell_attempts(&mut head);
+    if !ledger.progress.answer.is_empty() {
+        // A field that cannot be written is left out: there is nobody else to tell.
+        let _ = C::edit_response(&mut head, &ledger.progress.answer);
+    }
     ledger.say(&head);
     Response::from_parts(head, Answer::local(body, ledger))
 }

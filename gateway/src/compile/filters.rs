@@ -36,6 +36,7 @@ pub(super) struct FilterPlan {
     tools: Arc<FilterTools>,
     stat_prefix: Box<str>,
     place: Box<str>,
+    local_cluster: Arc<str>,
 }
 
 impl FilterPlan {
@@ -54,6 +55,7 @@ impl FilterPlan {
             stats: &self.stats,
             stat_prefix: &self.stat_prefix,
             place: &self.place,
+            local_cluster: &self.local_cluster,
             states: &self.tools.states,
         };
         self.made.link(config, table, &site)
@@ -76,6 +78,7 @@ impl ListenerCompiler<'_, '_> {
             stats,
             stat_prefix: &hcm.stat_prefix,
             place: &place,
+            local_cluster: self.local_cluster,
             states: &tools.states,
         };
         let made = HttpFilters::compile(&hcm.http_filters, &tools.registry, &site)
@@ -87,6 +90,7 @@ impl ListenerCompiler<'_, '_> {
             tools: Arc::clone(tools),
             stat_prefix: hcm.stat_prefix.as_str().into(),
             place: place.into(),
+            local_cluster: Arc::clone(self.local_cluster),
         })
     }
 }

@@ -79,6 +79,8 @@ pub(crate) struct RpcPlan {
 /// What one listener is compiled with.
 pub(super) struct ListenerCompiler<'c, 'l> {
     pub(super) settings: &'c Settings,
+    /// The cluster that this process belongs to.
+    pub(super) local_cluster: &'c Arc<str>,
     pub(super) tools: &'c Tools,
     pub(super) resources: &'c Resources,
     pub(super) tls: TlsCompiler<'c>,
@@ -103,6 +105,7 @@ impl Compiler {
             let mut problems = Problems::of_resource(&resource.origin, &base.positions);
             let mut compiler = ListenerCompiler {
                 settings: &base.settings,
+                local_cluster: &base.local_cluster,
                 tools: &self.tools,
                 resources,
                 tls: TlsCompiler {

@@ -136,11 +136,8 @@ pub(super) const SLOTS: &[Slot] = &[
                 &["envoy.extensions.filters.http.grpc_stats.v3.FilterConfig"],
             ),
             (
-                Ignored("rate limits are not in this version"),
-                &[
-                    "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
-                    "envoy.extensions.filters.http.ratelimit.v3.RateLimit",
-                ],
+                Ignored("rate limit services are not asked in this version"),
+                &["envoy.extensions.filters.http.ratelimit.v3.RateLimit"],
             ),
             (
                 Ignored(

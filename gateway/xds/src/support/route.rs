@@ -13,7 +13,10 @@ const EDITS: &[&str] = &[
     "response_headers_to_remove",
 ];
 const MIRRORS: &str = "mirroring is not in this version";
-const RATE_LIMITS: &str = "rate limits are not in this version";
+const NO_METADATA: &str =
+    "calls have no metadata in this version: these actions make no descriptor";
+const AS_WRITTEN: &str =
+    "the value of a descriptor is taken as it is written, as Envoy does by default";
 const METADATA: &str = "endpoints are not chosen by metadata in this version";
 const RETRY_TYPES: &str = "write `retry_policy` of the route or virtual host";
 const HEDGES: &str = "one attempt is made at a time in this version";
@@ -68,7 +71,7 @@ pub(super) const MESSAGES: &[Message] = &[
             ),
             (Harmless(STATISTICS), &["virtual_clusters"]),
             (Harmless(NOT_READ), &["metadata"]),
-            (Ignored(RATE_LIMITS), &["rate_limits"]),
+            (Acts, &["rate_limits"]),
             (Ignored(MIRRORS), &["request_mirror_policies"]),
             (
                 Acts,
@@ -245,10 +248,7 @@ pub(super) const MESSAGES: &[Message] = &[
             (Acts, &["retry_policy"]),
             (Ignored(RETRY_TYPES), &["retry_policy_typed_config"]),
             (Ignored(HEDGES), &["hedge_policy"]),
-            (
-                Ignored(RATE_LIMITS),
-                &["rate_limits", "include_vh_rate_limits"],
-            ),
+            (Acts, &["rate_limits", "include_vh_rate_limits"]),
             (Ignored(MIRRORS), &["request_mirror_policies"]),
             (
                 Ignored("what waits to be written has the idle time of its stream"),
@@ -310,6 +310,113 @@ pub(super) const MESSAGES: &[Message] = &[
     Message {
         name: "envoy.config.route.v3.RetryPolicy.ResetHeader",
         fields: &[(Acts, &["name", "format"])],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit",
+        fields: &[
+            (Acts, &["stage", "actions"]),
+            (Ignored(RUNTIME), &["disable_key"]),
+            (
+                Ignored("the limit of a descriptor is the one of the filter"),
+                &["limit"],
+            ),
+            (
+                Ignored("a call takes one token when it comes"),
+                &["hits_addend", "apply_on_stream_done"],
+            ),
+            (
+                Ignored("the filter says for all whether callers are told of the limit"),
+                &["x_ratelimit_option"],
+            ),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.Action",
+        fields: &[
+            (
+                Acts,
+                &[
+                    "source_cluster",
+                    "destination_cluster",
+                    "request_headers",
+                    "query_parameters",
+                    "remote_address",
+                    "masked_remote_address",
+                    "generic_key",
+                    "header_value_match",
+                    "query_parameter_value_match",
+                ],
+            ),
+            (Ignored(NO_METADATA), &["dynamic_metadata", "metadata"]),
+            (
+                Ignored("this action is not in this version: no descriptor is made with it"),
+                &["extension", "remote_address_match"],
+            ),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.Action.SourceCluster",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.Action.DestinationCluster",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.Action.RequestHeaders",
+        fields: &[(Acts, &["header_name", "descriptor_key", "skip_if_absent"])],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.Action.QueryParameters",
+        fields: &[(
+            Acts,
+            &["query_parameter_name", "descriptor_key", "skip_if_absent"],
+        )],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.Action.RemoteAddress",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.Action.MaskedRemoteAddress",
+        fields: &[(Acts, &["v4_prefix_mask_len", "v6_prefix_mask_len"])],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.Action.GenericKey",
+        fields: &[
+            (Acts, &["descriptor_value", "descriptor_key"]),
+            (Ignored(AS_WRITTEN), &["default_value"]),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.Action.HeaderValueMatch",
+        fields: &[
+            (
+                Acts,
+                &[
+                    "descriptor_value",
+                    "descriptor_key",
+                    "expect_match",
+                    "headers",
+                ],
+            ),
+            (Ignored(AS_WRITTEN), &["default_value"]),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.Action.QueryParameterValueMatch",
+        fields: &[
+            (
+                Acts,
+                &[
+                    "descriptor_value",
+                    "descriptor_key",
+                    "expect_match",
+                    "query_parameters",
+                ],
+            ),
+            (Ignored(AS_WRITTEN), &["default_value"]),
+        ],
     },
     Message {
         name: "envoy.config.route.v3.RouteAction.HashPolicy",
