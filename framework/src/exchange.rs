@@ -8,7 +8,7 @@ use crate::{
     edits::{Edit, Edits, Effect},
     filter::{Chain, Flow, Held, Passage, RequestCx},
     flags::Flags,
-    retry::Retries,
+    retry::{Retries, RetryPolicy},
     route::{
         Action, Draw, Facts, Forward, Named, Redirect, Route, RouteId, Scene, Target, Template,
         TimeLimits, Weighted,
@@ -16,6 +16,7 @@ use crate::{
     snapshot::{ClusterIx, Policy, Snapshot},
     status::{Cause, Status},
     view::{Key, RoutingView},
+    wishes,
 };
 
 /// How far the decision about a call has come. Kept with a parked call, so that it goes on at the
@@ -110,8 +111,9 @@ pub fn decide(
             Decision::Reply(status)
         }
         Action::Forward(forward) => match asked.aim(id, forward, &mut progress.response) {
-            Ok(aim) => {
+            Ok(mut aim) => {
                 asked.edit_request(&aim, &mut progress.edits);
+                asked.grant(&mut aim, forward, &mut progress.edits);
                 Decision::Forward(aim)
             }
             Err(mut status) => {
@@ -235,6 +237,11 @@ pub fn forward<'p>(policy: &'p Policy, aim: &Aim) -> Option<&'p Forward> {
         Action::Forward(forward) => Some(forward),
         Action::Direct(_) | Action::Redirect(_) => None,
     }
+}
+
+/// The policy that the retries of `aim` are under.
+pub(crate) fn retry_policy<'p>(policy: &'p Policy, aim: &Aim) -> Option<&'p RetryPolicy> {
+    Some(wishes::policy(forward(policy, aim)?.retry.as_deref()))
 }
 
 /// Whether [`response_edits`] could do anything.
@@ -393,6 +400,15 @@ impl Asked<'_> {
             }
         };
         given.unwrap_or(self.facts.random)
+    }
+
+    /// Grants what the request asks for in headers of Envoy's.
+    fn grant(&self, aim: &mut Aim, forward: &Forward, edits: &mut Edits) {
+        let trusted = !self.policy.http.internal.is_empty() && self.request.is_trusted();
+        if trusted || !edits.is_empty() {
+            let route = forward.retry.as_deref();
+            wishes::grant(aim, route, (self.request, trusted), edits);
+        }
     }
 
     fn edit_request(&self, aim: &Aim, edits: &mut Edits) {

@@ -32,6 +32,7 @@ pub mod time;
 pub mod transport;
 pub mod view;
 pub mod wheel;
+pub(crate) mod wishes;
 pub mod worker;
 pub mod workers;
 pub mod xfcc;

@@ -119,6 +119,22 @@ impl RetryOn {
         known.find(|known| known.0 == word).map(|known| known.1)
     }
 
+    /// The words of the header `x-envoy-retry-on`; others are not looked at.
+    pub fn of_header(value: &str) -> Self {
+        Self::listed(value, &Self::HTTP)
+    }
+
+    /// The words of the header `x-envoy-retry-grpc-on`; others are not looked at.
+    pub fn of_grpc_header(value: &str) -> Self {
+        Self::listed(value, &Self::GRPC)
+    }
+
+    fn listed(value: &str, known: &[(&str, Self)]) -> Self {
+        let words = value.split(',').map(str::trim);
+        let words = words.filter_map(|word| known.iter().find(|known| known.0 == word));
+        words.fold(Self::NEVER, |all, word| all | word.1)
+    }
+
     /// Whether one of these words is among them.
     #[inline]
     pub fn has(self, any: Self) -> bool {
@@ -292,13 +308,24 @@ pub enum Verdict {
 impl Retries {
     /// The retries of a call; `None` when nothing of it is ever tried again.
     pub fn of(policy: &RetryPolicy, request: &dyn RoutingView) -> Option<Self> {
+        Self::and(policy, RetryOn::NEVER, request)
+    }
+
+    /// The retries of a call that asks for `more` than its policy.
+    pub fn and(policy: &RetryPolicy, more: RetryOn, request: &dyn RoutingView) -> Option<Self> {
+        let on = policy.on | more;
         let may = |request| policy.requests.iter().any(|test| test.matches(request));
         let barred = !policy.requests.is_empty() && !may(request);
-        (!policy.on.is_never() && !barred).then_some(Self {
-            on: policy.on,
+        (!on.is_never() && !barred).then_some(Self {
+            on,
             left: policy.retries,
             made: 0,
         })
+    }
+
+    /// Sets how many retries there may be.
+    pub fn set_left(&mut self, left: u8) {
+        self.left = left;
     }
 
     /// Whether the call would be tried again if it could.

@@ -34,6 +34,12 @@ pub trait RoutingView {
         None
     }
 
+    /// Whether whoever has received the message found that its sender may ask for retries and times
+    /// in `x-envoy-…` headers.
+    fn is_trusted(&self) -> bool {
+        false
+    }
+
     /// The value of one word; of a header that stands more than once, the first.
     fn first(&self, key: Key<'_>) -> Option<Cow<'_, str>> {
         let joined = self.get(key)?;

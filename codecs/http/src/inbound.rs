@@ -28,7 +28,7 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 const EXTERNAL_ADDRESS: HeaderName = HeaderName::from_static("x-envoy-external-address");
 
 /// Says that the caller is internal.
-const INTERNAL: HeaderName = HeaderName::from_static("x-envoy-internal");
+pub(crate) const INTERNAL: HeaderName = HeaderName::from_static("x-envoy-internal");
 
 /// What only an internal caller may say (Envoy's HTTP header sanitising).
 const INTERNAL_WORDS: [HeaderName; 13] = [

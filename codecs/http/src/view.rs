@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use crossdock_framework::view::{Key, RoutingView};
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request, response};
 
-use crate::{grpc, triple};
+use crate::{grpc, inbound, triple};
 
 /// A request as rules see it.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +81,10 @@ impl RoutingView for RequestView<'_> {
     fn timeout(&self) -> Option<Duration> {
         let headers = &self.0.headers;
         grpc::timeout(headers).or_else(|| triple::timeout(headers))
+    }
+
+    fn is_trusted(&self) -> bool {
+        self.0.headers.contains_key(inbound::INTERNAL)
     }
 
     fn headers(&self, each: &mut dyn FnMut(&str, &str)) {

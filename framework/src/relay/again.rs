@@ -55,7 +55,7 @@ impl<C: Codec> Relay<C> {
         }
         let (aim, cluster) = (call.aim.as_ref()?, call.pinned.cluster(call.aim?.cluster)?);
         let policy = call.pinned.policy(call.down.policy)?;
-        let policy = exchange::forward(policy, aim)?.retry.as_deref()?;
+        let policy = exchange::retry_policy(policy, aim)?;
         let answer = match end {
             End::Response(frame) => Some(C::view(frame)),
             End::Failed(..) | End::Local(_) | End::Sent => None,

@@ -178,7 +178,7 @@ fn again<C: StreamCodec>(
 ) -> Option<Duration> {
     let again = ledger.again.as_mut()?;
     let policy = ledger.pinned.policy(ledger.door.policy)?;
-    let policy = exchange::forward(policy, aim)?.retry.as_deref()?;
+    let policy = exchange::retry_policy(policy, aim)?;
     let answer = match ended {
         Ended::Answered(head, _) => Some(head),
         _ => None,

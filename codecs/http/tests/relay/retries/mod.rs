@@ -1,5 +1,6 @@
 //! Retries of streamed calls.
 
+mod asked;
 mod bodies;
 mod times;
 mod words;
