@@ -80,6 +80,11 @@ impl Snapshot {
         self.policies.get(ix.0 as usize)?.as_ref()
     }
 
+    /// What a policy says whatever its routes.
+    pub fn terms(&self, ix: PolicyIx) -> Option<&Arc<Terms>> {
+        self.policy(ix).map(|policy| &policy.terms)
+    }
+
     /// Puts a policy into its place.
     pub fn put_policy(&mut self, ix: PolicyIx, policy: Arc<Policy>) {
         let at = ix.0 as usize;
@@ -116,14 +121,22 @@ impl Snapshot {
 /// What an HTTP connection manager says of the calls that it serves, whatever their protocol.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// `stat_prefix`: the name in metrics.
-    pub name: Arc<str>,
+    /// What it says whatever its routes. The fields are those of the policy.
+    pub terms: Arc<Terms>,
     /// The route table.
     pub router: Arc<dyn Router>,
     /// The router's clusters in this snapshot; `None` where a name is unknown.
     pub links: Box<[Option<ClusterIx>]>,
     /// The filters, of calls that take no route and of each route.
     pub filters: Filters,
+}
+
+/// What an HTTP connection manager says whatever its routes. It stays the same for as long as a
+/// connection lasts, which holds it and no route table: those come and go.
+#[derive(Debug)]
+pub struct Terms {
+    /// `stat_prefix`: the name in metrics.
+    pub name: Arc<str>,
     /// Where ended calls are written.
     pub logs: Box<[Arc<dyn AccessLog>]>,
     /// `http.<stat_prefix>.…`
@@ -132,6 +145,14 @@ pub struct Policy {
     pub limits: DownstreamLimits,
     /// What its HTTP connections may do besides.
     pub http: HttpPolicy,
+}
+
+impl Deref for Policy {
+    type Target = Terms;
+
+    fn deref(&self) -> &Terms {
+        &self.terms
+    }
 }
 
 impl Policy {

@@ -99,13 +99,13 @@ async fn detect(
     if (rpc.fallback.is_none() || agreed.is_some()) && prefix.is_empty() {
         // Callers connect long before their first call, and only a server's protocol begins with
         // silence: the time to tell protocols apart begins with the first byte.
-        let policy = Arc::clone(worker.snapshot().policy(rpc.place)?);
-        let limits = policy.limits;
+        let terms = Arc::clone(worker.snapshot().terms(rpc.place)?);
+        let limits = terms.limits;
         let first = first_bytes(io, &mut prefix, drain, worker);
         match tokio::time::timeout(limits.idle_timeout, first).await {
             Ok(first) => first?,
             Err(_) => {
-                policy.stats.inc(worker.shard(), HttpMetric::CxIdleTimeout);
+                terms.stats.inc(worker.shard(), HttpMetric::CxIdleTimeout);
                 return None;
             }
         }

@@ -7,7 +7,7 @@ use crate::{
     cluster::{Balancer, Breakers, ClusterMetric, ClusterSettings, Host, HostSet, HostState},
     filter::Filters,
     route::{ClusterSlot, Direct, Location, Router, Unchanged, WeightedCluster},
-    snapshot::{DownstreamLimits, Ends, HttpMetric},
+    snapshot::{DownstreamLimits, Ends, HttpMetric, Terms},
     stats::Registry,
     stream::{HttpPolicy, HttpUpstream},
     time::Moment,
@@ -172,14 +172,16 @@ fn set(action: Action, response_edits: Box<dyn Template>) -> (Snapshot, Policy) 
         names: vec!["a".into(), "b".into(), "c".into()],
     });
     let policy = Policy {
-        name: "p".into(),
+        terms: Arc::new(Terms {
+            name: "p".into(),
+            logs: Box::default(),
+            stats: registry.group::<HttpMetric>("http", "p"),
+            limits: DownstreamLimits::default(),
+            http: HttpPolicy::default(),
+        }),
         links: snapshot.link(&*router),
         router,
         filters: Filters::default(),
-        logs: Box::default(),
-        stats: registry.group::<HttpMetric>("http", "p"),
-        limits: DownstreamLimits::default(),
-        http: HttpPolicy::default(),
     };
     (snapshot, policy)
 }

@@ -21,7 +21,7 @@ use crate::{
     flags::Flags,
     frame::{Frame, Head, Kind},
     log::Record,
-    snapshot::{HttpMetric, Policy},
+    snapshot::{HttpMetric, Policy, Terms},
     status::{Cause, Status},
     time::Moment,
     view::RoutingView,
@@ -81,7 +81,7 @@ impl<C: Codec> Relay<C> {
     pub(super) fn refuse(
         &self,
         down: &Rc<Down<C>>,
-        policy: &Policy,
+        terms: &Terms,
         frame: &Frame<C::Head>,
         status: &Status,
     ) {
@@ -116,7 +116,7 @@ impl<C: Codec> Relay<C> {
             attempts: 0,
         };
         accounts::end(&down.stats, self.worker.shard(), &record);
-        policy.logs.iter().for_each(|log| log.log(&record));
+        terms.logs.iter().for_each(|log| log.log(&record));
     }
 
     /// Decides about a call, or goes on deciding, and carries the decision out.

@@ -23,9 +23,7 @@ use crate::{
     out::Out,
     protocol::{Connection, Io, Tls},
     route::Facts,
-    snapshot::{
-        DownstreamConnection, DownstreamLimits, Ends, HttpMetric, Policy, PolicyIx, Spoken,
-    },
+    snapshot::{DownstreamConnection, DownstreamLimits, Ends, HttpMetric, PolicyIx, Spoken, Terms},
     stats::Group,
     status::{Cause, Status},
     time::Moment,
@@ -131,7 +129,7 @@ impl<C: Codec> Down<C> {
 pub(super) async fn serve<C: Codec>(connection: Connection, worker: Worker) {
     let relay = Relay::<C>::of(&worker);
     let snapshot = worker.snapshot();
-    let Some(policy) = snapshot.policy(connection.policy).map(Arc::clone) else {
+    let Some(terms) = snapshot.terms(connection.policy).map(Arc::clone) else {
         return;
     };
     drop(snapshot);
@@ -140,7 +138,7 @@ pub(super) async fn serve<C: Codec>(connection: Connection, worker: Worker) {
         tls: connection.tls,
         policy: connection.policy,
         drain: connection.drain,
-        stats: Arc::clone(&policy.stats),
+        stats: Arc::clone(&terms.stats),
         calls: Cell::new(0),
         closed: Cell::new(false),
         gone: Cell::new(false),
@@ -150,25 +148,25 @@ pub(super) async fn serve<C: Codec>(connection: Connection, worker: Worker) {
         bound: RefCell::default(),
         out: RefCell::default(),
         codec: RefCell::default(),
-        unread_soft: policy.limits.unread_soft,
-        unread_hard: policy.limits.unread_hard,
+        unread_soft: terms.limits.unread_soft,
+        unread_hard: terms.limits.unread_hard,
         stalled: Cell::new(false),
         abort: Cell::new(false),
         finishing: Cell::new(false),
     });
     let secure = down.tls.is_some();
-    let account = DownstreamConnection::begin(&policy.stats, &worker, Spoken::Rpc, secure);
+    let account = DownstreamConnection::begin(&terms.stats, &worker, Spoken::Rpc, secure);
     let read = connection.prefix.len() as u64;
-    policy.stats.add(worker.shard(), HttpMetric::CxRx, read);
+    terms.stats.add(worker.shard(), HttpMetric::CxRx, read);
     let id = relay.add_down(&down);
-    let longest = relay.response_limit.get().max(policy.limits.frame);
+    let longest = relay.response_limit.get().max(terms.limits.frame);
     relay.response_limit.set(longest);
     let now = worker.tick();
     let mut task = Task {
         relay,
         down,
-        limits: policy.limits,
-        policy,
+        limits: terms.limits,
+        terms,
         account,
         io: connection.io,
         inbound: Inbound::new(connection.prefix),
@@ -191,7 +189,7 @@ pub(super) async fn serve<C: Codec>(connection: Connection, worker: Worker) {
 struct Task<C: Codec> {
     relay: Rc<Relay<C>>,
     down: Rc<Down<C>>,
-    policy: Arc<Policy>,
+    terms: Arc<Terms>,
     limits: DownstreamLimits,
     account: DownstreamConnection,
     io: Io,
@@ -273,7 +271,7 @@ impl<C: Codec> Task<C> {
                 Poll::Ready(Ok(read)) => {
                     self.last_moved = now;
                     let shard = self.relay.worker.shard();
-                    self.policy.stats.add(shard, HttpMetric::CxRx, read as u64);
+                    self.terms.stats.add(shard, HttpMetric::CxRx, read as u64);
                     self.cut()?;
                 }
                 Poll::Ready(Err(_)) => return Err(Close),
@@ -288,7 +286,7 @@ impl<C: Codec> Task<C> {
     fn may_read(&mut self) -> bool {
         let room = self.down.calls.get() < self.limits.calls
             && self.down.out.borrow().len() < self.limits.unread_soft;
-        let (stats, shard) = (&self.policy.stats, self.relay.worker.shard());
+        let (stats, shard) = (&self.terms.stats, self.relay.worker.shard());
         if !room && !self.paused {
             stats.inc(shard, HttpMetric::CxPaused);
         }
@@ -319,7 +317,7 @@ impl<C: Codec> Task<C> {
                 Ok(Some(Decoded::Oversized { frame, rest })) => self.refuse_large(&frame, rest),
                 Ok(Some(Decoded::More(_))) => unreachable!("cut() turns More into None"),
                 Err(error) => {
-                    self.policy
+                    self.terms
                         .stats
                         .inc(worker.shard(), HttpMetric::CxProtocolError);
                     self.account.ends_here();
@@ -381,7 +379,7 @@ impl<C: Codec> Task<C> {
 
     fn refuse(&self, frame: &Frame<C::Head>, status: Status) {
         if matches!(frame.head.kind(), Kind::Request | Kind::Oneway) {
-            self.relay.refuse(&self.down, &self.policy, frame, &status);
+            self.relay.refuse(&self.down, &self.terms, frame, &status);
         }
     }
 
@@ -402,7 +400,7 @@ impl<C: Codec> Task<C> {
         if gone > 0 {
             self.last_moved = now;
         }
-        self.policy
+        self.terms
             .stats
             .add(worker.shard(), HttpMetric::CxTx, gone as u64);
         self.down.stalled.set(flushed.is_pending());
@@ -469,12 +467,12 @@ impl<C: Codec> Task<C> {
             && self.inbound.is_empty()
             && self.down.out.borrow().is_empty();
         if quiet && now.since(self.last_moved) >= limits.idle_timeout {
-            self.policy.stats.inc(shard, HttpMetric::CxIdleTimeout);
+            self.terms.stats.inc(shard, HttpMetric::CxIdleTimeout);
             return Err(Close);
         }
         let unfinished = self.inbound.unfinished_since().filter(|_| !self.paused);
         if unfinished.is_some_and(|since| now.since(since) >= limits.frame_timeout) {
-            self.policy.stats.inc(shard, HttpMetric::CxFrameTimeout);
+            self.terms.stats.inc(shard, HttpMetric::CxFrameTimeout);
             tracing::debug!(peer = %self.down.ends.peer, "a frame was left unfinished");
             return Err(Close);
         }
@@ -482,7 +480,7 @@ impl<C: Codec> Task<C> {
             .stalled_since
             .is_some_and(|since| now.since(since) >= limits.stall_timeout)
         {
-            self.policy.stats.inc(shard, HttpMetric::CxSlow);
+            self.terms.stats.inc(shard, HttpMetric::CxSlow);
             tracing::debug!(peer = %self.down.ends.peer, "the peer does not read its answers");
             return Err(Close);
         }
@@ -492,7 +490,7 @@ impl<C: Codec> Task<C> {
                 if quiet && drain.closes_idle(self.last_moved, now)
                     || now >= drain.deadline && self.down.drain.get().is_some() =>
             {
-                self.policy.stats.inc(shard, HttpMetric::CxDrained);
+                self.terms.stats.inc(shard, HttpMetric::CxDrained);
                 Err(Close)
             }
             _ => Ok(()),
@@ -505,7 +503,7 @@ impl<C: Codec> Task<C> {
         let (relay, down) = (&self.relay, &self.down);
         let shard = relay.worker.shard();
         if down.abort.get() {
-            self.policy.stats.inc(shard, HttpMetric::CxSlow);
+            self.terms.stats.inc(shard, HttpMetric::CxSlow);
         }
         if down.abort.get() || down.finishing.get() {
             self.account.ends_here();

@@ -139,3 +139,23 @@ fn a_worker_at_rest_lets_go_of_what_was_published_before() {
         assert!(old.upgrade().is_none());
     });
 }
+
+#[test]
+fn a_connection_holds_nothing_of_the_routes_that_it_came_under() {
+    run(async {
+        let host = Host::bind();
+        let mut rig = Rig::start(Setup::of(&[&host])).await;
+        host.echo();
+        let mut client = rig.client().await;
+        assert_eq!(client.call(1, "a/x").await.text(), "re:a/x");
+        let before = rig.live.load();
+        let (_, policy) = before.policies().next().expect("there is one");
+        let routes = std::sync::Arc::downgrade(&policy.router);
+        drop(before);
+        rig.publish(Setup::with(Vec::new()));
+        rig.worker.retire(&[]);
+        assert!(routes.upgrade().is_none());
+        assert_eq!(client.call(2, "a/x").await.cause(), "NoRoute");
+        rig.settled().await;
+    });
+}

@@ -27,7 +27,7 @@ use crossdock_framework::{
     route::{
         Action, ClusterSlot, Facts, Forward, Route, RouteId, Router, Target, Times, Unchanged,
     },
-    snapshot::{DownstreamLimits, Ends, HttpMetric, Live, Policy, PolicyIx, Snapshot},
+    snapshot::{DownstreamLimits, Ends, HttpMetric, Live, Policy, PolicyIx, Snapshot, Terms},
     stats::{Group, Registry, Shard},
     view::{Key, RoutingView},
     worker::{Worker, spawn},
@@ -210,14 +210,16 @@ impl Rig {
         if let Some(name) = setup.policy {
             let router = Arc::new(ByService::new(names, &setup));
             snapshot.add_policy(Arc::new(Policy {
-                name: name.into(),
+                terms: Arc::new(Terms {
+                    name: name.into(),
+                    logs: Box::default(),
+                    stats: self.registry.group::<HttpMetric>("http", name),
+                    limits: setup.limits,
+                    http: Default::default(),
+                }),
                 links: snapshot.link(router.as_ref()),
                 router,
                 filters: Chain::new(setup.filters).into(),
-                logs: Box::default(),
-                stats: self.registry.group::<HttpMetric>("http", name),
-                limits: setup.limits,
-                http: Default::default(),
             }));
         }
         self.live.publish(snapshot);

@@ -4,11 +4,8 @@ use std::sync::{Arc, LazyLock};
 
 use crossdock_framework::{
     filter::Filters,
-    log::AccessLog,
     route::Router as _,
-    snapshot::{ClusterIx, DownstreamLimits, HttpMetric, Policy},
-    stats::Group,
-    stream::HttpPolicy,
+    snapshot::{ClusterIx, HttpMetric, Policy, Terms},
 };
 use crossdock_routers::{Options, RouteTable};
 use crossdock_xds::envoy_types::pb::envoy::{
@@ -24,15 +21,11 @@ use crate::{access_log, settings::Settings};
 /// A policy but for its routes, which may change without it.
 #[derive(Debug)]
 pub(crate) struct PolicyPlan {
-    name: Arc<str>,
+    terms: Arc<Terms>,
     pub(crate) routes: RoutesFrom,
     /// What its route table is compiled with.
     options: Options,
     filters: FilterPlan,
-    logs: Box<[Arc<dyn AccessLog>]>,
-    stats: Arc<Group>,
-    limits: DownstreamLimits,
-    http: HttpPolicy,
 }
 
 /// Where the routes of a connection manager are.
@@ -78,14 +71,10 @@ impl PolicyPlan {
     /// The policy with these routes, whose clusters are linked already.
     pub(crate) fn with(&self, bound: &Bound, links: Box<[Option<ClusterIx>]>) -> Policy {
         Policy {
-            name: Arc::clone(&self.name),
+            terms: Arc::clone(&self.terms),
             router: Arc::clone(&bound.table) as _,
             links,
             filters: bound.filters.clone(),
-            logs: self.logs.clone(),
-            stats: Arc::clone(&self.stats),
-            limits: self.limits,
-            http: self.http.clone(),
         }
     }
 }
@@ -109,15 +98,18 @@ impl ListenerCompiler<'_, '_> {
         let http = http::policy(hcm, path, self.problems);
         let registry = &self.tools.registry;
         let (routes, logs) = (routes?, logs?);
-        Some(PolicyPlan {
+        let terms = Arc::new(Terms {
             name: name(&hcm.stat_prefix),
-            routes,
-            options,
-            filters: filters?,
             logs: logs.into_iter().chain(self.tools.watch.clone()).collect(),
             stats: registry.group::<HttpMetric>("http", &hcm.stat_prefix),
             limits: settings.downstream(http::limits(hcm)),
             http,
+        });
+        Some(PolicyPlan {
+            terms,
+            routes,
+            options,
+            filters: filters?,
         })
     }
 

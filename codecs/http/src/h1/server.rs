@@ -17,7 +17,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use crossdock_framework::{
     protocol::{Connection, Io},
-    snapshot::{DownstreamConnection, HttpMetric, Policy, Spoken},
+    snapshot::{DownstreamConnection, HttpMetric, Spoken, Terms},
     stream::{Answer, Broken, Door, carry, refuse},
     time::Moment,
     worker::{Drain, Worker},
@@ -54,16 +54,16 @@ const WRITE_BUFFER: usize = 64 * 1024;
 
 /// Serves a connection to its end.
 pub(super) async fn serve(connection: Connection, worker: Worker) {
-    let Some(policy) = worker.snapshot().policy(connection.policy).map(Arc::clone) else {
+    let Some(terms) = worker.snapshot().terms(connection.policy).map(Arc::clone) else {
         return;
     };
     let shard = worker.shard();
     let secure = connection.tls.is_some();
-    let account = DownstreamConnection::begin(&policy.stats, &worker, Spoken::Http1, secure);
+    let account = DownstreamConnection::begin(&terms.stats, &worker, Spoken::Http1, secure);
     let now = worker.now();
     let session = Rc::new(Session {
         meter: Meter::new(&worker),
-        face: Face::new(&policy.http),
+        face: Face::new(&terms.http),
         can_rest: matches!(connection.io, Io::Tcp(_)),
         door: Rc::new(Door {
             worker: worker.clone(),
@@ -71,9 +71,9 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
             tls: connection.tls,
             policy: connection.policy,
             drain: connection.drain,
-            stats: Arc::clone(&policy.stats),
+            stats: Arc::clone(&terms.stats),
         }),
-        policy: Arc::clone(&policy),
+        terms: Arc::clone(&terms),
         born: now,
         calls: Cell::new(0),
         served: Cell::new(0),
@@ -82,7 +82,7 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
         notes: Rc::default(),
     });
     if let Err(metric) = session.run(connection.io, connection.prefix).await {
-        policy.stats.inc(shard, metric);
+        terms.stats.inc(shard, metric);
         account.ends_here();
     }
     account.set_busy(session.calls.get() > 0);
@@ -92,7 +92,7 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
 /// One connection.
 struct Session {
     door: Rc<Door>,
-    policy: Arc<Policy>,
+    terms: Arc<Terms>,
     meter: Rc<Meter>,
     face: Face,
     /// Whether its socket tells that there is something to read without a buffer to read into.
@@ -184,13 +184,13 @@ impl Session {
 
     fn limits(&self) -> Limits {
         Limits {
-            fields: self.policy.http.headers,
-            bytes: self.policy.http.header_bytes,
+            fields: self.terms.http.headers,
+            bytes: self.terms.http.header_bytes,
         }
     }
 
     fn builder(&self) -> http1::Builder {
-        let http = &self.policy.http;
+        let http = &self.terms.http;
         let mut builder = http1::Builder::new();
         builder
             .half_close(true)
@@ -261,7 +261,7 @@ impl Session {
     {
         let now = self.door.worker.tick();
         self.count_bytes();
-        let (limits, http) = (&self.policy.limits, &self.policy.http);
+        let (limits, http) = (&self.terms.limits, &self.terms.http);
         let stalled = self.meter.stalled.get();
         if stalled.is_some_and(|since| now.since(since) > limits.stall_timeout) {
             return Err(HttpMetric::CxSlow);
@@ -298,7 +298,7 @@ impl Session {
     async fn rest(&self, io: &Io) -> Result<(), HttpMetric> {
         let Io::Tcp(socket) = io else { return Ok(()) };
         let worker = &self.door.worker;
-        let idle = self.policy.limits.idle_timeout;
+        let idle = self.terms.limits.idle_timeout;
         let since = worker.now().since(self.last.get());
         tokio::select! {
             readable = tokio::time::timeout(idle.saturating_sub(since), socket.readable()) => {
@@ -315,8 +315,8 @@ impl Session {
     fn count_bytes(&self) {
         let (read, written) = self.meter.take();
         let shard = self.door.worker.shard();
-        self.policy.stats.add(shard, HttpMetric::CxRx, read);
-        self.policy.stats.add(shard, HttpMetric::CxTx, written);
+        self.terms.stats.add(shard, HttpMetric::CxRx, read);
+        self.terms.stats.add(shard, HttpMetric::CxTx, written);
     }
 
     /// One request.
@@ -326,7 +326,7 @@ impl Session {
         self.meter.begun.set(None);
         self.served.set(self.served.get() + 1);
         let (mut head, body) = request.into_parts();
-        let fit = inbound::receive(&mut head, &self.door, &self.policy.http);
+        let fit = inbound::receive(&mut head, &self.door, &self.terms.http);
         let id = self.face.id_to_tell(&head);
         let method = head.method.clone();
         if matches!(fit, Ok(Wish::Upgrade | Wish::Tunnel)) {
@@ -361,7 +361,7 @@ impl Session {
         let web = web.filter(|web| web.show(&mut head));
         head.version = Version::HTTP_11;
         self.face.show(&mut head, id);
-        let most = self.policy.http.requests_per_connection;
+        let most = self.terms.http.requests_per_connection;
         if most.is_some_and(|most| self.served.get() >= most)
             || self
                 .notes

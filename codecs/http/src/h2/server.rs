@@ -13,7 +13,7 @@ use ::h2::{Reason, RecvStream, server};
 use bytes::Bytes;
 use crossdock_framework::{
     protocol::Connection,
-    snapshot::{DownstreamConnection, HttpMetric, Policy, Spoken},
+    snapshot::{DownstreamConnection, HttpMetric, Policy, Spoken, Terms},
     stream::{Answer, Broken, Door, carry, refuse},
     time::Moment,
     worker::{Drain, Worker, spawn},
@@ -52,13 +52,14 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Serves a connection to its end.
 pub(super) async fn serve(connection: Connection, worker: Worker) {
     let snapshot = worker.snapshot();
-    let Some(policy) = snapshot.policy(connection.policy).map(Arc::clone) else {
+    let Some(policy) = snapshot.policy(connection.policy) else {
         return;
     };
+    let (terms, builder) = (Arc::clone(&policy.terms), builder(policy));
     drop(snapshot);
     let shard = worker.shard();
     let secure = connection.tls.is_some();
-    let account = DownstreamConnection::begin(&policy.stats, &worker, Spoken::Http2, secure);
+    let account = DownstreamConnection::begin(&terms.stats, &worker, Spoken::Http2, secure);
     let meter = Meter::new(&worker);
     let door = Rc::new(Door {
         worker: worker.clone(),
@@ -66,24 +67,24 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
         tls: connection.tls,
         policy: connection.policy,
         drain: connection.drain,
-        stats: Arc::clone(&policy.stats),
+        stats: Arc::clone(&terms.stats),
     });
-    let flood = Flood::new(policy.http.resets, worker.now());
+    let flood = Flood::new(terms.http.resets, worker.now());
     let wire = Wire::new(connection.io, connection.prefix, &meter).counting(flood);
     let bulk = Bulk::new(wire, &worker);
     // In a box of its own: it is over soon, and the connection lasts.
-    match Box::pin(shake_hands(&bulk, &policy, &door)).await {
+    match Box::pin(shake_hands(&bulk, builder, &door)).await {
         Ok(mut served) => {
             let client = Client {
-                face: Face::new(&policy.http),
+                face: Face::new(&terms.http),
                 dates: Dates::of(&worker),
                 door: Rc::clone(&door),
-                policy: Arc::clone(&policy),
+                terms: Arc::clone(&terms),
             };
             let mut keeper = Keeper::new(client, &meter);
             let ended = keeper.run(&mut served, &bulk).await;
             if let Err(metric) = ended {
-                policy.stats.inc(shard, metric);
+                terms.stats.inc(shard, metric);
             }
             if ended.is_err() || keeper.leaving {
                 account.ends_here();
@@ -92,26 +93,26 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
             account.set_busy(Rc::strong_count(&keeper.client) > 1);
         }
         Err(metric) => {
-            policy.stats.inc(shard, metric);
+            terms.stats.inc(shard, metric);
             account.ends_here();
         }
     }
     if let Some(why) = meter.flooded.get() {
         tracing::debug!(peer = %door.ends.peer, "HTTP/2 connection refused: {why}");
-        policy.stats.inc(shard, HttpMetric::CxProtocolError);
+        terms.stats.inc(shard, HttpMetric::CxProtocolError);
     }
     let (read, written) = meter.take();
-    policy.stats.add(shard, HttpMetric::CxRx, read);
-    policy.stats.add(shard, HttpMetric::CxTx, written);
+    terms.stats.add(shard, HttpMetric::CxRx, read);
+    terms.stats.add(shard, HttpMetric::CxTx, written);
 }
 
 /// Reads the client's preface and says what it may do.
 async fn shake_hands(
     bulk: &Bulk,
-    policy: &Policy,
+    builder: server::Builder,
     door: &Door,
 ) -> Result<Box<server::Connection<Bulk, Bytes>>, HttpMetric> {
-    let mut shaking = builder(policy).handshake(bulk.clone());
+    let mut shaking = builder.handshake(bulk.clone());
     let shaking = poll_fn(|cx| {
         let shaken = Pin::new(&mut shaking).poll(cx);
         // Whether it fails is told to who writes next.
@@ -149,7 +150,7 @@ fn builder(policy: &Policy) -> server::Builder {
 /// What the streams of a connection share. Each open stream holds it.
 struct Client {
     door: Rc<Door>,
-    policy: Arc<Policy>,
+    terms: Arc<Terms>,
     face: Face,
     dates: Rc<Dates>,
 }
@@ -237,7 +238,7 @@ impl Keeper {
     }
 
     fn is_worn_out(&self) -> bool {
-        let most = self.client.policy.http.requests_per_connection;
+        let most = self.client.terms.http.requests_per_connection;
         most.is_some_and(|most| self.streams >= most)
     }
 
@@ -252,11 +253,11 @@ impl Keeper {
         let client = Rc::clone(&self.client);
         let worker = &client.door.worker;
         let now = worker.tick();
-        let (stats, shard) = (&client.policy.stats, worker.shard());
+        let (stats, shard) = (&client.terms.stats, worker.shard());
         let (read, written) = self.meter.take();
         stats.add(shard, HttpMetric::CxRx, read);
         stats.add(shard, HttpMetric::CxTx, written);
-        let limits = &client.policy.limits;
+        let limits = &client.terms.limits;
         let stalled = self.meter.stalled.get();
         if stalled.is_some_and(|since| now.since(since) > limits.stall_timeout) {
             return Err(HttpMetric::CxSlow);
@@ -266,7 +267,7 @@ impl Keeper {
             stats.inc(shard, HttpMetric::CxIdleTimeout);
             self.leave(served);
         }
-        let age = client.policy.http.connection_duration;
+        let age = client.terms.http.connection_duration;
         if age.is_some_and(|age| now.since(self.born) > age) {
             self.leave(served);
         }
@@ -292,7 +293,7 @@ impl Client {
     ) {
         let (mut head, body) = request.into_parts();
         let waits = !body.is_end_stream() && inbound::expects(&head.headers);
-        let fit = inbound::receive(&mut head, &self.door, &self.policy.http);
+        let fit = inbound::receive(&mut head, &self.door, &self.terms.http);
         if waits && fit.is_ok() {
             let mut proceed = Response::new(());
             *proceed.status_mut() = StatusCode::CONTINUE;

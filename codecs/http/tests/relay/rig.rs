@@ -23,7 +23,7 @@ use crossdock_framework::{
         Action, AttemptCount, ClusterSlot, Facts, Forward, KEPT_BODY, Route, RouteId, Router,
         Target, Times, Unchanged,
     },
-    snapshot::{DownstreamLimits, Ends, HttpMetric, Live, Policy, PolicyIx, Snapshot},
+    snapshot::{DownstreamLimits, Ends, HttpMetric, Live, Policy, PolicyIx, Snapshot, Terms},
     stats::{Group, Registry, Shard},
     stream::{HttpPolicy, HttpUpstream, UpstreamVersion},
     view::RoutingView,
@@ -206,14 +206,16 @@ impl Rig {
         let mut snapshot = Snapshot::new(vec![cluster]);
         let router = Arc::new(All::new(setup));
         snapshot.add_policy(Arc::new(Policy {
-            name: "test".into(),
+            terms: Arc::new(Terms {
+                name: "test".into(),
+                logs: Box::default(),
+                stats: self.registry.group::<HttpMetric>("http", "test"),
+                limits: setup.limits,
+                http: setup.http.clone(),
+            }),
             links: snapshot.link(router.as_ref()),
             router,
             filters: Filters::default(),
-            logs: Box::default(),
-            stats: self.registry.group::<HttpMetric>("http", "test"),
-            limits: setup.limits,
-            http: setup.http.clone(),
         }));
         snapshot
     }

@@ -146,13 +146,13 @@ impl Session {
         let worker = &self.door.worker;
         let meter = Meter::new(worker);
         let mut host = Wire::new(socket, rest, &meter);
-        let (registry, name) = (worker.registry(), &self.policy.name);
+        let (registry, name) = (worker.registry(), &self.terms.name);
         let flow = tcp::Flow::new(
             registry.group::<TcpMetric>("upgrade", name),
             registry.group::<ClusterMetric>("upgrade_upstream", name),
         );
         let limits = tcp::Limits {
-            idle: Some(self.policy.http.stream_idle_timeout).filter(|idle| !idle.is_zero()),
+            idle: Some(self.terms.http.stream_idle_timeout).filter(|idle| !idle.is_zero()),
             drain: Arc::clone(&self.door.drain),
             ..tcp::Limits::default()
         };
