@@ -256,3 +256,57 @@ impl Tried {
         buffer.get(..self.len().min(REMEMBERED)).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn left_out(tried: &Tried) -> Vec<u32> {
+        let mut buffer = [HostIx(0); REMEMBERED];
+        tried.left_out(&mut buffer).iter().map(|ix| ix.0).collect()
+    }
+
+    #[test]
+    fn a_call_moves_to_so_many_hosts_without_being_asked() {
+        let mut tried = Tried::default();
+        for host in 0..MAX_ATTEMPTS {
+            assert!(tried.may_move());
+            assert_eq!(left_out(&tried).len(), host);
+            tried.push(HostIx(host as u32));
+        }
+        assert!(!tried.may_move());
+        // One that it did not come to does not count.
+        tried.retract();
+        assert!(tried.may_move());
+        assert_eq!((tried.len(), tried.last()), (2, Some(HostIx(1))));
+    }
+
+    #[test]
+    fn a_policy_says_whether_former_hosts_are_left_out() {
+        let mut tried = Tried::default();
+        tried.push(HostIx(4));
+        tried.retry(false);
+        assert!(left_out(&tried).is_empty());
+        tried.retry(true);
+        assert_eq!(left_out(&tried), [4]);
+        tried.push(HostIx(5));
+        tried.go_elsewhere();
+        assert_eq!(left_out(&tried), [4, 5]);
+        assert!(tried.may_move(), "a retry is no move");
+        assert!(tried.leave() && !tried.leave());
+    }
+
+    #[test]
+    fn the_latest_hosts_are_remembered() {
+        let mut tried = Tried::default();
+        tried.retry(true);
+        for host in 0..300 {
+            tried.push(HostIx(host));
+            assert_eq!(tried.last(), Some(HostIx(host)));
+        }
+        assert_eq!(tried.len(), 300);
+        let mut hosts = left_out(&tried);
+        hosts.sort_unstable();
+        assert_eq!(hosts, Vec::from_iter(292..300));
+    }
+}

@@ -478,6 +478,26 @@ mod tests {
     }
 
     #[test]
+    fn workers_share_the_places_of_retries_exactly() {
+        let breakers = Breakers::unlimited().with_retries(RetryLimit::Most(5));
+        let most = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        if breakers.begin_retry() {
+                            most.fetch_max(breakers.retrying(), Relaxed);
+                            breakers.end_retry();
+                        }
+                    }
+                });
+            }
+        });
+        assert!((1..=5).contains(&most.into_inner()));
+        assert_eq!(breakers.retrying(), 0);
+    }
+
+    #[test]
     fn hosts_are_avoided_for_a_time() {
         let host = HostState::new();
         host.avoid_until(10);
