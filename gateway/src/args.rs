@@ -72,6 +72,10 @@ pub(crate) struct Config {
     /// The same as --allow-unknown-static-fields.
     #[arg(long)]
     pub(crate) allow_unknown_fields: bool,
+    /// Refuse files that are discovered for fields that Envoy's API does not have, instead of
+    /// reporting these.
+    #[arg(long)]
+    pub(crate) reject_unknown_dynamic_fields: bool,
 }
 
 /// Serving.
@@ -190,8 +194,6 @@ struct Accepted {
     enable_fine_grain_logging: bool,
     #[arg(long)]
     bootstrap_version: Option<u32>,
-    #[arg(long)]
-    reject_unknown_dynamic_fields: bool,
     #[arg(long)]
     ignore_unknown_dynamic_fields: bool,
     #[arg(long)]

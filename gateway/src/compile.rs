@@ -119,10 +119,6 @@ impl Compiler {
         let settings = runtime(&loaded.bootstrap, &mut problems);
         let admin = admin(&loaded.bootstrap, &mut problems);
         name_each(&loaded.bootstrap, &mut problems);
-        if loaded.bootstrap.dynamic_resources.is_some() {
-            let reason = "resources that are discovered are not served in this version";
-            problems.add("dynamic_resources", reason, "use `static_resources`");
-        }
         let given = loaded.bootstrap.static_resources.as_ref();
         let node = loaded.bootstrap.node.as_ref();
         let mut compiler = Self {

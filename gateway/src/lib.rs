@@ -34,6 +34,7 @@ use clap::Parser as _;
 use crossdock_xds::{
     Loss,
     bootstrap::{self, Options},
+    discovery::Options as FileOptions,
 };
 
 use crate::{
@@ -113,6 +114,7 @@ fn serve_file(args: &Serve) -> ExitCode {
         drain_time: args.drain_time(),
         flush: args.flush(),
         log_level,
+        files: discovery_options(&args.config),
     };
     if let Some(path) = &args.admin_address_path
         && let Err(error) = access_log::can_write(path)
@@ -157,6 +159,7 @@ fn on_show<F: Future<Output = ExitCode>>(
         drain_time: Duration::from_secs(5),
         flush: Flush::default(),
         log_level,
+        files: discovery_options(&Config::default()),
     };
     on_runtime(show(settings))
 }
@@ -182,6 +185,14 @@ fn options(config: &Config) -> Options {
         config_yaml: config.config_yaml.clone(),
         allow_unknown_fields: config.allow_unknown_static_fields || config.allow_unknown_fields,
         ..file_options()
+    }
+}
+
+/// How files with resources are read.
+fn discovery_options(config: &Config) -> FileOptions {
+    FileOptions {
+        extensions: file_options().extensions,
+        reject_unknown_fields: config.reject_unknown_dynamic_fields,
     }
 }
 

@@ -2,7 +2,7 @@
 //! configuration changes.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     io,
     net::SocketAddr,
     sync::{Arc, Weak},
@@ -109,44 +109,24 @@ impl Listeners {
         }
     }
 
-    /// Takes the addresses that these listeners ask for and that are not taken for them yet, all or
-    /// none.
-    ///
-    /// # Errors
-    ///
-    /// The name of each listener whose address cannot be had, with the reason.
-    pub(crate) fn reserve<'p>(
-        &mut self,
-        wanted: impl Iterator<Item = &'p Arc<ListenerPlan>>,
-    ) -> Result<(), Vec<(Arc<str>, String)>> {
-        let mut reasons = Vec::new();
-        let mut fresh = Vec::new();
-        for plan in wanted {
-            let (name, asked) = (&plan.name, plan.address);
-            // Every listener gets a port of its own from the kernel, once.
-            let own = |bound: &Bound| bound.plan.address == asked;
-            let known = match asked.port() {
-                0 => self.bound.get(name).is_some_and(own),
-                _ => self.bound.values().any(own) || self.reserved.contains_key(&asked),
-            };
-            if known {
-                continue;
-            }
-            match Reserved::new(&format!("listener '{name}'"), asked) {
-                Ok(reserved) => fresh.push((asked, reserved)),
-                Err(reason) => reasons.push((Arc::clone(name), reason)),
-            }
+    /// The addresses that listeners have, for more to be taken elsewhere.
+    pub(crate) fn ports(&self) -> Ports {
+        let bound = self.bound.values();
+        let bound = bound.map(|bound| (Arc::clone(&bound.plan.name), bound.plan.address));
+        Ports {
+            bound: bound.collect(),
+            reserved: self.reserved.keys().copied().collect(),
+            fresh: Vec::new(),
+            failed: 0,
         }
-        if reasons.is_empty() {
-            let lasting = fresh.into_iter().filter(|(asked, _)| asked.port() != 0);
-            self.reserved.extend(lasting);
-            return Ok(());
-        }
-        self.count(ListenersMetric::Failed, reasons.len());
-        Err(reasons)
     }
 
-    #[expect(dead_code, reason = "nothing is discovered yet")]
+    /// Keeps the addresses that were taken.
+    pub(crate) fn keep(&mut self, ports: Ports) {
+        self.count(ListenersMetric::Failed, ports.failed);
+        self.reserved.extend(ports.fresh);
+    }
+
     /// Gives addresses back that none of these listeners asks for.
     pub(crate) fn release<'p>(&mut self, wanted: impl Iterator<Item = &'p Arc<ListenerPlan>>) {
         let wanted: Vec<_> = wanted.map(|plan| plan.address).collect();
@@ -352,6 +332,57 @@ impl Listeners {
 
     fn count(&self, metric: ListenersMetric, by: usize) {
         self.stats.add(Shard(0), metric, by as u64);
+    }
+}
+
+/// The addresses that listeners have. Taking one asks the kernel, which may take its time.
+#[derive(Debug)]
+pub(crate) struct Ports {
+    bound: HashMap<Arc<str>, SocketAddr>,
+    reserved: HashSet<SocketAddr>,
+    fresh: Vec<(SocketAddr, Reserved)>,
+    failed: usize,
+}
+
+impl Ports {
+    /// Takes the addresses that these listeners ask for and that are not taken for them yet, all or
+    /// none.
+    ///
+    /// # Errors
+    ///
+    /// The name of each listener whose address cannot be had, with the reason.
+    pub(crate) fn reserve<'p>(
+        &mut self,
+        wanted: impl Iterator<Item = &'p Arc<ListenerPlan>>,
+    ) -> Result<(), Vec<(Arc<str>, String)>> {
+        let mut reasons = Vec::new();
+        let mut fresh = Vec::new();
+        let bound: HashSet<_> = self.bound.values().copied().collect();
+        for plan in wanted {
+            let (name, asked) = (&plan.name, plan.address);
+            // Every listener gets a port of its own from the kernel, once.
+            let known = match asked.port() {
+                0 => self.bound.get(name) == Some(&asked),
+                _ => bound.contains(&asked) || self.reserved.contains(&asked),
+            };
+            if known {
+                continue;
+            }
+            match Reserved::new(&format!("listener '{name}'"), asked) {
+                Ok(reserved) => fresh.push((asked, reserved)),
+                Err(reason) => reasons.push((Arc::clone(name), reason)),
+            }
+        }
+        if reasons.is_empty() {
+            let lasting = fresh.into_iter().filter(|(asked, _)| asked.port() != 0);
+            for (asked, reserved) in lasting {
+                self.reserved.insert(asked);
+                self.fresh.push((asked, reserved));
+            }
+            return Ok(());
+        }
+        self.failed += reasons.len();
+        Err(reasons)
     }
 }
 

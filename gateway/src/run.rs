@@ -5,7 +5,7 @@ use std::{io, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 use crossdock_framework::{
     drain::DrainScope, log::AccessLog, snapshot::Live, stats::Registry, workers::Workers,
 };
-use crossdock_xds::bootstrap::Loaded;
+use crossdock_xds::{Problem, bootstrap::Loaded, discovery::Feed};
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -78,8 +78,12 @@ impl Gateway {
             watch,
             filters: Arc::default(),
         };
-        let (compiler, resources) = Compiler::new(&loaded, tools)
-            .map_err(|problems| CannotStart(problems.iter().map(ToString::to_string).collect()))?;
+        let refuse = |problems: Vec<Problem>| {
+            CannotStart(problems.iter().map(ToString::to_string).collect())
+        };
+        let feed = Feed::new(&loaded, settings.files.clone());
+        let (compiler, resources) = Compiler::new(&loaded, tools).map_err(refuse)?;
+        let feed = feed.map_err(refuse)?;
         let base = compiler.base();
         let admin = base.admin.map(|at| Reserved::new("the admin endpoint", at));
         let (memory, certificates) = (base.buffer_bytes, Arc::clone(&base.certificates));
@@ -95,7 +99,7 @@ impl Gateway {
         server.certificates = certificates;
         let server = Arc::new(server);
         let engine = Engine::new(compiler, resources);
-        let manager = Manager::new(engine, &server, &workers);
+        let manager = Manager::new(engine, feed, &server, &workers);
         let (admin, mut manager) = match (admin.transpose(), manager) {
             (Ok(admin), Ok(manager)) => (admin, manager),
             (admin, manager) => {
@@ -104,6 +108,7 @@ impl Gateway {
                 return Err(CannotStart(reasons.chain(more).collect()));
             }
         };
+        manager.start().await.map_err(CannotStart)?;
         let admin = admin.map(Reserved::listen).transpose();
         let admin =
             admin.map_err(|error| CannotStart(vec![format!("an address was lost: {error}")]))?;

@@ -10,7 +10,11 @@ use std::{
 };
 
 use crossdock_framework::{snapshot::Live, stats::Registry, worker::DrainScope};
-use crossdock_xds::{Unused, envoy_types::pb::envoy::config::bootstrap::v3::Bootstrap};
+use crossdock_xds::{
+    Unused,
+    discovery::{Options, Subscriptions, Warming},
+    envoy_types::pb::envoy::config::bootstrap::v3::Bootstrap,
+};
 use tokio::sync::mpsc;
 
 /// The process as its control plane sees it: shared by the admin endpoint, the listeners and the
@@ -27,6 +31,8 @@ pub(crate) struct Server {
     pub(crate) registry: Arc<Registry>,
     /// The listeners that are bound.
     pub(crate) listeners: Mutex<Vec<BoundListener>>,
+    /// What was discovered.
+    discovered: Mutex<Arc<Discovered>>,
     /// Where the admin endpoint and the signal handlers send their orders.
     pub(crate) orders: mpsc::Sender<Order>,
     /// When the process started.
@@ -49,6 +55,17 @@ pub(crate) struct BoundListener {
     pub(crate) name: String,
     /// The address with the port that the kernel gave, where 0 was asked for.
     pub(crate) address: SocketAddr,
+}
+
+/// What was discovered, and what became of it.
+#[derive(Debug, Default)]
+pub(crate) struct Discovered {
+    /// What is wanted, what is in force and what waits; the bootstrap's resources among them.
+    pub(crate) warming: Warming,
+    /// What is subscribed to.
+    pub(crate) subscriptions: Subscriptions,
+    /// Fields of files that are not acted upon.
+    pub(crate) unused: Vec<Unused>,
 }
 
 /// What the control plane can be told to do.
@@ -92,6 +109,7 @@ impl Server {
             live,
             registry,
             listeners: Mutex::default(),
+            discovered: Mutex::default(),
             orders,
             started: SystemTime::now(),
             concurrency: settings.concurrency,
@@ -124,6 +142,20 @@ impl Server {
             .unwrap_or_else(std::sync::PoisonError::into_inner) = bound;
     }
 
+    /// Notes what has been discovered.
+    pub(crate) fn note_discovered(&self, discovered: Discovered) {
+        *self
+            .discovered
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(discovered);
+    }
+
+    /// What was discovered.
+    pub(crate) fn discovered(&self) -> Arc<Discovered> {
+        let discovered = self.discovered.lock();
+        Arc::clone(&discovered.unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
     /// The listeners that are bound.
     pub(crate) fn bound(&self) -> Vec<BoundListener> {
         self.listeners
@@ -144,4 +176,6 @@ pub(crate) struct ProcessSettings {
     pub(crate) flush: crate::access_log::Flush,
     /// Changes the level of the log.
     pub(crate) log_level: crate::logging::Level,
+    /// How files with resources are read.
+    pub(crate) files: Options,
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crossdock_xds::{Loss, Note, Problem, Rejected, Unused, bootstrap, merge};
 
-use crate::{args::Config, compile};
+use crate::{args::Config, compile, discovery};
 
 /// What is said about a configuration.
 struct Findings {
@@ -64,11 +64,23 @@ pub(crate) fn all_problems(rejected: Rejected) -> Vec<Problem> {
 
 fn check(config: &Config) -> Findings {
     match bootstrap::load_with(config.config_path.as_deref(), &crate::options(config)) {
-        Ok(loaded) => Findings {
-            problems: compile::check(&loaded).err().unwrap_or_default(),
-            unused: loaded.unused,
-            notes: loaded.notes,
-        },
+        Ok(loaded) => {
+            let checked = discovery::check(&loaded, crate::discovery_options(config));
+            let mut findings = Findings {
+                problems: Vec::new(),
+                unused: loaded.unused,
+                notes: loaded.notes,
+            };
+            match checked {
+                Ok(checked) => {
+                    findings.problems = checked.problems;
+                    findings.unused.extend(checked.unused);
+                    findings.notes.extend(checked.notes);
+                }
+                Err(problems) => findings.problems = problems,
+            }
+            findings
+        }
         Err(rejected) => Findings {
             unused: rejected.unused.clone(),
             notes: rejected

@@ -19,21 +19,28 @@ pub(super) fn page(server: &Server, query: &Query) -> Reply {
     let snapshot = server.live.load();
     let wanted = |cluster: &&Cluster| filter.as_ref().is_none_or(|f| f.is_match(&cluster.name));
     let clusters = snapshot.clusters().iter().map(AsRef::as_ref).filter(wanted);
+    let discovered = server.discovered();
+    let in_force = &discovered.warming.in_force().clusters;
+    let is_added = |cluster: &Cluster| {
+        let resource = in_force.get(&cluster.name);
+        resource.is_some_and(|resource| resource.origin.is_dynamic())
+    };
     if query.get("format") == Some("json") {
-        let statuses: Vec<_> = clusters.map(status).collect();
+        let statuses = clusters.map(|cluster| status(cluster, is_added(cluster)));
+        let statuses: Vec<_> = statuses.collect();
         return Reply::json(&json!({"cluster_statuses": statuses}));
     }
     let mut text = String::new();
     for cluster in clusters {
         // Writing to memory cannot fail.
-        let _ = describe(cluster, &mut text);
+        let _ = describe(cluster, is_added(cluster), &mut text);
     }
     Reply::text(text)
 }
 
 const PRIORITIES: [&str; 2] = ["default", "high"];
 
-fn describe(cluster: &Cluster, text: &mut String) -> std::fmt::Result {
+fn describe(cluster: &Cluster, added: bool, text: &mut String) -> std::fmt::Result {
     let name = &cluster.name;
     writeln!(text, "{name}::observability_name::{name}")?;
     for (breakers, priority) in cluster.breakers.iter().zip(PRIORITIES) {
@@ -41,7 +48,7 @@ fn describe(cluster: &Cluster, text: &mut String) -> std::fmt::Result {
             writeln!(text, "{name}::{priority}_priority::{limit}::{value}")?;
         }
     }
-    writeln!(text, "{name}::added_via_api::false")?;
+    writeln!(text, "{name}::added_via_api::{added}")?;
     for (_, host) in cluster.hosts.iter() {
         let address = host.address;
         let flags = match (is_ejected(cluster, host), host.healthy) {
@@ -68,7 +75,7 @@ fn describe(cluster: &Cluster, text: &mut String) -> std::fmt::Result {
 }
 
 /// A cluster as `envoy.admin.v3.ClusterStatus`.
-fn status(cluster: &Cluster) -> Json {
+fn status(cluster: &Cluster, added: bool) -> Json {
     let hosts: Vec<_> = cluster
         .hosts
         .iter()
@@ -109,7 +116,7 @@ fn status(cluster: &Cluster) -> Json {
     json!({
         "name": cluster.name.as_ref(),
         "observability_name": cluster.name.as_ref(),
-        "added_via_api": false,
+        "added_via_api": added,
         "host_statuses": hosts,
         "circuit_breakers": {"thresholds": thresholds},
     })

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crossdock_framework::cluster::Cluster;
 use crossdock_xds::{
-    Loss,
+    Loss, Unused,
+    discovery::dump,
     envoy_types::pb::{
         envoy::{
             config::{
@@ -26,7 +27,7 @@ use regex::Regex;
 use serde_json::{Map, Value as Json, json};
 
 use super::{Server, query::Query, reply::Reply};
-use crate::access_log::TimeFormat;
+use crate::{access_log::TimeFormat, server::Discovered};
 
 /// `/config_dump`: `envoy.admin.v3.ConfigDump`.
 pub(super) fn dump(server: &Server, query: &Query) -> Reply {
@@ -58,40 +59,79 @@ pub(super) fn dump(server: &Server, query: &Query) -> Reply {
 struct Section {
     /// Its message type within `envoy.admin.v3`.
     name: &'static str,
-    /// The field that holds what it has, and the type of one of those.
-    field: &'static str,
-    item: Option<&'static str>,
+    /// Fields that are no lists.
+    fields: Map<String, Json>,
+    lists: Vec<List>,
+}
+
+/// A field of a section that lists resources.
+struct List {
+    name: &'static str,
+    /// The type of one of them, within `envoy.admin.v3`.
+    item: &'static str,
     items: Vec<Json>,
-    updated: Option<String>,
 }
 
 impl Section {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            fields: Map::new(),
+            lists: Vec::new(),
+        }
+    }
+
+    fn list(
+        mut self,
+        name: &'static str,
+        item: &'static str,
+        items: impl IntoIterator<Item = Json>,
+    ) -> Self {
+        let items = items.into_iter().collect();
+        self.lists.push(List { name, item, items });
+        self
+    }
+
+    /// The same of what is discovered: lists that are taken out of a message of this section, and
+    /// the types of what they list.
+    fn dynamic(mut self, dump: Json, lists: &[(&'static str, &'static str)]) -> Self {
+        let Json::Object(mut fields) = dump else {
+            return self;
+        };
+        for (name, item) in lists {
+            let items = match fields.remove(*name) {
+                Some(Json::Array(items)) => items,
+                _ => Vec::new(),
+            };
+            self = self.list(name, item, items);
+        }
+        self.fields.extend(fields);
+        self
+    }
+
     fn into_json(self) -> Json {
-        let mut object = Map::new();
+        let mut object = self.fields;
         object.insert("@type".to_owned(), admin_type(self.name));
-        if let (None, Some(item)) = (self.item, self.items.first()) {
-            object.insert(self.field.to_owned(), item.clone());
-            object.extend(
-                self.updated
-                    .map(|time| ("last_updated".to_owned(), time.into())),
-            );
-        } else if !self.items.is_empty() {
-            object.insert(self.field.to_owned(), self.items.into());
+        for list in self.lists {
+            if !list.items.is_empty() {
+                object.insert(list.name.to_owned(), list.items.into());
+            }
         }
         Json::Object(object)
     }
 
     /// What `?resource=` of this name shows: each resource as a message of its own.
-    fn resource(self, name: &str) -> Option<Vec<Json>> {
-        (self.field == name).then_some(())?;
-        let Some(item) = self.item else {
+    fn resource(mut self, name: &str) -> Option<Vec<Json>> {
+        if self.fields.contains_key(name) && name == "bootstrap" {
             return Some(vec![self.into_json()]);
-        };
+        }
+        let list = self.lists.iter().position(|list| list.name == name)?;
+        let List { item, items, .. } = self.lists.swap_remove(list);
         let typed = |mut json: Json| {
             json["@type"] = admin_type(item);
             json
         };
-        Some(self.items.into_iter().map(typed).collect())
+        Some(items.into_iter().map(typed).collect())
     }
 }
 
@@ -100,72 +140,125 @@ fn admin_type(name: &str) -> Json {
 }
 
 fn sections(server: &Server, endpoints: bool, names: Option<&Regex>) -> Vec<Section> {
-    let bootstrap = &server.bootstrap;
-    let resources = bootstrap.static_resources.clone().unwrap_or_default();
     let wanted = |name: &str| names.is_none_or(|names| names.is_match(name));
-    let updated = updated(server);
-    let list = |name, field, item, items| Section {
-        name,
-        field,
-        item: Some(item),
-        items,
-        updated: None,
-    };
-    let clusters = resources
-        .clusters
-        .iter()
-        .filter(|cluster| wanted(&cluster.name));
-    let clusters = clusters.map(|cluster| entry("cluster", cluster, &updated));
-    let clusters = list(
-        "ClustersConfigDump",
-        "static_clusters",
-        "ClustersConfigDump.StaticCluster",
-        clusters.collect(),
-    );
-    let listeners = resources
-        .listeners
-        .iter()
-        .filter(|listener| wanted(&listener.name));
-    let listeners = listeners.map(|listener| entry("listener", listener, &updated));
-    let listeners = list(
-        "ListenersConfigDump",
-        "static_listeners",
-        "ListenersConfigDump.StaticListener",
-        listeners.collect(),
-    );
-    let routes = resources.listeners.iter().flat_map(routes);
-    let routes = routes.filter(|routes| wanted(&routes.name));
-    let routes = routes.map(|routes| entry("route_config", &routes, &updated));
-    let routes = list(
-        "RoutesConfigDump",
-        "static_route_configs",
-        "RoutesConfigDump.StaticRouteConfig",
-        routes.collect(),
-    );
-    let bootstrap = Section {
-        name: "BootstrapConfigDump",
-        field: "bootstrap",
-        item: None,
-        items: vec![to_json(bootstrap)],
-        updated: Some(updated.clone()),
-    };
-    let mut sections = vec![bootstrap, clusters];
+    let mut bootstrap = Section::new("BootstrapConfigDump");
+    let fields = [
+        ("bootstrap", to_json(&server.bootstrap)),
+        ("last_updated", updated(server).into()),
+    ];
+    let fields = fields.map(|(name, value)| (name.to_owned(), value));
+    bootstrap.fields.extend(fields);
+    let discovered = server.discovered();
+    let mut sections = vec![bootstrap, clusters(server, &discovered, &wanted)];
     if endpoints {
-        let snapshot = server.live.load();
-        let clusters = snapshot
-            .clusters()
-            .iter()
-            .filter(|cluster| wanted(&cluster.name));
-        let items = clusters.map(|cluster| assignment(cluster)).collect();
-        sections.push(list(
-            "EndpointsConfigDump",
+        sections.push(assignments(server, &discovered, &wanted));
+    }
+    sections.push(listeners(server, &discovered, &wanted));
+    sections.push(route_tables(server, &discovered, &wanted));
+    sections
+}
+
+/// Chooses resources by their names.
+type Wanted<'w> = &'w dyn Fn(&str) -> bool;
+
+fn clusters(server: &Server, discovered: &Discovered, wanted: Wanted<'_>) -> Section {
+    let updated = updated(server);
+    let clusters = server.bootstrap.static_resources.iter();
+    let clusters = clusters.flat_map(|resources| &resources.clusters);
+    let clusters = clusters.filter(|cluster| wanted(&cluster.name));
+    let clusters = clusters.map(|cluster| entry("cluster", cluster, &updated));
+    let dynamic = dump::clusters(&discovered.warming, &discovered.subscriptions, wanted);
+    Section::new("ClustersConfigDump")
+        .list(
+            "static_clusters",
+            "ClustersConfigDump.StaticCluster",
+            clusters,
+        )
+        .dynamic(
+            to_json(&dynamic),
+            &[
+                (
+                    "dynamic_active_clusters",
+                    "ClustersConfigDump.DynamicCluster",
+                ),
+                (
+                    "dynamic_warming_clusters",
+                    "ClustersConfigDump.DynamicCluster",
+                ),
+            ],
+        )
+}
+
+fn listeners(server: &Server, discovered: &Discovered, wanted: Wanted<'_>) -> Section {
+    let updated = updated(server);
+    let listeners = server.bootstrap.static_resources.iter();
+    let listeners = listeners.flat_map(|resources| &resources.listeners);
+    let listeners = listeners.filter(|listener| wanted(&listener.name));
+    let listeners = listeners.map(|listener| entry("listener", listener, &updated));
+    let dynamic = dump::listeners(&discovered.warming, &discovered.subscriptions, wanted);
+    Section::new("ListenersConfigDump")
+        .list(
+            "static_listeners",
+            "ListenersConfigDump.StaticListener",
+            listeners,
+        )
+        .dynamic(
+            to_json(&dynamic),
+            &[("dynamic_listeners", "ListenersConfigDump.DynamicListener")],
+        )
+}
+
+/// Route tables that were discovered, and those that stand within listeners.
+fn route_tables(server: &Server, discovered: &Discovered, wanted: Wanted<'_>) -> Section {
+    let updated = updated(server);
+    let given = server.bootstrap.static_resources.iter();
+    let given = given.flat_map(|resources| &resources.listeners);
+    let found = discovered.warming.in_force().listeners.values();
+    let found = found.filter(|listener| listener.origin.is_dynamic());
+    let listeners = given.chain(found.map(|listener| &*listener.message));
+    let tables = listeners.flat_map(routes);
+    let tables = tables.filter(|table| wanted(&table.name));
+    let tables = tables.map(|table| entry("route_config", &table, &updated));
+    let dynamic = dump::routes(&discovered.warming, &discovered.subscriptions, wanted);
+    Section::new("RoutesConfigDump")
+        .list(
+            "static_route_configs",
+            "RoutesConfigDump.StaticRouteConfig",
+            tables,
+        )
+        .dynamic(
+            to_json(&dynamic),
+            &[(
+                "dynamic_route_configs",
+                "RoutesConfigDump.DynamicRouteConfig",
+            )],
+        )
+}
+
+/// The endpoints of all clusters: as EDS has them, or as they stand in the file, names resolved.
+fn assignments(server: &Server, discovered: &Discovered, wanted: Wanted<'_>) -> Section {
+    let snapshot = server.live.load();
+    let by_eds = |name: &str| {
+        let cluster = discovered.warming.in_force().clusters.get(name);
+        cluster.is_some_and(|cluster| !cluster.needs.discovered.is_empty())
+    };
+    let clusters = snapshot.clusters().iter();
+    let clusters = clusters.filter(|cluster| wanted(&cluster.name) && !by_eds(&cluster.name));
+    let given = clusters.map(|cluster| assignment(cluster));
+    let dynamic = dump::endpoints(&discovered.warming, &discovered.subscriptions, wanted);
+    Section::new("EndpointsConfigDump")
+        .list(
             "static_endpoint_configs",
             "EndpointsConfigDump.StaticEndpointConfig",
-            items,
-        ));
-    }
-    sections.extend([listeners, routes]);
-    sections
+            given,
+        )
+        .dynamic(
+            to_json(&dynamic),
+            &[(
+                "dynamic_endpoint_configs",
+                "EndpointsConfigDump.DynamicEndpointConfig",
+            )],
+        )
 }
 
 /// Static configuration is as old as the process.
@@ -230,32 +323,28 @@ fn assignment(cluster: &Cluster) -> Json {
     }})
 }
 
-/// `/unused`: what the file says and nothing follows from.
+/// `/unused`: what the files say and nothing follows from.
 pub(super) fn unused(server: &Server, query: &Query) -> Reply {
+    let discovered = server.discovered();
+    let unused = server.unused.iter().chain(&discovered.unused);
     if query.get("format") != Some("json") {
         return Reply::text(
-            server
-                .unused
-                .iter()
+            unused
                 .map(|unused| format!("{unused}\n"))
                 .collect::<String>(),
         );
     }
-    let fields: Vec<_> = server
-        .unused
-        .iter()
-        .map(|unused| {
-            json!({
-                "file": unused.at.file.as_ref(),
-                "line": unused.at.line,
-                "column": unused.at.column,
-                "field": unused.path,
-                "loses_function": unused.loss == Loss::Function,
-                "reason": unused.reason,
-            })
+    let shown = |unused: &Unused| {
+        json!({
+            "file": unused.at.file.as_ref(),
+            "line": unused.at.line,
+            "column": unused.at.column,
+            "field": unused.path,
+            "loses_function": unused.loss == Loss::Function,
+            "reason": unused.reason,
         })
-        .collect();
-    Reply::json(&json!({"unused": fields}))
+    };
+    Reply::json(&json!({"unused": unused.map(shown).collect::<Vec<_>>()}))
 }
 
 /// `/runtime`: the layers of `layered_runtime`, each value with what every layer says of it.

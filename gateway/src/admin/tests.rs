@@ -11,7 +11,10 @@ use crossdock_framework::{
     stats::{Registry, Shard},
     worker::DrainScope,
 };
-use crossdock_xds::bootstrap::{Format, Options};
+use crossdock_xds::{
+    bootstrap::{Format, Options},
+    discovery::Options as FileOptions,
+};
 use hyper::{HeaderMap, Method, StatusCode, Uri};
 use serde_json::{Value as Json, json};
 use tokio::sync::mpsc;
@@ -89,6 +92,7 @@ impl Fixture {
             drain_time: Duration::from_secs(45),
             flush: Flush::default(),
             log_level: Level::detached(),
+            files: FileOptions::default(),
         };
         let live = Arc::new(Live::new(snapshot));
         let (bootstrap, unused) = (loaded.bootstrap, loaded.unused);

@@ -12,7 +12,7 @@ use crossdock_framework::{
 };
 use crossdock_xds::{
     Problem,
-    discovery::{Discovered, Kind, Resources, Update, Waiting, Warming},
+    discovery::{Discovered, Resources, Update, Waiting, Warming},
 };
 
 use super::hosts::{Parts, Running};
@@ -110,16 +110,16 @@ impl Engine {
         self.wanted = resources;
     }
 
+    /// What is wanted, what is in force and what waits, as of the last [`Self::settle`].
+    pub(crate) fn warming(&self) -> &Warming {
+        &self.warming
+    }
+
     /// The plans of listeners that have been considered.
     pub(crate) fn listeners_of(&self, resources: &Resources) -> Vec<Arc<ListenerPlan>> {
         let listeners = resources.listeners.values();
         let plans = listeners.filter_map(|listener| self.compiler.listener(listener));
         plans.cloned().collect()
-    }
-
-    /// A resource was asked for and will not come.
-    pub(crate) fn give_up(&mut self, kind: Kind, name: &str) {
-        self.warming.give_up(kind, name);
     }
 
     /// Takes what DNS says of a cluster's names.

@@ -1,9 +1,10 @@
 //! The owner of all configuration: takes what is new, and brings it into force.
 
 use std::{
+    collections::BTreeSet,
     future::pending,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use crossdock_framework::{
@@ -12,19 +13,23 @@ use crossdock_framework::{
     stats::{Group, Shard},
     workers::Workers,
 };
-use crossdock_xds::discovery::Kind;
+use crossdock_xds::discovery::{Feed, FileSource, Kind, Report};
 use tokio::sync::mpsc;
 
-use super::{Engine, engine::Settled};
+use super::{Engine, counts::Tally, court::Court, engine::Settled, log::Log, watch::Watcher};
 use crate::{
     dns::{Answer, Resolvers},
     listen::Site,
     listeners::{Listeners, Swept},
-    server::Server,
+    server::{Discovered, Server},
 };
 
 /// How often connections are looked at that are being drained.
 const SWEEP: Duration = Duration::from_millis(250);
+
+/// How often files are read again that changed before they were watched. What is new the last time
+/// is read when it changes once more.
+const REREAD: usize = 8;
 
 metrics! {
     /// Metrics of the clusters as a whole, `cluster_manager.…`, named as Envoy does.
@@ -44,8 +49,11 @@ metrics! {
 #[derive(Debug)]
 pub(crate) struct Manager {
     /// `None` while it is at work, and after it has panicked.
-    engine: Option<Box<Engine>>,
+    desk: Option<Box<Desk>>,
     listeners: Listeners,
+    watcher: Watcher,
+    tally: Tally,
+    log: Log,
     resolvers: Resolvers,
     answers: mpsc::Receiver<Answer>,
     server: Arc<Server>,
@@ -58,9 +66,18 @@ pub(crate) struct Manager {
     waits: bool,
 }
 
+/// What takes time to work with.
+#[derive(Debug)]
+struct Desk {
+    engine: Engine,
+    feed: Feed,
+}
+
 /// What there is to do.
 #[derive(Debug)]
 pub(crate) enum Event {
+    /// Files are to be read again.
+    Files(BTreeSet<FileSource>),
     /// DNS has answered.
     Resolved(Answer),
     /// The time is up that something waits for.
@@ -77,22 +94,26 @@ impl Manager {
     /// Lines for the operator.
     pub(crate) fn new(
         engine: Engine,
+        feed: Feed,
         server: &Arc<Server>,
         workers: &Arc<Workers>,
     ) -> Result<Self, Vec<String>> {
         let registry = &server.registry;
         let mut listeners = Listeners::new(registry, server.drain_time);
         let plans = engine.listeners_of(engine.wanted());
-        listeners.reserve(plans.iter()).map_err(|reasons| {
-            reasons
-                .into_iter()
-                .map(|(_, reason)| reason)
-                .collect::<Vec<_>>()
+        let mut ports = listeners.ports();
+        ports.reserve(plans.iter()).map_err(|reasons| {
+            let reasons = reasons.into_iter();
+            reasons.map(|(_, reason)| reason).collect::<Vec<_>>()
         })?;
+        listeners.keep(ports);
         let (resolvers, answers) = Resolvers::new();
         Ok(Self {
-            engine: Some(Box::new(engine)),
+            desk: Some(Box::new(Desk { engine, feed })),
             listeners,
+            watcher: Watcher::new(),
+            tally: Tally::new(registry),
+            log: Log::default(),
             resolvers,
             answers,
             server: Arc::clone(server),
@@ -121,6 +142,7 @@ impl Manager {
             }
         };
         tokio::select! {
+            files = self.watcher.changed() => Event::Files(files),
             Some(answer) = self.answers.recv() => Event::Resolved(answer),
             () = due => Event::Due,
             () = sweep => Event::Sweep,
@@ -130,9 +152,13 @@ impl Manager {
     /// Does what there is to do. To be run to its end.
     pub(crate) async fn handle(&mut self, event: Event) {
         match event {
+            Event::Files(files) => {
+                self.read(files).await;
+                self.settle().await;
+            }
             Event::Resolved(Answer { cluster, found }) => {
-                if let Some(engine) = &mut self.engine {
-                    engine.take_found(cluster, found);
+                if let Some(desk) = &mut self.desk {
+                    desk.engine.take_found(cluster, found);
                 }
                 self.settle().await;
             }
@@ -148,9 +174,85 @@ impl Manager {
         }
     }
 
+    /// Reads everything that is to be discovered for the first time.
+    ///
+    /// # Errors
+    ///
+    /// Lines for the operator, when the bootstrap's own resources ask for what cannot be read.
+    pub(crate) async fn start(&mut self) -> Result<(), Vec<String>> {
+        let started = self.take(|feed, court| feed.start(court, SystemTime::now()));
+        match started.await {
+            Some(Ok(reports)) => {
+                self.tell(&reports);
+                self.watch().await;
+                Ok(())
+            }
+            Some(Err(problems)) => Err(problems.iter().map(ToString::to_string).collect()),
+            None => Err(vec!["the configuration cannot be read".to_owned()]),
+        }
+    }
+
+    /// Reads files again, and what they ask for.
+    async fn read(&mut self, files: BTreeSet<FileSource>) {
+        let read = self.take(move |feed, court| feed.read(&files, court, SystemTime::now()));
+        if let Some(reports) = read.await {
+            self.tell(&reports);
+            self.watch().await;
+        }
+    }
+
+    /// Watches what is to be watched by now. What changed between being read and being watched is
+    /// read once more.
+    async fn watch(&mut self) {
+        for _ in 0..REREAD {
+            let Some(desk) = &self.desk else { return };
+            let new = self.watcher.watch(&desk.feed.sources());
+            if new.is_empty() {
+                return;
+            }
+            let read = self.take(move |feed, court| {
+                let stale = feed.stale(&new);
+                feed.read(&stale, court, SystemTime::now())
+            });
+            match read.await {
+                Some(reports) => self.tell(&reports),
+                None => return,
+            }
+        }
+    }
+
+    /// Lets files be read and judged; listeners get the addresses that they newly ask for.
+    async fn take<T: Send + 'static>(
+        &mut self,
+        read: impl FnOnce(&mut Feed, &mut Court<'_>) -> T + Send + 'static,
+    ) -> Option<T> {
+        let mut ports = self.listeners.ports();
+        let (done, ports, plans) = self
+            .work(move |Desk { engine, feed }| {
+                let mut court = Court {
+                    engine,
+                    ports: Some(&mut ports),
+                };
+                let done = read(feed, &mut court);
+                let plans = engine.listeners_of(engine.wanted());
+                (done, ports, plans)
+            })
+            .await?;
+        self.listeners.keep(ports);
+        self.listeners.release(plans.iter());
+        Some(done)
+    }
+
+    fn tell(&mut self, reports: &[Report]) {
+        if let Some(desk) = &self.desk {
+            self.log.tell(reports, &desk.feed);
+            self.tally.tell(&desk.feed);
+        }
+    }
+
     /// Brings into force what may be, in an order in which nothing names what is not there.
     pub(crate) async fn settle(&mut self) {
-        let Some(mut settled) = self.work(|engine| engine.settle(now())).await else {
+        let Some(mut settled) = self.work(|desk| desk.engine.settle(now())).await else {
             return;
         };
         for cluster in &settled.unresolved {
@@ -172,19 +274,19 @@ impl Manager {
         self.show(&settled);
     }
 
-    /// Lets the engine work without holding up the control thread.
+    /// Works at the desk without holding up the control thread.
     async fn work<T: Send + 'static>(
         &mut self,
-        work: impl FnOnce(&mut Engine) -> T + Send + 'static,
+        work: impl FnOnce(&mut Desk) -> T + Send + 'static,
     ) -> Option<T> {
-        let mut engine = self.engine.take()?;
+        let mut desk = self.desk.take()?;
         let worked = tokio::task::spawn_blocking(move || {
-            let done = work(&mut engine);
-            (engine, done)
+            let done = work(&mut desk);
+            (desk, done)
         });
         match worked.await {
-            Ok((engine, done)) => {
-                self.engine = Some(engine);
+            Ok((desk, done)) => {
+                self.desk = Some(desk);
                 Some(done)
             }
             Err(_) => {
@@ -210,6 +312,17 @@ impl Manager {
         self.clusters.add(Shard(0), ClustersMetric::Warming, change);
         self.listeners.gauge(waiting(Kind::Listener));
         self.server.note_listeners(self.listeners.shown());
+        if let Some(desk) = &self.desk {
+            self.server.note_discovered(Discovered {
+                warming: desk.engine.warming().clone(),
+                subscriptions: desk.feed.subscriptions().clone(),
+                unused: desk
+                    .feed
+                    .said()
+                    .flat_map(|(_, said)| said.unused.clone())
+                    .collect(),
+            });
+        }
     }
 
     /// Whether all of the first configuration is in force.

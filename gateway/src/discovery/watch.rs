@@ -80,25 +80,30 @@ impl Watcher {
         }
     }
 
-    /// Watches these files from now on, and no others.
-    ///
-    /// To be called before a file is read for the first time, so that no move is missed.
-    pub(crate) fn watch(&mut self, sources: &BTreeSet<FileSource>) {
+    /// Watches these files from now on, and no others. Gives those that were not watched before:
+    /// what happened to them until now is not noticed.
+    pub(crate) fn watch(&mut self, sources: &BTreeSet<FileSource>) -> BTreeSet<FileSource> {
         let mut files = lock(&self.files);
+        let mut new = BTreeSet::new();
         files.seen.retain(|source, _| sources.contains(source));
         self.due.retain(|source| sources.contains(source));
         for source in sources {
             if !files.seen.contains_key(source) {
                 files.seen.insert(source.clone(), Seen::of(source));
+                new.insert(source.clone());
             }
         }
         if let Some(moves) = &mut self.moves {
             moves.watch(&files.directories());
         }
+        new
     }
 
     /// Waits until files are to be read again, and names them. Loses none when dropped before.
     pub(crate) async fn changed(&mut self) -> BTreeSet<FileSource> {
+        if lock(&self.files).seen.is_empty() {
+            return std::future::pending().await;
+        }
         loop {
             if !self.due.is_empty() {
                 tokio::time::sleep(GATHER).await;

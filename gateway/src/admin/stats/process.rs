@@ -15,6 +15,10 @@ pub(super) struct Now {
     connections: u64,
     resident: u64,
     uptime: u64,
+    /// Whether listeners are discovered, and counted by who does that.
+    lds: bool,
+    /// The same of clusters.
+    cds: bool,
 }
 
 impl Now {
@@ -26,7 +30,10 @@ impl Now {
             .filter(|group| group.scope().kind == "listener");
         let read = listeners.flat_map(|group| group.read());
         let open = read.filter(|(def, _)| def.name == "downstream_cx_active");
+        let discovered = server.discovered();
         Self {
+            lds: discovered.subscriptions.listeners.is_some(),
+            cds: discovered.subscriptions.clusters.is_some(),
             state: server.state(),
             concurrency: server.concurrency as u64,
             clusters: server.live.load().clusters().len() as u64,
@@ -71,11 +78,11 @@ const fn gauge(name: &'static str, help: &'static str, value: fn(&Now) -> u64) -
 
 /// Every metric of the process, named as Envoy does.
 pub(super) const OWN: &[Own] = &[
-    // What the file gives is taken over as one update of each kind.
+    // What a file without discovery gives is taken over as one update of each kind.
     counter(
         "cluster_manager.cds.update_success",
         "Updates of clusters that were taken over.",
-        Now::started,
+        |now| if now.cds { 0 } else { now.started() },
     ),
     counter(
         "cluster_manager.cds.update_rejected",
@@ -88,7 +95,7 @@ pub(super) const OWN: &[Own] = &[
     counter(
         "listener_manager.lds.update_success",
         "Updates of listeners that were taken over.",
-        Now::started,
+        |now| if now.lds { 0 } else { now.started() },
     ),
     counter(
         "listener_manager.lds.update_rejected",

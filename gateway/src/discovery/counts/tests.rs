@@ -25,8 +25,6 @@ impl Judge for All {
     fn want(&mut self, resources: Resources) {
         self.0 = resources;
     }
-
-    fn give_up(&mut self, _: Kind, _: &str) {}
 }
 
 const LISTENER: &str = r#"

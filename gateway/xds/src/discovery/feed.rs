@@ -26,15 +26,14 @@ pub trait Judge {
     /// Wants these resources from now on. They come of [`Self::consider`], but for some that
     /// nothing names any more.
     fn want(&mut self, resources: Resources);
-
-    /// A resource was asked for and will not come.
-    fn give_up(&mut self, kind: Kind, name: &str);
 }
 
 /// Every subscription to a file.
 ///
 /// A file is refused whole: when anything of it is wrong, what it said before stays in force.
-/// Several subscriptions of one kind may share one file.
+/// Several subscriptions of one kind may share one file. Who waits for a first answer waits for a
+/// good one: files that are moved one after the other may come in any order. (Envoy goes on without
+/// when the first file is refused.)
 #[derive(Debug)]
 pub struct Feed {
     options: Options,
@@ -191,9 +190,21 @@ impl Feed {
         &self.demands
     }
 
-    /// What was found in each file when it was last read.
-    pub fn said(&self) -> impl Iterator<Item = &Said> {
-        self.said.values()
+    /// What was found in each file when it was last read, by what is in it and where it is.
+    pub fn said(&self) -> impl Iterator<Item = (&(Kind, FileSource), &Said)> {
+        self.said.iter()
+    }
+
+    /// Those of these files that say something else than when they were read last.
+    #[must_use]
+    pub fn stale(&self, files: &BTreeSet<FileSource>) -> BTreeSet<FileSource> {
+        let said = self.said.iter();
+        let said = said.filter(|((_, source), _)| files.contains(source));
+        let said = said.filter(|((_, source), said)| {
+            let now = Text::load(&source.path).ok();
+            now.as_ref().map(Text::fingerprint) != said.fingerprint
+        });
+        said.map(|((_, source), _)| source.clone()).collect()
     }
 
     fn places(&self) -> BTreeSet<Place> {
@@ -311,9 +322,6 @@ impl<J: Judge> Turn<'_, J> {
         if let Outcome::Refused(problems) = &outcome {
             self.said.problems.clone_from(problems);
         }
-        for subscription in asking {
-            self.give_up(subscription);
-        }
         Some(outcome)
     }
 
@@ -406,18 +414,6 @@ impl<J: Judge> Turn<'_, J> {
                 let details: Vec<_> = found.iter().map(ToString::to_string).collect();
                 problems.extend(found);
                 Verdict::Refused(details.join("\n"))
-            }
-        }
-    }
-
-    /// Lets nobody wait for a resource of which the first answer was no good, as Envoy does.
-    fn give_up<M: Discovered>(&mut self, subscription: &Subscription<M>) {
-        if let Interest::Names(names) = subscription.interest() {
-            let missing = names
-                .iter()
-                .filter(|name| !subscription.held().contains_key(*name));
-            for name in missing {
-                self.judge.give_up(self.kind, name);
             }
         }
     }
