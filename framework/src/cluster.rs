@@ -461,6 +461,42 @@ mod tests {
     }
 
     #[test]
+    fn places_are_exact_however_many_workers_ask() {
+        const MOST: u32 = 7;
+        const EACH: u32 = 20_000;
+        let breakers = Breakers::new(MOST, MOST, MOST).with_retries(RetryLimit::Most(MOST));
+        let inside = AtomicU32::new(0);
+        let given: u32 = std::thread::scope(|scope| {
+            let worker = || {
+                let mut given = 0;
+                for _ in 0..EACH {
+                    let places = (breakers.begin_request(), breakers.begin_retry());
+                    if places.0 {
+                        let now = inside.fetch_add(1, Relaxed) + 1;
+                        assert!(now <= MOST, "{now} calls at once");
+                        given += 1;
+                        inside.fetch_sub(1, Relaxed);
+                        breakers.end_request();
+                    }
+                    if places.1 {
+                        breakers.end_retry();
+                    }
+                }
+                given
+            };
+            let workers: Vec<_> = (0..2 * MOST).map(|_| scope.spawn(worker)).collect();
+            let given = workers
+                .into_iter()
+                .map(|worker| worker.join().expect("no panic"));
+            given.sum()
+        });
+        assert!(given > 0);
+        assert_eq!((breakers.now(), breakers.retrying()), ((0, 0, 0), 0));
+        assert!((0..MOST).all(|_| breakers.begin_request()), "none was lost");
+        assert!(!breakers.begin_request(), "and none came from nowhere");
+    }
+
+    #[test]
     fn retries_have_a_number_or_a_share_of_the_calls() {
         let few = Breakers::new(100, 1, 1);
         assert!((0..3).all(|_| few.begin_retry()) && !few.begin_retry());

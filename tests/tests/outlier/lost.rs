@@ -31,7 +31,10 @@ const DUBBO: Family = Family {
     speech: Speech::Dubbo,
     providers: Kind::Node,
     options: &["--wire", "dubbo"],
-    callers: Some((Kind::JavaDubbo, r#"{"timeout": 20000, "retries": 0, "version": "1.0"}"#)),
+    callers: Some((
+        Kind::JavaDubbo,
+        r#"{"timeout": 20000, "retries": 0, "version": "1.0"}"#,
+    )),
 };
 
 const BOLT: Family = Family {

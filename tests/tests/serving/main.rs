@@ -6,6 +6,7 @@ mod draining;
 mod file;
 mod hashing;
 mod outcomes;
+mod priorities;
 mod routing;
 mod starting;
 mod tcp;
