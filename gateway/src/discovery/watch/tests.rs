@@ -289,3 +289,15 @@ fn what_was_not_told_has_to_be_quiet() {
     let mut look = || files.look(Instant::now(), true).len();
     assert_eq!([look(), look()], [1, 0]);
 }
+
+#[tokio::test]
+async fn intervals_have_a_shortest_length() {
+    let folder = Folder::new();
+    let source = FileSource {
+        path: folder.write("xds.yaml", "1"),
+        watch: Watch::Interval(Duration::from_millis(1)),
+    };
+    let before = Instant::now();
+    let next = Seen::of(&source).next.unwrap();
+    assert!(next >= before + SHORTEST_INTERVAL);
+}
