@@ -31,6 +31,13 @@ const SWEEP: Duration = Duration::from_millis(250);
 /// is read when it changes once more.
 const REREAD: usize = 8;
 
+/// Looks, after a change, for metrics that nothing counts in any more: calls and connections hold
+/// those of clusters that are gone for a while.
+const LOOKS: u32 = 40;
+
+/// Kinds of things that come and go, and their metrics with them, as in Envoy.
+const GOING: [&str; 5] = ["cluster", "listener", "http", "tcp", "http.*.rds.*"];
+
 metrics! {
     /// Metrics of the clusters as a whole, `cluster_manager.…`, named as Envoy does.
     pub(crate) enum ClustersMetric {
@@ -62,6 +69,8 @@ pub(crate) struct Manager {
     wake_at: Option<Instant>,
     /// Something is being drained.
     drains: bool,
+    /// How often metrics are still looked at that may be of no use.
+    looks: u32,
     /// Something of the first configuration is not in force yet.
     waits: bool,
 }
@@ -121,6 +130,7 @@ impl Manager {
             clusters: registry.group::<ClustersMetric>("cluster_manager", ""),
             wake_at: None,
             drains: false,
+            looks: 0,
             waits: true,
         })
     }
@@ -134,7 +144,7 @@ impl Manager {
                 None => pending().await,
             }
         };
-        let drains = self.drains;
+        let drains = self.drains || self.looks > 0;
         let sweep = async {
             match drains {
                 true => tokio::time::sleep(SWEEP).await,
@@ -166,6 +176,8 @@ impl Manager {
             Event::Sweep => {
                 let Swept { gone, more } = self.listeners.sweep();
                 self.drains = more;
+                self.looks = self.looks.saturating_sub(1);
+                self.server.registry.forget_unused(&GOING);
                 if gone {
                     // The last connections of a filter chain have ended, and so has its policy.
                     self.settle().await;
@@ -264,6 +276,7 @@ impl Manager {
         // Before the first connection comes to a chain, its policy has to be there.
         if let Some(snapshot) = settled.snapshot.take() {
             self.server.live.publish(snapshot);
+            self.looks = LOOKS;
         }
         let drains = self.listeners.apply(&settled.listeners);
         self.drains |= drains;
