@@ -151,6 +151,37 @@ fn killed(family: &Family, split: bool) {
     assert_eq!(refused(), before, "{speech:?}: nobody tries to reach it");
 }
 
+/// Ends the first of three hosts the way that costs its callers nothing: with GOAWAY, or by closing connections
+/// that no call is on. Dubbo and Bolt have theirs in `peers_lifecycle`.
+fn left(family: &Family) {
+    let _turn = Turn::take();
+    let Some(peers) = Peers::prepare(family.providers) else {
+        return;
+    };
+    let hosts = ["0", "1", "2"].map(|label| Provider::start(&peers, label, family.options));
+    let addresses = hosts.each_ref().map(Provider::address);
+    let gateway = gateway(family.speech, &addresses, policy("300s"), &[]);
+    let Some(mut callers) = Callers::start(family, gateway.address()) else {
+        return;
+    };
+    callers.begin(CALLS);
+    gateway.until("cluster.echo.upstream_rq_total", |calls| calls > CALLS / 8);
+    hosts[0].process.terminate();
+    assert_eq!(callers.end(), 0, "{:?}", family.speech);
+    callers.begin(CALLS / 4);
+    assert_eq!(callers.end(), 0, "{:?}: without it", family.speech);
+}
+
+#[test]
+fn nobody_misses_a_host_that_says_goodbye_over_grpc() {
+    left(&GRPC);
+}
+
+#[test]
+fn nobody_misses_a_host_that_closes_its_connections_over_http() {
+    left(&HTTP);
+}
+
 #[test]
 fn over_dubbo() {
     killed(&DUBBO, false);
