@@ -1,6 +1,7 @@
 //! Retries, with the same policy text for Dubbo, SOFARPC, HTTP and gRPC: what the callers see, how often the hosts
 //! are asked, and what is counted.
 
+mod envoy;
 mod killed;
 mod limits;
 mod policy;
