@@ -8,7 +8,7 @@ use crate::{
     log::Record,
     snapshot::HttpMetric,
     stats::{Group, Shard, micros},
-    status::{Cause, Class},
+    status::{Cause, Class, Detail},
 };
 
 /// A call has come.
@@ -17,26 +17,57 @@ pub(crate) fn begin(stats: &Group, shard: Shard) {
     stats.inc(shard, HttpMetric::RqActive);
 }
 
+/// How far a call came.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reached {
+    /// It passed the filters.
+    pub(crate) passed: bool,
+    /// It was given to a connection to a host.
+    pub(crate) sent: bool,
+}
+
 /// A call has ended.
-pub(crate) fn end(stats: &Group, shard: Shard, record: &Record<'_>) {
+pub(crate) fn end(stats: &Group, shard: Shard, record: &Record<'_>, reached: Reached) {
     stats.dec(shard, HttpMetric::RqActive);
     stats.respond(shard, record.http);
     stats.record(shard, HttpMetric::RqTime, micros(record.duration));
+    if reached.passed {
+        stats.inc(shard, HttpMetric::RqRouted);
+    }
+    if !reached.sent {
+        stats.inc(shard, HttpMetric::RqUnsent);
+    }
     if record.class == Class::Business {
         stats.inc(shard, HttpMetric::RqBusiness);
     }
     if record.orphaned {
         stats.inc(shard, HttpMetric::RqOrphaned);
     }
-    let Some(cause) = record.cause else { return };
-    stats.inc(shard, HttpMetric::RqLocal);
-    match cause {
-        Cause::NoRoute => stats.inc(shard, HttpMetric::NoRoute),
-        Cause::NoCluster => stats.inc(shard, HttpMetric::NoCluster),
-        Cause::Timeout => stats.inc(shard, HttpMetric::RqTimeout),
-        Cause::Overload => stats.inc(shard, HttpMetric::RqOverload),
-        _ => {}
+    if let Some(cause) = record.cause.filter(|_| record.detail != Detail::CallerGone) {
+        end_locally(stats, shard, cause, record);
     }
+}
+
+fn end_locally(stats: &Group, shard: Shard, cause: Cause, record: &Record<'_>) {
+    if record.begun {
+        stats.inc(shard, HttpMetric::RqBrokenOff);
+        stats.inc(shard, HttpMetric::RqTxReset);
+    } else {
+        stats.inc(shard, HttpMetric::RqLocal);
+    }
+    let metric = match (cause, record.detail) {
+        (Cause::NoRoute, _) => HttpMetric::NoRoute,
+        (Cause::NoCluster, _) => HttpMetric::NoCluster,
+        (Cause::Overload, _) => HttpMetric::RqOverload,
+        (Cause::DirectResponse, _) => HttpMetric::RqDirect,
+        (Cause::RequestTooLarge, _) => HttpMetric::RqTooLarge,
+        (_, Detail::Upgrade) => HttpMetric::RqNoUpgrade,
+        (_, Detail::RequestTimeout) => HttpMetric::RqTimeout,
+        (_, Detail::StreamIdle) => HttpMetric::RqIdleTimeout,
+        (_, Detail::MaxDuration) => HttpMetric::RqMaxDuration,
+        _ => return,
+    };
+    stats.inc(shard, metric);
 }
 
 /// A call that was at a host of `cluster` has ended; `took` is the time from its sending.
@@ -58,8 +89,13 @@ pub(crate) fn end_upstream(
 }
 
 /// The flags of a call that has ended with `before` set on its way.
-pub(crate) fn flags(mut before: Flags, cause: Option<Cause>, orphaned: bool) -> Flags {
-    if let Some(flag) = cause.and_then(Cause::flag) {
+pub(crate) fn flags(
+    mut before: Flags,
+    cause: Option<Cause>,
+    detail: Detail,
+    orphaned: bool,
+) -> Flags {
+    if let Some(flag) = cause.and_then(|cause| detail.flag(cause)) {
         before.set(flag);
     }
     if orphaned {

@@ -9,7 +9,7 @@ use crate::{
     flags::{Flag, Flags},
     outcome::Outcome,
     retry::{Attempted, Retries, RetryPolicy, Verdict},
-    stats::Shard,
+    stats::{Group, Shard},
     status::{Cause, Status},
     worker::Worker,
 };
@@ -75,6 +75,15 @@ pub(crate) fn choose(
     tried.push(ix);
     host.state.begin();
     Ok(ix)
+}
+
+/// Counts a call that is given to an open connection.
+#[inline]
+pub(crate) fn count_sent(stats: &Group, shard: Shard, tried: &mut Tried) {
+    stats.inc(shard, ClusterMetric::RqTotal);
+    if std::mem::replace(&mut tried.sent, true) {
+        stats.inc(shard, ClusterMetric::RqAgain);
+    }
 }
 
 /// The retries of one call while it lives, and its place among those of its cluster.
@@ -175,6 +184,8 @@ pub(crate) struct Tried {
     attempts: u16,
     /// How many of them were moves from a host that had not got a byte.
     moves: u8,
+    /// The call has been given to an open connection.
+    sent: bool,
     turn: Turn,
     /// The call is at the last of them now.
     there: bool,
@@ -186,6 +197,7 @@ impl Default for Tried {
             hosts: [HostIx(u32::MAX); REMEMBERED],
             attempts: 0,
             moves: 0,
+            sent: false,
             turn: Turn::Move,
             there: false,
         }
@@ -221,6 +233,11 @@ impl Tried {
             self.moves = self.moves.saturating_add(1);
         }
         self.there = true;
+    }
+
+    /// Whether the call has ever been given to an open connection.
+    pub(crate) fn was_sent(&self) -> bool {
+        self.sent
     }
 
     /// Notes that the call left the latest host; `false` if it had left before.

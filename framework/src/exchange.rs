@@ -33,6 +33,8 @@ pub struct Progress {
     pub next_filter: usize,
     /// What has happened to the call so far, for the access log.
     pub flags: Flags,
+    /// It has passed the filters.
+    pub passed: bool,
     /// What filters keep until its end.
     pub held: Held,
     /// Headers that the answer gets, whoever gives it, where the caller's protocol has headers.
@@ -94,6 +96,7 @@ pub fn decide(
     {
         return stop;
     }
+    progress.passed = true;
     let Some(id) = progress.route else {
         return Decision::Reply(no_route(request));
     };

@@ -26,8 +26,6 @@ pub enum Flag {
     FaultInjected,
     /// `RL`: a rate limit refused the call.
     RateLimited,
-    /// `UAEX`: an access rule refused the call.
-    UnauthorizedExternalService,
     /// `DC`: the caller left.
     DownstreamConnectionTermination,
     /// `URX`: there was no further retry or connection attempt.
@@ -50,7 +48,7 @@ pub enum Flag {
 
 impl Flag {
     /// Every flag, in the order of its number.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 19] = [
         Self::NoHealthyUpstream,
         Self::UpstreamRequestTimeout,
         Self::UpstreamRemoteReset,
@@ -61,7 +59,6 @@ impl Flag {
         Self::DelayInjected,
         Self::FaultInjected,
         Self::RateLimited,
-        Self::UnauthorizedExternalService,
         Self::DownstreamConnectionTermination,
         Self::UpstreamRetryLimitExceeded,
         Self::StreamIdleTimeout,
@@ -95,7 +92,6 @@ impl Flag {
             Self::DelayInjected => ("DI", "DelayInjected"),
             Self::FaultInjected => ("FI", "FaultInjected"),
             Self::RateLimited => ("RL", "RateLimited"),
-            Self::UnauthorizedExternalService => ("UAEX", "UnauthorizedExternalService"),
             Self::DownstreamConnectionTermination => ("DC", "DownstreamConnectionTermination"),
             Self::UpstreamRetryLimitExceeded => ("URX", "UpstreamRetryLimitExceeded"),
             Self::StreamIdleTimeout => ("SI", "StreamIdleTimeout"),

@@ -7,7 +7,7 @@ use crate::{
     flags::Flags,
     route::{Facts, Route},
     snapshot::Ends,
-    status::{Cause, Class},
+    status::{Cause, Class, Detail},
     time::Moment,
     view::RoutingView,
 };
@@ -39,8 +39,14 @@ pub struct Record<'r> {
     pub class: Class,
     /// The HTTP status that stands for the outcome.
     pub http: u16,
-    /// Why the gateway answered, if it did.
+    /// Why the gateway answered, or broke the answer off, if it did.
     pub cause: Option<Cause>,
+    /// What is known of the cause besides.
+    pub detail: Detail,
+    /// Whether the host's answer had begun when that happened.
+    pub begun: bool,
+    /// Why no connection to the host could be opened, in words without spaces.
+    pub transport_failure: Option<&'r str>,
     /// What happened to the call.
     pub flags: Flags,
     /// The caller left before the answer.

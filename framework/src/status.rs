@@ -4,6 +4,10 @@ use std::borrow::Cow;
 
 use crate::{edits::Edits, flags::Flag};
 
+mod detail;
+
+pub use detail::Detail;
+
 /// How a call ended, in words that all protocols share. Retries, outlier detection and metrics act
 /// on classes, so one policy fits every protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -143,14 +147,14 @@ impl Cause {
             Self::NoHost => Flag::NoHealthyUpstream,
             Self::Overload => Flag::UpstreamOverflow,
             Self::RateLimited => Flag::RateLimited,
-            Self::Denied => Flag::UnauthorizedExternalService,
             Self::Fault => Flag::FaultInjected,
             Self::Timeout => Flag::UpstreamRequestTimeout,
             Self::ConnectFailed => Flag::UpstreamConnectionFailure,
             Self::ConnectionLost => Flag::UpstreamConnectionTermination,
             Self::BadRequest => Flag::DownstreamProtocolError,
             Self::BadResponse => Flag::UpstreamProtocolError,
-            Self::RequestTooLarge
+            Self::Denied
+            | Self::RequestTooLarge
             | Self::ResponseTooLarge
             | Self::CannotEdit
             | Self::DirectResponse
@@ -195,6 +199,11 @@ pub struct Status {
     /// The `grpc-status` that a caller of gRPC gets, where a rule names one; by cause or HTTP status
     /// else. A rule that names it says with `http` what it means to everybody else.
     pub grpc: Option<u16>,
+    /// What access logs and counters tell besides.
+    pub detail: Detail,
+    /// Why no connection to the host could be opened, in words without spaces
+    /// (`%UPSTREAM_TRANSPORT_FAILURE_REASON%`).
+    pub transport: Option<Box<str>>,
 }
 
 impl Status {
@@ -206,7 +215,14 @@ impl Status {
             text: text.into(),
             headers: Edits::none(),
             grpc: None,
+            detail: Detail::Plain,
+            transport: None,
         }
+    }
+
+    /// The same answer, of which more is known.
+    pub fn because(self, detail: Detail) -> Self {
+        Self { detail, ..self }
     }
 
     /// How the call ended. A direct response or a fault is classed by the HTTP status it names; a

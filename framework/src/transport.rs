@@ -8,6 +8,7 @@ use crate::{
     cluster::{Cluster, ClusterMetric, Host, destroyed},
     protocol::Io,
     stats::micros,
+    status::{Cause, Detail, Status},
     worker::Worker,
 };
 
@@ -42,6 +43,33 @@ pub enum CannotOpen {
 }
 
 impl CannotOpen {
+    /// The same in Envoy's words, without spaces; nothing where time alone was the reason.
+    pub fn reason(&self) -> Option<Box<str>> {
+        let Self::Failed(error) = self else {
+            return None;
+        };
+        let text = error.to_string();
+        // The number of an error of the system stands in parentheses behind it.
+        let reason = match (error.raw_os_error(), text.split_once(" (os error")) {
+            (Some(_), Some((reason, _))) => format!("delayed connect error: {reason}"),
+            _ => format!("TLS error: {text}"),
+        };
+        Some(reason.replace(char::is_whitespace, "_").into())
+    }
+
+    /// What the call is answered that wanted the connection.
+    pub fn status(&self, host: &Host) -> Status {
+        let detail = match self {
+            Self::Failed(_) => Detail::Plain,
+            Self::TimedOut(_) => Detail::ConnectTimeout,
+        };
+        Status {
+            detail,
+            transport: self.reason(),
+            ..Status::new(Cause::ConnectFailed, self.describe(host))
+        }
+    }
+
     /// What an operator reads.
     pub fn describe(&self, host: &Host) -> String {
         let address = host.address;

@@ -149,7 +149,7 @@ fn account(gateway: &Gateway, tally: &Tally) {
     );
     assert!(good > sent / 3, "most calls are meant to work");
     for counter in [
-        "http.rpc.downstream_rq_timeout",
+        "cluster.echo.upstream_rq_timeout",
         "http.rpc.downstream_rq_too_large",
         "http.rpc.downstream_rq_rx_reset",
         "cluster.echo.upstream_rq_unmatched_response",

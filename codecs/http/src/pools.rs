@@ -131,9 +131,9 @@ pub(crate) async fn open(
 ) -> Result<Opened, Failure> {
     let opened = transport::open(cluster, host, alpn, worker).await;
     opened.map_err(|failure| {
-        let text = failure.describe(host);
-        tracing::debug!(cluster = %cluster.name, "{text}");
-        Failure::Unsent(Status::new(Cause::ConnectFailed, text))
+        let status = failure.status(host);
+        tracing::debug!(cluster = %cluster.name, "{}", status.text);
+        Failure::Unsent(status)
     })
 }
 

@@ -12,7 +12,7 @@ use super::{
     table::CallKey,
 };
 use crate::{
-    accounts,
+    accounts::{self, Reached},
     attempts::{self, Again, Tried},
     codec::Codec,
     edits::Effect,
@@ -21,7 +21,7 @@ use crate::{
     flags::Flags,
     frame::{Frame, Head, Kind},
     log::Record,
-    snapshot::{HttpMetric, Policy, Terms},
+    snapshot::{Policy, Terms},
     status::{Cause, Status},
     time::Moment,
     view::RoutingView,
@@ -90,9 +90,6 @@ impl<C: Codec> Relay<C> {
         if frame.head.kind() == Kind::Request {
             down.push(self, |codec, out| codec.answer(frame, status, out));
         }
-        if status.cause == Cause::RequestTooLarge {
-            down.stats.inc(self.worker.shard(), HttpMetric::RqTooLarge);
-        }
         let view = C::view(frame);
         let facts = down.facts(before, self.worker.random());
         let record = Record {
@@ -106,7 +103,10 @@ impl<C: Codec> Relay<C> {
             class: status.class(),
             http: status.http,
             cause: Some(status.cause),
-            flags: accounts::flags(Flags::default(), Some(status.cause), false),
+            detail: status.detail,
+            begun: false,
+            transport_failure: None,
+            flags: accounts::flags(Flags::default(), Some(status.cause), status.detail, false),
             orphaned: false,
             received: frame.bytes.len(),
             sent: 0,
@@ -115,7 +115,8 @@ impl<C: Codec> Relay<C> {
             upstream: None,
             attempts: 0,
         };
-        accounts::end(&down.stats, self.worker.shard(), &record);
+        let reached = Reached::default();
+        accounts::end(&down.stats, self.worker.shard(), &record, reached);
         terms.logs.iter().for_each(|log| log.log(&record));
     }
 

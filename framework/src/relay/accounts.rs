@@ -4,25 +4,47 @@ use std::sync::Arc;
 
 use super::{Relay, call::Call, end::End};
 use crate::{
-    accounts, attempts,
+    accounts::{self, Reached},
+    attempts,
     codec::Codec,
     frame::Kind,
     log::Record,
     snapshot::HttpMetric,
     stats::Group,
-    status::{Cause, Class},
+    status::{Cause, Class, Detail},
     time::Moment,
     view::RoutingView,
 };
 
 /// How a call ended, for the record.
 pub(super) struct Ended {
+    pub(super) said: Said,
+    pub(super) sent_at: Option<Moment>,
+    pub(super) orphaned: bool,
+}
+
+/// What a caller was told.
+pub(super) struct Said {
     pub(super) class: Class,
     pub(super) http: u16,
     pub(super) cause: Option<Cause>,
+    pub(super) detail: Detail,
+    pub(super) transport: Option<Box<str>>,
     pub(super) sent: usize,
-    pub(super) sent_at: Option<Moment>,
-    pub(super) orphaned: bool,
+}
+
+impl Said {
+    /// A host's own answer.
+    pub(super) fn of(class: Class, sent: usize) -> Self {
+        Self {
+            class,
+            http: class.http(),
+            cause: None,
+            detail: Detail::Plain,
+            transport: None,
+            sent,
+        }
+    }
 }
 
 impl<C: Codec> Relay<C> {
@@ -34,7 +56,8 @@ impl<C: Codec> Relay<C> {
         }
     }
 
-    pub(super) fn count(&self, call: &Call<C>, end: &End<'_, C>, ended: Ended) {
+    pub(super) fn count(&self, call: &Call<C>, end: &End<'_, C>, ended: &Ended) {
+        let said = &ended.said;
         let policy = call.pinned.policy(call.down.policy);
         let (shard, now) = (self.worker.shard(), self.worker.now());
         let cluster = call.cluster();
@@ -45,7 +68,7 @@ impl<C: Codec> Relay<C> {
             }
             if call.tried.len() > 0 {
                 let took = ended.sent_at.map(|at| now.since(at));
-                accounts::end_upstream(cluster, shard, ended.http, ended.class, took);
+                accounts::end_upstream(cluster, shard, said.http, said.class, took);
             }
         }
         let request = C::view(&call.frame);
@@ -63,20 +86,27 @@ impl<C: Codec> Relay<C> {
             route: policy.and_then(|policy| Some(policy.router.get(call.progress.route?))),
             cluster: cluster.map(Arc::as_ref),
             host,
-            class: ended.class,
+            class: said.class,
             // As in Envoy: nobody was answered.
-            http: if ended.orphaned { 0 } else { ended.http },
-            cause: ended.cause,
-            flags: accounts::flags(call.progress.flags, ended.cause, ended.orphaned),
+            http: if ended.orphaned { 0 } else { said.http },
+            cause: said.cause,
+            detail: said.detail,
+            begun: false,
+            transport_failure: said.transport.as_deref(),
+            flags: accounts::flags(call.progress.flags, said.cause, said.detail, ended.orphaned),
             orphaned: ended.orphaned,
             received: call.frame.bytes.len(),
-            sent: ended.sent,
+            sent: said.sent,
             began: call.began,
             duration,
             upstream: ended.sent_at.map(|at| now.since(at)),
             attempts: call.tried.len() as u32,
         };
-        accounts::end(&call.down.stats, shard, &record);
+        let reached = Reached {
+            passed: call.progress.passed,
+            sent: call.tried.was_sent(),
+        };
+        accounts::end(&call.down.stats, shard, &record, reached);
         let logs = policy.into_iter().flat_map(|policy| policy.logs.iter());
         logs.for_each(|log| log.log(&record));
     }

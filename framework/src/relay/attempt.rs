@@ -180,9 +180,7 @@ impl<C: Codec> Relay<C> {
         };
         call.sent = self.worker.now();
         written.map_err(|error| Status::new(Cause::CannotEdit, error.to_string()))?;
-        up.cluster
-            .stats
-            .inc(self.worker.shard(), ClusterMetric::RqTotal);
+        attempts::count_sent(&up.cluster.stats, self.worker.shard(), &mut call.tried);
         Ok(if call.is_oneway() {
             Attempt::OnewaySent
         } else {
@@ -218,6 +216,14 @@ impl<C: Codec> Relay<C> {
     /// the end, and tells how it went there.
     pub(super) fn leave_host(&self, call: &mut Call<C>, outcome: Outcome) {
         self.no_longer_waits(call);
+        if let Phase::Waiting(up) = &call.phase {
+            let failed = matches!(outcome, Outcome::Failed(Failure::Connect | Failure::Lost));
+            let metric = match failed {
+                true => ClusterMetric::RqPendingFailure,
+                false => ClusterMetric::RqCancelled,
+            };
+            up.inc(self, metric);
+        }
         let outcome = match (&call.phase, outcome) {
             // In line for a connection: it was the calls before it that took their time.
             (Phase::Deciding, Outcome::Failed(Failure::Timeout | Failure::TryTimeout)) => {

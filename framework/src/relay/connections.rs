@@ -31,7 +31,7 @@ impl<C: Codec> Relay<C> {
     }
 
     /// A connection could not be opened: the calls that wait for it go elsewhere.
-    pub(super) fn connect_failed(&self, up: &Rc<Up<C>>, text: &str) {
+    pub(super) fn connect_failed(&self, up: &Rc<Up<C>>, status: &Status) {
         up.host.state.refused(self.worker.now().ms());
         // First of all, so that the calls can bind their client to another host.
         if let Some(down) = up.bound.borrow().upgrade() {
@@ -39,12 +39,12 @@ impl<C: Codec> Relay<C> {
         }
         let waiting = self.calls.borrow().keys_where(|call| call.is_on(up));
         for key in waiting {
-            self.go_elsewhere(key, Failure::Connect, text);
+            self.go_elsewhere(key, Failure::Connect, status);
         }
     }
 
     /// A connection broke: calls of which a byte has left fail, others go elsewhere.
-    pub(super) fn lost(&self, up: &Rc<Up<C>>, text: &str) {
+    pub(super) fn lost(&self, up: &Rc<Up<C>>, status: &Status) {
         let on_it = self.calls.borrow().keys_where(|call| call.is_on(up));
         for key in on_it {
             let unsent = match self.calls.borrow_mut().get_mut(key).map(|call| &call.phase) {
@@ -53,11 +53,8 @@ impl<C: Codec> Relay<C> {
                 _ => continue,
             };
             match unsent && C::POOL != PoolMode::Binding {
-                true => self.go_elsewhere(key, Failure::Lost, text),
-                false => {
-                    let status = Status::new(Cause::ConnectionLost, text.to_owned());
-                    self.settle(key, End::Failed(Failure::Lost, status));
-                }
+                true => self.go_elsewhere(key, Failure::Lost, status),
+                false => self.settle(key, End::Failed(Failure::Lost, status.clone())),
             }
         }
     }
@@ -124,7 +121,7 @@ impl<C: Codec> Relay<C> {
     }
 
     /// Tries a call of which no byte has left at another host.
-    pub(super) fn go_elsewhere(&self, key: CallKey, failure: Failure, text: &str) {
+    pub(super) fn go_elsewhere(&self, key: CallKey, failure: Failure, status: &Status) {
         let mut calls = self.calls.borrow_mut();
         let Some(call) = calls.get_mut(key) else {
             return;
@@ -143,13 +140,8 @@ impl<C: Codec> Relay<C> {
         match self.attempt(key) {
             Ok(Attempt::Sent | Attempt::Waits) => {}
             Ok(Attempt::OnewaySent) => self.settle(key, End::Sent),
-            Err(status) if status.cause == Cause::NoHost => {
-                let cause = match failure {
-                    Failure::Connect => Cause::ConnectFailed,
-                    _ => Cause::ConnectionLost,
-                };
-                let status = Status::new(cause, text.to_owned());
-                self.settle(key, End::Failed(failure, status));
+            Err(refused) if refused.cause == Cause::NoHost => {
+                self.settle(key, End::Failed(failure, status.clone()));
             }
             Err(status) => self.settle(key, End::Local(status)),
         }

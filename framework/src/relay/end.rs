@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::{
     Relay,
-    accounts::Ended,
+    accounts::{Ended, Said},
     call::{Call, Phase},
     table::CallKey,
     up::Up,
@@ -17,7 +17,7 @@ use crate::{
     filter::ResponseCx,
     frame::{Frame, Head},
     outcome::{Failure, Outcome},
-    status::{Cause, Class, Status},
+    status::{Cause, Class, Detail, Status},
     view::RoutingView,
 };
 
@@ -61,7 +61,7 @@ impl<C: Codec> End<'_, C> {
 
     /// Whether a call that was at no host is given up because its caller left.
     fn is_caller_gone(&self) -> bool {
-        matches!(self, End::Local(status) if status.cause == Cause::ConnectionLost)
+        matches!(self, End::Local(status) if status.detail == Detail::CallerGone)
     }
 }
 
@@ -105,23 +105,22 @@ impl<C: Codec> Relay<C> {
             up.leave();
         }
         let shard = self.worker.shard();
-        let place = match call.cluster() {
+        let (metric, detail) = match failure {
+            Failure::TryTimeout => (ClusterMetric::RqTryTimeout, Detail::TryTimeout),
+            _ => (ClusterMetric::RqTimeout, Detail::Plain),
+        };
+        let (place, detail) = match call.cluster() {
             Some(cluster) => {
-                cluster.stats.inc(
-                    shard,
-                    match failure {
-                        Failure::TryTimeout => ClusterMetric::RqTryTimeout,
-                        _ => ClusterMetric::RqTimeout,
-                    },
-                );
-                cluster.name.to_string()
+                cluster.stats.inc(shard, metric);
+                (cluster.name.to_string(), detail)
             }
-            None => String::from("a filter"),
+            // As long as any call may last.
+            None => (String::from("a filter"), Detail::MaxDuration),
         };
         let waited = self.worker.now().since(call.began).as_millis();
         drop(calls);
         let text = format!("no answer from {place} within {waited} ms");
-        let status = Status::new(Cause::Timeout, text);
+        let status = Status::new(Cause::Timeout, text).because(detail);
         self.settle(key, End::Failed(failure, status));
     }
 
@@ -154,44 +153,25 @@ impl<C: Codec> Relay<C> {
         }
         let orphaned =
             closed && !matches!(end, End::Sent) || call.aim.is_none() && end.is_caller_gone();
-        let (class, http, cause, sent) = match &end {
+        let said = match &end {
             End::Response(frame) => self.forward(&call, frame),
-            End::Failed(_, status) | End::Local(status) => {
-                (status.class(), status.http, Some(status.cause), {
-                    self.reply(&call, status)
-                })
-            }
-            End::Sent => (Class::Ok, 200, None, 0),
+            End::Failed(_, status) | End::Local(status) => self.say(&call, status),
+            End::Sent => Said::of(Class::Ok, 0),
         };
-        self.count(
-            &call,
-            &end,
-            Ended {
-                class,
-                http,
-                cause,
-                sent,
-                sent_at,
-                orphaned,
-            },
-        );
+        let ended = Ended {
+            said,
+            sent_at,
+            orphaned,
+        };
+        self.count(&call, &end, &ended);
     }
 
     /// Passes an upstream's response on, unless a filter replaces it.
-    pub(super) fn forward(
-        &self,
-        call: &Call<C>,
-        frame: &Frame<C::Head>,
-    ) -> (Class, u16, Option<Cause>, usize) {
+    pub(super) fn forward(&self, call: &Call<C>, frame: &Frame<C::Head>) -> Said {
         let class = C::classify(frame);
         let mut edits = Edits::none();
         if let Some(status) = self.edit_response(call, frame, class, &mut edits) {
-            return (
-                status.class(),
-                status.http,
-                Some(status.cause),
-                self.reply(call, &status),
-            );
+            return self.say(call, &status);
         }
         let id = call.frame.head.id();
         let written = call.down.push(self, |codec, out| {
@@ -203,17 +183,9 @@ impl<C: Codec> Relay<C> {
             )
         });
         match written {
-            Some(Ok(sent)) => (class, class.http(), None, sent),
-            Some(Err(error)) => {
-                let status = Status::new(Cause::CannotEdit, error.to_string());
-                (
-                    status.class(),
-                    status.http,
-                    Some(status.cause),
-                    self.reply(call, &status),
-                )
-            }
-            None => (class, class.http(), None, 0),
+            Some(Ok(sent)) => Said::of(class, sent),
+            Some(Err(error)) => self.say(call, &Status::new(Cause::CannotEdit, error.to_string())),
+            None => Said::of(class, 0),
         }
     }
 
@@ -258,19 +230,27 @@ impl<C: Codec> Relay<C> {
     }
 
     /// Answers a call in its own protocol; a one-way call gets none.
-    pub(super) fn reply(&self, call: &Call<C>, status: &Status) -> usize {
-        if call.is_oneway() {
-            return 0;
+    fn say(&self, call: &Call<C>, status: &Status) -> Said {
+        let sent = match call.is_oneway() {
+            true => 0,
+            false => call.down.push(self, |codec, out| {
+                let before = out.len();
+                codec.answer(&call.frame, status, out);
+                out.len() - before
+            }),
+        };
+        Said {
+            class: status.class(),
+            http: status.http,
+            cause: Some(status.cause),
+            detail: status.detail,
+            transport: status.transport.clone(),
+            sent,
         }
-        call.down.push(self, |codec, out| {
-            let before = out.len();
-            codec.answer(&call.frame, status, out);
-            out.len() - before
-        })
     }
 }
 
 /// Written to nobody; only the record has it.
 pub(super) fn caller_gone() -> Status {
-    Status::new(Cause::ConnectionLost, "the caller left")
+    Status::new(Cause::ConnectionLost, "the caller left").because(Detail::CallerGone)
 }

@@ -23,7 +23,7 @@ use crate::{
     frame::{Frame, Head, Kind},
     out::Out,
     protocol::Io,
-    status::{Cause, Status},
+    status::{Cause, Detail, Status},
     time::Moment,
     transport,
 };
@@ -41,11 +41,11 @@ pub(super) async fn run<C: Codec>(relay: Rc<Relay<C>>, up: Rc<Up<C>>) {
         Ok(opened) => return serve(&relay, &up, opened.io).await,
         Err(failure) => failure,
     };
-    let text = failure.describe(&up.host);
+    let status = failure.status(&up.host);
     up.life.set(Life::Closed);
     up.cluster.breakers[0].end_connection();
-    tracing::debug!(cluster = %up.cluster.name, "{text}");
-    relay.connect_failed(&up, &text);
+    tracing::debug!(cluster = %up.cluster.name, "{}", status.text);
+    relay.connect_failed(&up, &status);
     relay.forget(&up);
 }
 
@@ -371,7 +371,12 @@ impl<C: Codec> Task<C> {
         // Before its calls look for other connections: they may need this one's place.
         up.cluster.breakers[0].end_connection();
         relay.forget(up);
-        relay.lost(up, &text);
+        let detail = match reason {
+            End::Protocol(_) => Detail::Protocol,
+            _ => Detail::Plain,
+        };
+        let status = Status::new(Cause::ConnectionLost, text).because(detail);
+        relay.lost(up, &status);
         if let Some(down) = up.bound.borrow().upgrade() {
             down.finish();
         }

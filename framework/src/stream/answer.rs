@@ -13,7 +13,11 @@ use super::{
     flight::Expiry,
     ledger::Ledger,
 };
-use crate::{cluster::ClusterMetric, outcome::Failure, status::Cause};
+use crate::{
+    cluster::ClusterMetric,
+    outcome::Failure,
+    status::{Cause, Detail},
+};
 
 /// The body of an answer. The call ends when it has come to its end or is dropped.
 pub struct Answer<C: StreamCodec> {
@@ -123,15 +127,15 @@ impl<C: StreamCodec> Answer<C> {
         };
         if let Some(cluster) = ledger.cluster() {
             let shard = ledger.door.worker.shard();
-            cluster.stats.inc(shard, ClusterMetric::RqTimeout);
+            expiry.count(cluster, shard);
+            ledger.flight.count_given_up(cluster, shard);
         }
         ledger.outcome.failure = match expiry {
             Expiry::Deadline => Some(Failure::Timeout),
             // The caller may be as slow as the host.
             Expiry::Idle | Expiry::Upload | Expiry::Attempt => None,
         };
-        let class = Cause::Timeout.class();
-        ledger.outcome.local = Some((Cause::Timeout, Cause::Timeout.http(), class));
+        ledger.break_off(Cause::Timeout, expiry.detail());
         match expiry {
             Expiry::Deadline | Expiry::Upload | Expiry::Attempt => Broken::Timeout,
             Expiry::Idle => Broken::Idle,
@@ -158,10 +162,15 @@ impl<C: StreamCodec> Answer<C> {
                     ledger.hear_trailers(trailers);
                 }
             }
-            Err(_) => {
-                let cause = Cause::ConnectionLost;
+            Err(broken) => {
                 ledger.outcome.failure = Some(Failure::Lost);
-                ledger.outcome.local = Some((cause, cause.http(), cause.class()));
+                if broken.detail() == Detail::RemoteReset
+                    && let Some(cluster) = ledger.cluster()
+                {
+                    let shard = ledger.door.worker.shard();
+                    cluster.stats.inc(shard, ClusterMetric::RqRxReset);
+                }
+                ledger.break_off(Cause::ConnectionLost, broken.detail());
             }
         }
     }

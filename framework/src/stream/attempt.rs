@@ -45,7 +45,7 @@ pub(super) async fn send<C: StreamCodec>(
     let mut stale = 0;
     let mut host = attempts::choose(cluster, aim.hash, &mut ledger.tried, &worker)?;
     loop {
-        let head = begin(ledger, aim, cluster)?;
+        let head = begin(ledger, aim)?;
         let attempt = Attempt {
             cluster,
             host,
@@ -107,14 +107,9 @@ pub(super) async fn send<C: StreamCodec>(
 }
 
 /// Begins an attempt: the head that leaves.
-fn begin<C: StreamCodec>(
-    ledger: &mut Ledger<C>,
-    aim: &Aim,
-    cluster: &Cluster,
-) -> Result<request::Parts, Status> {
+fn begin<C: StreamCodec>(ledger: &mut Ledger<C>, aim: &Aim) -> Result<request::Parts, Status> {
     let head = outgoing(ledger, aim)?;
     let worker = &ledger.door.worker;
-    cluster.stats.inc(worker.shard(), ClusterMetric::RqTotal);
     ledger.sent_at = Some(worker.now());
     ledger.flight.begin_attempt(aim.times.per_try);
     Ok(head)
@@ -133,19 +128,20 @@ fn end<C: StreamCodec>(
         }
         Ok(Err(failure)) => failure,
         Err(expiry) => {
-            let (failed, metric) = match expiry {
-                Expiry::Attempt => (
-                    Some(outcome::Failure::TryTimeout),
-                    ClusterMetric::RqTryTimeout,
-                ),
-                Expiry::Deadline => (Some(outcome::Failure::Timeout), ClusterMetric::RqTimeout),
-                Expiry::Upload | Expiry::Idle => (None, ClusterMetric::RqTimeout),
+            let shard = ledger.door.worker.shard();
+            ledger.flight.count_given_up(cluster, shard);
+            let failed = match expiry {
+                Expiry::Attempt => Some(outcome::Failure::TryTimeout),
+                Expiry::Deadline => Some(outcome::Failure::Timeout),
+                Expiry::Upload | Expiry::Idle => None,
             };
-            cluster.stats.inc(ledger.door.worker.shard(), metric);
             return Ended::Failed(failed, late(ledger, expiry, cluster));
         }
     };
     let failed = failure.of_host();
+    if let Some(metric) = failure.metric() {
+        cluster.stats.inc(ledger.door.worker.shard(), metric);
+    }
     match failure {
         Failure::Unsent(status) => Ended::Unsent(failed, status),
         Failure::Stale(status) => Ended::Stale(status),
@@ -209,17 +205,17 @@ async fn pause<C: StreamCodec>(
     let worker = &ledger.door.worker;
     let paused = ledger.flight.pause(wait).await;
     worker.tick();
-    paused.map_err(|expiry| {
-        cluster.stats.inc(worker.shard(), ClusterMetric::RqTimeout);
-        late(ledger, expiry, cluster)
-    })
+    paused.map_err(|expiry| late(ledger, expiry, cluster))
 }
 
 /// What the caller is told when the time is over.
 fn late<C: StreamCodec>(ledger: &Ledger<C>, expiry: Expiry, cluster: &Cluster) -> Status {
+    expiry.count(cluster, ledger.door.worker.shard());
     match expiry {
         Expiry::Upload => unfinished(ledger),
-        Expiry::Deadline | Expiry::Attempt | Expiry::Idle => timed_out(ledger, &cluster.name),
+        Expiry::Deadline | Expiry::Attempt | Expiry::Idle => {
+            timed_out(ledger, &cluster.name).because(expiry.detail())
+        }
     }
 }
 
@@ -299,6 +295,6 @@ fn unfinished<C: StreamCodec>(ledger: &Ledger<C>) -> Status {
     let text = format!("the request did not end within {waited} ms (request_timeout)");
     Status {
         http: 408,
-        ..Status::new(Cause::Timeout, text)
+        ..Status::new(Cause::Timeout, text).because(Expiry::Upload.detail())
     }
 }

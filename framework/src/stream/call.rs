@@ -9,7 +9,7 @@ use super::{
     answer::Answer,
     attempt,
     codec::{Caller, StreamCodec},
-    flight::{Flight, Limits},
+    flight::{Expiry, Flight, Limits},
     ledger::{Heard, Ledger},
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     route::{Facts, Limit},
     snapshot::{Ends, PolicyIx},
     stats::Group,
-    status::{Cause, Status},
+    status::{Cause, Detail, Status},
     view::RoutingView,
     worker::Worker,
 };
@@ -170,7 +170,8 @@ async fn decide<C: StreamCodec>(ledger: &mut Ledger<C>) -> Result<Aim, Status> {
         });
         let verdict = ledger.flight.within(wait).await;
         ledger.door.worker.tick();
-        match verdict.map_err(|_| timed_out(ledger, "a filter"))? {
+        let late = |expiry: Expiry| timed_out(ledger, "a filter").because(expiry.detail());
+        match verdict.map_err(late)? {
             Verdict::Continue => {}
             Verdict::ContinueWith(edits) => {
                 for edit in edits.iter() {
@@ -196,10 +197,10 @@ fn permit<C: StreamCodec>(ledger: &Ledger<C>, aim: &Aim) -> Result<(), Status> {
     let by_route = exchange::forward(policy, aim).and_then(|forward| forward.upgrade(kind));
     match by_route.unwrap_or_else(|| policy.http.allows(kind)) {
         true => Ok(()),
-        false => Err(Status::new(
-            Cause::Denied,
-            format!("'{kind}' is no upgrade that is configured here (upgrade_configs)"),
-        )),
+        false => {
+            let text = format!("'{kind}' is no upgrade that is configured here (upgrade_configs)");
+            Err(Status::new(Cause::Denied, text).because(Detail::Upgrade))
+        }
     }
 }
 

@@ -8,10 +8,10 @@ use http_body::Body;
 
 use super::flight::Upload;
 use crate::{
-    cluster::{Cluster, HostIx},
+    cluster::{Cluster, ClusterMetric, HostIx},
     edits::Edits,
     outcome,
-    status::{Class, Status},
+    status::{Cause, Class, Detail, Status},
     view::RoutingView,
     worker::Worker,
 };
@@ -129,6 +129,19 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// What of it the cluster counts.
+    pub(crate) fn metric(&self) -> Option<ClusterMetric> {
+        match self {
+            Self::Unsent(status) if status.cause == Cause::ConnectFailed => {
+                Some(ClusterMetric::RqPendingFailure)
+            }
+            Self::Lost(status) if status.detail == Detail::RemoteReset => {
+                Some(ClusterMetric::RqRxReset)
+            }
+            _ => None,
+        }
+    }
+
     /// What it says of the host.
     pub(crate) fn of_host(&self) -> Option<outcome::Failure> {
         match self {
@@ -155,6 +168,17 @@ pub enum Broken {
     Idle,
     /// The gateway is shutting down.
     Draining,
+}
+
+impl Broken {
+    /// What access logs are told of a host that broke its answer off so.
+    pub(crate) fn detail(&self) -> Detail {
+        match self {
+            Self::Reset(Some(_)) => Detail::RemoteReset,
+            Self::Protocol(_) => Detail::Protocol,
+            Self::Reset(None) | Self::Timeout | Self::Idle | Self::Draining => Detail::Plain,
+        }
+    }
 }
 
 impl fmt::Display for Broken {

@@ -19,7 +19,14 @@ use super::{
     codec::Broken,
     timers::{Expires, TimerKey, Timers},
 };
-use crate::{route::KEPT_BODY, time::Moment, worker::Worker};
+use crate::{
+    cluster::{Cluster, ClusterMetric},
+    route::KEPT_BODY,
+    stats::Shard,
+    status::Detail,
+    time::Moment,
+    worker::Worker,
+};
 
 /// Why a call is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +39,27 @@ pub(crate) enum Expiry {
     Upload,
     /// One attempt took too long.
     Attempt,
+}
+
+impl Expiry {
+    /// What access logs are told of it.
+    pub(crate) fn detail(self) -> Detail {
+        match self {
+            Self::Deadline => Detail::Plain,
+            Self::Idle => Detail::StreamIdle,
+            Self::Upload => Detail::RequestTimeout,
+            Self::Attempt => Detail::TryTimeout,
+        }
+    }
+
+    /// Counts it for the cluster whose answer did not come in time, if it is about that.
+    pub(crate) fn count(self, cluster: &Cluster, shard: Shard) {
+        match self {
+            Self::Deadline => cluster.stats.inc(shard, ClusterMetric::RqTimeout),
+            Self::Attempt => cluster.stats.inc(shard, ClusterMetric::RqTryTimeout),
+            Self::Idle | Self::Upload => {}
+        }
+    }
 }
 
 /// A call in flight.
@@ -49,6 +77,8 @@ pub(crate) struct Flight<B> {
     keeps: Cell<usize>,
     /// Which upload may take from the body: the latest.
     uploads: Cell<u32>,
+    /// Which upload was given to a connection to a host; none yet for 0.
+    sent: Cell<u32>,
     /// The request body has come to its end.
     complete: Cell<bool>,
     limits: Cell<Limits>,
@@ -95,6 +125,7 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
             kept: RefCell::new(Some(Kept::default())),
             keeps: Cell::new(KEPT_BODY),
             uploads: Cell::new(0),
+            sent: Cell::new(0),
             complete: Cell::new(complete),
             limits: Cell::default(),
             per_try: Cell::new(None),
@@ -130,6 +161,25 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
             again,
             trailers,
         }
+    }
+
+    /// Whether the request was ever given to a connection to a host.
+    pub(crate) fn was_sent(&self) -> bool {
+        self.sent.get() > 0
+    }
+
+    /// Counts an attempt that the gateway gives up: on a connection, or in the line for one.
+    pub(crate) fn count_given_up(&self, cluster: &Cluster, shard: Shard) {
+        let metric = match self.sent.get() == self.uploads.get() {
+            true => ClusterMetric::RqTxReset,
+            false => ClusterMetric::RqCancelled,
+        };
+        cluster.stats.inc(shard, metric);
+    }
+
+    /// Whether the request has come to its end.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete.get()
     }
 
     /// Keeps no more than so many bytes of the request body. What has been taken by now stays.
@@ -347,6 +397,15 @@ impl<B> std::fmt::Debug for Upload<B> {
 }
 
 impl<B> Upload<B> {
+    /// Notes that the request is given to an open connection now, and counts that.
+    pub fn begin(&self, cluster: &Cluster) {
+        let (stats, shard) = (&cluster.stats, self.flight.worker.shard());
+        stats.inc(shard, ClusterMetric::RqTotal);
+        if self.flight.sent.replace(self.number) > 0 {
+            stats.inc(shard, ClusterMetric::RqAgain);
+        }
+    }
+
     /// The bodies' own type, for what a codec can do with it directly. The request can then not be
     /// sent again.
     pub fn with<R>(&self, use_it: impl FnOnce(&mut B) -> R) -> R {

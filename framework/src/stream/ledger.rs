@@ -7,15 +7,15 @@ use http::{HeaderMap, request, response};
 
 use super::{call::Door, codec::StreamCodec, flight::Flight};
 use crate::{
-    accounts,
+    accounts::{self, Reached},
     attempts::{self, Again, Tried},
     cluster::Cluster,
     exchange::{self, Aim, Progress},
     log::Record,
     outcome::{self, Failure, Outcome},
     route::{Facts, Forward},
-    snapshot::{Pinned, Policy},
-    status::{Cause, Class, Status},
+    snapshot::{HttpMetric, Pinned, Policy},
+    status::{Cause, Class, Detail, Status},
     time::Moment,
     view::RoutingView,
 };
@@ -55,7 +55,7 @@ pub(super) struct Heard {
     response: Option<Box<response::Parts>>,
     trailers: Option<HeaderMap>,
     /// Why the gateway answered itself, or broke the answer off.
-    pub(super) local: Option<(Cause, u16, Class)>,
+    pub(super) local: Option<End>,
     /// The HTTP status of the gateway's own answer: 200 where gRPC tells a failure by its own status.
     said: Option<u16>,
     /// How the host failed, before its answer or in it.
@@ -64,6 +64,37 @@ pub(super) struct Heard {
     pub(super) complete: bool,
     /// Bytes of the answer's body.
     pub(super) sent: u64,
+}
+
+/// How a call ended.
+pub(super) struct End {
+    /// Why the gateway ended it; `None` for a host's answer.
+    cause: Option<Cause>,
+    detail: Detail,
+    http: u16,
+    class: Class,
+    transport: Option<Box<str>>,
+    /// The host's answer had begun.
+    begun: bool,
+}
+
+impl End {
+    /// The end that the gateway has no part in: the host's answer, or a caller that left before.
+    fn of(heard: Option<(u16, Class)>) -> Self {
+        let (cause, detail) = match heard {
+            Some(_) => (None, Detail::Plain),
+            None => (Some(Cause::ConnectionLost), Detail::CallerGone),
+        };
+        let (http, class) = heard.unwrap_or((0, Class::Unavailable));
+        Self {
+            cause,
+            detail,
+            http,
+            class,
+            transport: None,
+            begun: false,
+        }
+    }
 }
 
 impl Heard {
@@ -118,7 +149,28 @@ impl<C: StreamCodec> Ledger<C> {
 
     /// Notes that the gateway ends the call.
     pub(super) fn end_locally(&mut self, status: &Status) {
-        self.outcome.local = Some((status.cause, status.http, status.class()));
+        self.outcome.local = Some(End {
+            cause: Some(status.cause),
+            detail: status.detail,
+            http: status.http,
+            class: status.class(),
+            transport: status.transport.clone(),
+            begun: false,
+        });
+    }
+
+    /// Notes that the gateway ends the call within the host's answer, whose status the caller has.
+    pub(super) fn break_off(&mut self, cause: Cause, detail: Detail) {
+        let heard = self.outcome.heard;
+        let http = heard.map(|(http, _)| http);
+        self.outcome.local = Some(End {
+            cause: Some(cause),
+            detail,
+            http: http.unwrap_or_else(|| cause.http()),
+            class: cause.class(),
+            transport: None,
+            begun: true,
+        });
     }
 
     /// Notes the head of the gateway's own answer.
@@ -187,11 +239,14 @@ impl<C: StreamCodec> Ledger<C> {
         } = std::mem::take(&mut self.outcome);
         // A caller that leaves is told by the call being dropped before its end.
         let orphaned = !complete && local.is_none();
-        let (cause, http, class) = match (local, heard) {
-            (Some((cause, http, class)), _) => (Some(cause), http, class),
-            (None, Some((http, class))) => (None, http, class),
-            (None, None) => (Some(Cause::ConnectionLost), 0, Class::Unavailable),
-        };
+        if orphaned
+            && self.tried.len() > 0
+            && let Some(cluster) = self.cluster()
+        {
+            self.flight.count_given_up(cluster, shard);
+        }
+        let end = local.unwrap_or_else(|| End::of(heard));
+        let (http, class) = (end.http, end.class);
         let cluster = self.cluster();
         if let (Some(cluster), Some(aim)) = (cluster, &self.aim) {
             if self.counted {
@@ -217,8 +272,11 @@ impl<C: StreamCodec> Ledger<C> {
             host: cluster.and_then(|cluster| cluster.hosts.get(self.tried.last()?)),
             class,
             http: said.unwrap_or(http),
-            cause,
-            flags: accounts::flags(self.progress.flags, cause, orphaned),
+            cause: end.cause,
+            detail: end.detail,
+            begun: end.begun,
+            transport_failure: end.transport.as_deref(),
+            flags: accounts::flags(self.progress.flags, end.cause, end.detail, orphaned),
             orphaned,
             received: self.flight.received() as usize,
             sent: sent as usize,
@@ -229,7 +287,14 @@ impl<C: StreamCodec> Ledger<C> {
                 .map(|at| self.answered_at.unwrap_or(now).since(at)),
             attempts: self.tried.len() as u32,
         };
-        accounts::end(&self.door.stats, shard, &record);
+        let reached = Reached {
+            passed: self.progress.passed,
+            sent: self.flight.was_sent(),
+        };
+        accounts::end(&self.door.stats, shard, &record, reached);
+        if http > 0 && !self.flight.is_complete() && C::upgrade(&self.request).is_none() {
+            self.door.stats.inc(shard, HttpMetric::RqEarly);
+        }
         let logs = policy.into_iter().flat_map(|policy| policy.logs.iter());
         logs.for_each(|log| log.log(&record));
     }

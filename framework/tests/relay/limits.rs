@@ -318,7 +318,6 @@ fn calls_end_by_the_shortest_of_their_times() {
             .await;
         assert_eq!(client.recv().await.cause(), "Timeout");
         rig.settled().await;
-        assert_eq!(rig.http(HttpMetric::RqTimeout), 3);
         assert_eq!(rig.upstream(ClusterMetric::RqTimeout), 3);
     });
 }

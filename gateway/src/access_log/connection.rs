@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use crossdock_framework::{log::Record, route::Facts, status::Class, view::Opaque};
+use crossdock_framework::{
+    log::Record,
+    route::Facts,
+    status::{Class, Detail},
+    view::Opaque,
+};
 use crossdock_xds::envoy_types::pb::envoy::data::accesslog::v3::AccessLogType;
 
 use crate::tcp::Outcome;
@@ -37,6 +42,9 @@ impl Connection<'_> {
             class: Class::Ok,
             http: 0,
             cause: None,
+            detail: Detail::Plain,
+            begun: false,
+            transport_failure: outcome.failure.as_deref(),
             flags: outcome.flags,
             orphaned: false,
             received: usize::try_from(outcome.received).unwrap_or(usize::MAX),

@@ -37,6 +37,7 @@ enum What {
     Number(fn(Line<'_>) -> Option<u64>),
     Text(for<'r> fn(Line<'r>) -> Option<&'r str>),
     Made(fn(Line<'_>) -> Option<String>),
+    Details,
     List(for<'r> fn(Line<'r>) -> Option<&'r [Box<str>]>),
     Flags {
         long: bool,
@@ -162,6 +163,7 @@ impl Operator {
             What::Number(number) => number(line).map_or(Value::Missing, Value::Number),
             What::Text(text) => self.text(text(line).map(Cow::Borrowed)),
             What::Made(made) => self.text(made(line).map(Cow::Owned)),
+            What::Details => self.text(outcome::details(record)),
             What::List(list) => {
                 let list = list(line).filter(|list| !list.is_empty());
                 self.text(list.map(|list| list.join(",").into()))
@@ -271,7 +273,7 @@ fn without_arguments(name: &str) -> Option<What> {
             call.then(|| line.record.request.protocol())
         }),
         "RESPONSE_CODE" => What::Number(|line| Some(line.record.http.into())),
-        "RESPONSE_CODE_DETAILS" => What::Text(|line| outcome::details(line.record)),
+        "RESPONSE_CODE_DETAILS" => What::Details,
         "RESPONSE_FLAGS" => What::Flags { long: false },
         "RESPONSE_FLAGS_LONG" => What::Flags { long: true },
         "GRPC_STATUS" => What::GrpcStatus { number: false },
@@ -360,9 +362,7 @@ fn of_connection(name: &str) -> Option<What> {
         "UPSTREAM_LOCAL_PORT" => {
             What::Number(|line| Some(line.outcome()?.upstream_local?.port().into()))
         }
-        "UPSTREAM_TRANSPORT_FAILURE_REASON" => {
-            What::Text(|line| line.outcome()?.failure.as_deref())
-        }
+        "UPSTREAM_TRANSPORT_FAILURE_REASON" => What::Text(|line| line.record.transport_failure),
         "DOWNSTREAM_LOCAL_CLOSE_REASON" => What::Text(|line| line.outcome()?.reason),
         _ => return None,
     })

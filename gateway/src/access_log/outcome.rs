@@ -2,35 +2,74 @@
 
 use std::borrow::Cow;
 
-use crossdock_framework::{log::Record, status::Cause, view::Key};
+use crossdock_framework::{
+    log::Record,
+    status::{Cause, Detail},
+    view::Key,
+};
 
-/// Who decided about the answer, and why.
-pub(super) fn details(record: &Record<'_>) -> Option<&'static str> {
+/// Who decided about the answer, and why (`%RESPONSE_CODE_DETAILS%`).
+pub(super) fn details<'r>(record: &Record<'r>) -> Option<Cow<'r, str>> {
     if record.orphaned {
-        return Some("downstream_remote_disconnect");
+        return Some("downstream_remote_disconnect".into());
     }
     let Some(cause) = record.cause else {
-        return record.response.map(|_| "via_upstream");
+        return record.response.map(|_| "via_upstream".into());
     };
-    Some(match cause {
-        Cause::NoRoute => "route_not_found",
-        Cause::NoCluster => "cluster_not_found",
-        Cause::NoHost => "no_healthy_upstream",
-        Cause::Overload => "upstream_reset_before_response_started{overflow}",
-        Cause::RateLimited => "local_rate_limited",
-        Cause::Denied => "rbac_access_denied",
-        Cause::Fault => "fault_filter_abort",
-        Cause::DirectResponse => "direct_response",
-        Cause::Timeout => "response_timeout",
-        Cause::ConnectFailed => "upstream_reset_before_response_started{connection_failure}",
-        Cause::ConnectionLost => "upstream_reset_before_response_started{connection_termination}",
-        Cause::BadRequest => "request_malformed",
-        Cause::BadResponse => "upstream_reset_before_response_started{protocol_error}",
-        Cause::RequestTooLarge => "request_payload_too_large",
-        Cause::ResponseTooLarge => "response_payload_too_large",
-        Cause::CannotEdit => "request_cannot_be_edited",
-        Cause::Draining => "draining",
+    Some(match reset(cause, record.detail) {
+        Some(reset) => {
+            let began = if record.begun { "after" } else { "before" };
+            let (bar, why) = match record.transport_failure {
+                Some(why) => ("|", why),
+                None => ("", ""),
+            };
+            format!("upstream_reset_{began}_response_started{{{reset}{bar}{why}}}").into()
+        }
+        None => local(cause, record.detail).into(),
     })
+}
+
+/// How the way to the host ended, if that is the reason.
+fn reset(cause: Cause, detail: Detail) -> Option<&'static str> {
+    Some(match (cause, detail) {
+        (_, Detail::ConnectTimeout) => "connection_timeout",
+        (_, Detail::RemoteReset) => "remote_reset",
+        (_, Detail::RefusedStream) => "remote_refused_stream_reset",
+        (Cause::BadResponse, _) | (_, Detail::Protocol) => "protocol_error",
+        (Cause::Overload, _) => "overflow",
+        (Cause::ConnectFailed, _) => "remote_connection_failure",
+        (Cause::ConnectionLost, Detail::Plain) => "connection_termination",
+        _ => return None,
+    })
+}
+
+/// Why the gateway answered of its own accord.
+fn local(cause: Cause, detail: Detail) -> &'static str {
+    match (detail, cause) {
+        (Detail::TryTimeout, _) => "upstream_per_try_timeout",
+        (Detail::StreamIdle, _) => "stream_idle_timeout",
+        (Detail::MaxDuration, _) => "max_duration_timeout",
+        (Detail::RequestTimeout, _) => "request_overall_timeout",
+        (Detail::CallerGone, _) => "downstream_remote_disconnect",
+        (Detail::Upgrade, _) => "upgrade_failed",
+        (_, Cause::NoRoute) => "route_not_found",
+        (_, Cause::NoCluster) => "cluster_not_found",
+        (_, Cause::NoHost) => "no_healthy_upstream",
+        (_, Cause::RateLimited) => "local_rate_limited",
+        (_, Cause::Denied) => "rbac_access_denied",
+        (_, Cause::Fault) => "fault_filter_abort",
+        (_, Cause::DirectResponse) => "direct_response",
+        (_, Cause::Timeout) => "response_timeout",
+        (_, Cause::BadRequest) => "request_malformed",
+        (_, Cause::RequestTooLarge) => "request_payload_too_large",
+        (_, Cause::ResponseTooLarge) => "response_payload_too_large",
+        (_, Cause::CannotEdit) => "request_cannot_be_edited",
+        (_, Cause::Draining) => "draining",
+        (
+            _,
+            Cause::Overload | Cause::ConnectFailed | Cause::ConnectionLost | Cause::BadResponse,
+        ) => "upstream_reset",
+    }
 }
 
 /// The gRPC status that a call ended with: its trailers', or its head's, or what its HTTP status means

@@ -18,7 +18,7 @@ use crossdock_framework::{
     route::{Action, Direct, Facts, Route, Unchanged},
     snapshot::Ends,
     stats::Registry,
-    status::{Cause, Class},
+    status::{Cause, Class, Detail},
     time::Moment,
     view::{Key, RoutingView},
 };
@@ -155,6 +155,9 @@ impl Call {
             class: Class::Ok,
             http: 200,
             cause: None,
+            detail: Detail::Plain,
+            begun: false,
+            transport_failure: None,
             flags: Flags::default(),
             orphaned: false,
             received: 128,

@@ -71,7 +71,7 @@ fn call_timeout_ms() {
         refused(&answer, 1, "no answer from", TIMEOUT);
         assert!(wire != Wire::Dubbo || answer.status == 31);
     }
-    assert_eq!(gateway.stat("http.rpc.downstream_rq_timeout"), 4);
+    assert_eq!(gateway.stat("cluster.echo.upstream_rq_timeout"), 4);
     gateway.until("http.rpc.downstream_rq_active", |active| active == 0);
 }
 

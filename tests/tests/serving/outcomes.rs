@@ -53,7 +53,7 @@ fn a_call_without_an_answer_in_time_is_told_so() {
     );
     assert_eq!(client.recv().status, 7);
     assert_eq!(gateway.stat("cluster.mute.upstream_rq_timeout"), 3);
-    assert_eq!(gateway.stat("http.rpc.downstream_rq_timeout"), 3);
+    assert_eq!(gateway.stat("cluster.mute.upstream_rq_504"), 3);
 }
 
 #[test]

@@ -197,12 +197,12 @@ impl Pool {
             {
                 return Ok(ready);
             }
+            if waiting.is_none() {
+                waiting = Some(pools::Waiting::begin(attempt, &self.worker)?);
+            }
             let only = self.open.get() == 0;
             if cluster.take_connection(only, self.worker.shard()) {
                 return self.open(cluster, host).await;
-            }
-            if waiting.is_none() {
-                waiting = Some(pools::Waiting::begin(attempt, &self.worker)?);
             }
             self.room.notified().await;
         }
@@ -407,6 +407,7 @@ pub(crate) async fn send(
     ready.up.served.set(ready.up.served.get() + 1);
     let repeatable = head.method.is_idempotent();
     let upgrades = head.headers.contains_key(header::UPGRADE) || head.method == Method::CONNECT;
+    body.begin(attempt.cluster);
     let asked = upgrades.then(|| Asked::prepare(&mut head, &ready.up, &pool.worker));
     // What a tunnel's client sends is no body of HTTP/1: it follows the answer.
     let (body, rest) = match Wanted::of(&head) {

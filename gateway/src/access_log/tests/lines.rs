@@ -241,7 +241,7 @@ fn every_cause_has_its_flag_and_details() {
         (
             Cause::ConnectFailed,
             "UF UpstreamConnectionFailure upstream_reset_before_response_started\
-             {connection_failure}",
+             {remote_connection_failure}",
         ),
     ] {
         assert_eq!(line(&format, &call.refused(cause)), shown);
@@ -259,6 +259,70 @@ fn every_cause_has_its_flag_and_details() {
     assert_eq!(
         line(&format, &gone),
         "UT,DC UpstreamRequestTimeout,DownstreamConnectionTermination downstream_remote_disconnect"
+    );
+}
+
+#[test]
+fn details_say_what_causes_leave_open() {
+    let call = Call::answered();
+    let format = text(
+        "%RESPONSE_CODE_DETAILS% %UPSTREAM_TRANSPORT_FAILURE_REASON%",
+        false,
+    );
+    let lost = Cause::ConnectionLost;
+    for (cause, detail, shown) in [
+        (
+            Cause::Timeout,
+            Detail::TryTimeout,
+            "upstream_per_try_timeout -",
+        ),
+        (Cause::Timeout, Detail::StreamIdle, "stream_idle_timeout -"),
+        (
+            Cause::Timeout,
+            Detail::MaxDuration,
+            "max_duration_timeout -",
+        ),
+        (
+            Cause::Timeout,
+            Detail::RequestTimeout,
+            "request_overall_timeout -",
+        ),
+        (
+            Cause::ConnectFailed,
+            Detail::ConnectTimeout,
+            "upstream_reset_before_response_started{connection_timeout} -",
+        ),
+        (
+            lost,
+            Detail::RefusedStream,
+            "upstream_reset_before_response_started{remote_refused_stream_reset} -",
+        ),
+        (lost, Detail::CallerGone, "downstream_remote_disconnect -"),
+        (Cause::Denied, Detail::Upgrade, "upgrade_failed -"),
+    ] {
+        let record = Record {
+            detail,
+            ..call.refused(cause)
+        };
+        assert_eq!(line(&format, &record), shown);
+    }
+    let refused = Record {
+        transport_failure: Some("delayed_connect_error:_Connection_refused"),
+        ..call.refused(Cause::ConnectFailed)
+    };
+    assert_eq!(
+        line(&format, &refused),
+        "upstream_reset_before_response_started{remote_connection_failure|\
+         delayed_connect_error:_Connection_refused} delayed_connect_error:_Connection_refused"
+    );
+    let broken = Record {
+        begun: true,
+        detail: Detail::RemoteReset,
+        ..call.refused(lost)
+    };
+    assert_eq!(
+        line(&format, &broken),
+        "upstream_reset_after_response_started{remote_reset} -"
     );
 }
 

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use crossdock_framework::{
     cluster::Host,
-    status::{Cause, Status},
+    status::{Cause, Detail, Status},
     stream::{Attempt, Broken, Failure, Upload},
     worker::spawn,
 };
@@ -45,6 +45,7 @@ pub(crate) async fn send(
         return Err(no_upgrades(host));
     }
     let over = body.is_end_stream();
+    body.begin(attempt.cluster);
     let sent = sender.send_request(Request::from_parts(head, ()), over);
     let (answer, stream) = sent.map_err(|error| failure(&error, host))?;
     hold.up.served.set(hold.up.served.get() + 1);
@@ -110,12 +111,16 @@ fn upload(body: Upload<Payload>, stream: ::h2::SendStream<Bytes>, stop: &Rc<Stop
 
 /// What an error before the answer means to the call.
 fn failure(error: &::h2::Error, host: &Host) -> Failure {
-    let status = Status::new(
-        Cause::ConnectionLost,
-        format!("no answer from {}: {error}", host.address),
-    );
     let refused = error.reason() == Some(::h2::Reason::REFUSED_STREAM);
     let going = error.is_go_away() && error.is_remote();
+    let detail = match error.is_reset() && error.is_remote() {
+        true if refused => Detail::RefusedStream,
+        true => Detail::RemoteReset,
+        false if error.is_io() || going => Detail::Plain,
+        false => Detail::Protocol,
+    };
+    let text = format!("no answer from {}: {error}", host.address);
+    let status = Status::new(Cause::ConnectionLost, text).because(detail);
     match refused || going {
         true => Failure::Stale(status),
         false => Failure::Lost(status),
