@@ -9,6 +9,7 @@ mod limits;
 mod pools;
 mod retries;
 mod rig;
+mod route_filters;
 mod snapshots;
 mod toy;
 mod upstreams;
