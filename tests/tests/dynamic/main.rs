@@ -1,6 +1,7 @@
 //! Configuration that changes while the program runs: listeners, routes, clusters and endpoints from files that
 //! are moved into place.
 
+mod ejected;
 mod refused;
 mod watched;
 mod world;
