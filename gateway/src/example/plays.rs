@@ -2,6 +2,7 @@
 
 mod fault;
 mod headers;
+mod limit;
 mod retries;
 
 use std::pin::Pin;
@@ -30,7 +31,12 @@ pub(super) struct Example {
 pub(super) type Playing<'s> = Pin<Box<dyn Future<Output = Result<(), String>> + 's>>;
 
 /// Every example.
-pub(super) const EXAMPLES: &[Example] = &[headers::EXAMPLE, fault::EXAMPLE, retries::EXAMPLE];
+pub(super) const EXAMPLES: &[Example] = &[
+    headers::EXAMPLE,
+    fault::EXAMPLE,
+    limit::EXAMPLE,
+    retries::EXAMPLE,
+];
 
 /// Calls that a caller makes of each kind.
 const CALLS: u64 = 20;

@@ -13,7 +13,12 @@ use crossdock_tests::{Gateway, Kind, Peers, Tool};
 use output::rows;
 
 /// Every example, in the order in which they are listed.
-const EXAMPLES: [&str; 3] = ["route-by-header", "fault-for-one-user", "retries"];
+const EXAMPLES: [&str; 4] = [
+    "route-by-header",
+    "fault-for-one-user",
+    "one-a-second",
+    "retries",
+];
 
 /// The protocols, in the order of the output.
 const PROTOCOLS: [&str; 4] = ["Dubbo", "SOFARPC", "HTTP", "gRPC"];
@@ -111,6 +116,39 @@ fn one_user_is_told_of_a_time_out() {
         each(FIRST, "-", 20, served("v1")),
     ];
     assert_eq!(lines(&said), expected.concat());
+}
+
+#[test]
+fn one_path_takes_one_call_a_second() {
+    let all = rows(&played("one-a-second"));
+    let refused = [
+        "RpcException 7 LIMIT_EXCEEDED_EXCEPTION",
+        "status 4 SERVER_THREADPOOL_BUSY",
+        "429 Too Many Requests",
+        "grpc-status 14 UNAVAILABLE",
+    ];
+    for (at, protocol) in PROTOCOLS.into_iter().enumerate() {
+        let own = |path: &'static str| {
+            let own = all.iter().filter(move |row| row.protocol == protocol);
+            own.filter(move |row| row.path == path)
+        };
+        let told = |outcome: &str| -> u64 {
+            let told = own(FIRST[at]).filter(|row| row.outcome == outcome);
+            told.map(|row| row.calls).sum()
+        };
+        let (well, badly) = (told(WELL[at]), told(refused[at]));
+        assert_eq!(well + badly, 15, "{protocol}: {all:?}");
+        // One in each of three seconds, or more on a machine that stands still for a second.
+        assert!(
+            (3..15).contains(&well),
+            "{protocol}: {well} of 15 calls were served"
+        );
+        let unlimited: u64 = own(SECOND[at])
+            .filter(|row| row.outcome == WELL[at])
+            .map(|row| row.calls)
+            .sum();
+        assert_eq!(unlimited, 20, "{protocol}: {all:?}");
+    }
 }
 
 #[test]

@@ -182,7 +182,8 @@ fn served(prometheus: &Prometheus, examples: &Examples, name: &str, versions: &[
     }
 }
 
-/// Every call is counted, by the class of the answer's HTTP status. gRPC tells failures by another one.
+/// Every call is counted, by the class of the answer's HTTP status, or of the one that stands for an
+/// RPC's outcome. gRPC tells failures by a status of its own.
 fn answered(prometheus: &Prometheus, examples: &Examples, name: &str) {
     let rows = examples.seen(name);
     let all = calls(rows, |_| true);
@@ -190,7 +191,8 @@ fn answered(prometheus: &Prometheus, examples: &Examples, name: &str) {
         prometheus.says(&of_manager(name, counter), all);
     }
     let failed = |row: &Row| row.by == "-" && row.protocol != "gRPC";
-    let limited = |row: &Row| row.outcome == "429 Too Many Requests";
+    // A refusal is the caller's, a failure is not.
+    let limited = |row: &Row| failed(row) && name == "one-a-second";
     for (class, expected) in [
         ("2", calls(rows, |row| !failed(row))),
         ("4", calls(rows, limited)),
@@ -199,6 +201,28 @@ fn answered(prometheus: &Prometheus, examples: &Examples, name: &str) {
         let series = of_manager(name, "downstream_rq_xx");
         let series = series.replace('}', &format!(",envoy_response_code_class=\"{class}\"}}"));
         prometheus.says(&series, expected);
+    }
+}
+
+/// A call that the limit lets through or refuses is counted by the one or the other.
+fn limited(prometheus: &Prometheus, examples: &Examples) {
+    let rows = examples.seen("one-a-second");
+    let limit = |counter: &str| {
+        format!(
+            "envoy_http_local_rate_limit_{counter}{{job=\"one-a-second\",\
+             envoy_local_http_ratelimit_prefix=\"one_a_second\"}}"
+        )
+    };
+    let on_path = |row: &Row| FIRST.contains(&row.path.as_str());
+    let passed = calls(rows, |row| on_path(row) && row.by != "-");
+    let refused = calls(rows, |row| on_path(row) && row.by == "-");
+    for (counter, expected) in [
+        ("enabled", passed + refused),
+        ("ok", passed),
+        ("rate_limited", refused),
+        ("enforced", refused),
+    ] {
+        prometheus.says(&limit(counter), expected);
     }
 }
 
@@ -237,6 +261,8 @@ fn prometheus_counts_what_callers_saw() {
     let aborted = calls(examples.seen("fault-for-one-user"), |row| row.by == "-");
     let aborts = of_manager("fault-for-one-user", "fault_aborts_injected");
     prometheus.says(&aborts, aborted);
+    served(&prometheus, &examples, "one-a-second", &["v1"]);
+    limited(&prometheus, &examples);
     retried(&prometheus, &examples);
 
     let id = i32::try_from(examples.process.id())
