@@ -88,6 +88,15 @@ impl Running {
         self.file.as_ref().map(|file| file.path.as_path())
     }
 
+    /// Writes a new file beside the one that the configuration names, and moves it into its place.
+    pub(super) fn replace_file(&self, text: &str) -> Result<(), String> {
+        let Some(file) = &self.file else {
+            return Err("the configuration names no file".into());
+        };
+        let replaced = file.replace(text);
+        replaced.map_err(|error| format!("cannot replace {}: {error}", file.path.display()))
+    }
+
     /// Every counter that has counted something.
     pub(super) async fn metrics(&self) -> Result<BTreeMap<String, u64>, String> {
         let page = web::page(self.admin, "/stats?usedonly&type=Counters").await?;

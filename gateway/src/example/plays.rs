@@ -4,6 +4,7 @@ mod fault;
 mod headers;
 mod limit;
 mod retries;
+mod weights;
 
 use std::pin::Pin;
 
@@ -33,6 +34,7 @@ pub(super) type Playing<'s> = Pin<Box<dyn Future<Output = Result<(), String>> + 
 /// Every example.
 pub(super) const EXAMPLES: &[Example] = &[
     headers::EXAMPLE,
+    weights::EXAMPLE,
     fault::EXAMPLE,
     limit::EXAMPLE,
     retries::EXAMPLE,

@@ -68,6 +68,11 @@ impl<'r> Stage<'r> {
         self.rows.extend(Row::of(site, ask, when, tally, right));
     }
 
+    /// The callers, for those who have them call at the same time, and what they call.
+    pub(super) fn split(&mut self) -> (&mut [Caller; 4], &'r Running) {
+        (&mut self.callers, self.running)
+    }
+
     /// A metric with what it has to be in the end.
     pub(super) fn expect(&mut self, metric: String, value: u64) {
         self.expected.push((metric, value));

@@ -13,8 +13,9 @@ use crossdock_tests::{Gateway, Kind, Peers, Tool};
 use output::rows;
 
 /// Every example, in the order in which they are listed.
-const EXAMPLES: [&str; 4] = [
+const EXAMPLES: [&str; 5] = [
     "route-by-header",
+    "shift-weights",
     "fault-for-one-user",
     "one-a-second",
     "retries",
@@ -99,6 +100,36 @@ fn headers_choose_the_version() {
         each(FIRST, "-", 20, served("v2")),
     ];
     assert_eq!(lines(&said), expected.concat());
+}
+
+#[test]
+fn weights_shift_while_calls_flow() {
+    let rows = rows(&played("shift-weights"));
+    for (protocol, well) in PROTOCOLS.into_iter().zip(WELL) {
+        let of = |when: &str, by: &str| -> u64 {
+            let own = rows.iter().filter(|row| row.protocol == protocol);
+            let own = own.filter(|row| row.with == when && row.by == by);
+            own.map(|row| row.calls).sum()
+        };
+        for (when, much, little) in [
+            ("weights 90 and 10", "v1", "v2"),
+            ("weights 10 and 90", "v2", "v1"),
+        ] {
+            let (much, little) = (of(when, much), of(when, little));
+            let calls = much + little;
+            assert!(calls >= 1000, "{protocol}, {when}: {calls}");
+            // A tenth, and five standard deviations of a binomial distribution to each side.
+            let off = little as f64 - calls as f64 / 10.0;
+            assert!(
+                off.powi(2) <= 25.0 * 0.09 * calls as f64,
+                "{protocol}, {when}: {much} and {little}"
+            );
+        }
+        let own = rows.iter().filter(|row| row.protocol == protocol);
+        for row in own {
+            assert!(row.outcome == well && row.by != "-", "{row}");
+        }
+    }
 }
 
 #[test]
@@ -207,7 +238,12 @@ fn every_file_can_be_served_and_is_the_one_used() {
     for name in EXAMPLES {
         let file = folder().join(format!("{name}.yaml"));
         let path = file.to_str().expect("UTF-8");
-        let validated = run(&["validate", "-c", path]);
+        // Files name others as they are seen from the root.
+        let validated = Command::new(Gateway::program())
+            .args(["validate", "-c", path])
+            .current_dir(folder().join(".."))
+            .output()
+            .expect("the program starts");
         let said = String::from_utf8_lossy(&validated.stdout);
         assert_eq!(
             (validated.status.code(), &*said),
@@ -228,7 +264,6 @@ fn envoy_accepts_every_file() {
     for name in EXAMPLES {
         let file = folder().join(format!("{name}.yaml"));
         let mut command = Command::new(envoy.envoy());
-        // Files name others as they are seen from the root.
         command.current_dir(folder().join(".."));
         command.args(["--mode", "validate", "-c"]).arg(&file);
         // Whatever runs a command with a limit does.

@@ -257,6 +257,8 @@ fn prometheus_counts_what_callers_saw() {
         answered(&prometheus, &examples, name);
     }
     served(&prometheus, &examples, "route-by-header", &["v1", "v2"]);
+    served(&prometheus, &examples, "shift-weights", &["v1", "v2"]);
+    prometheus.says("envoy_http_rds_update_success{job=\"shift-weights\"}", 2);
     served(&prometheus, &examples, "fault-for-one-user", &["v1"]);
     let aborted = calls(examples.seen("fault-for-one-user"), |row| row.by == "-");
     let aborts = of_manager("fault-for-one-user", "fault_aborts_injected");
