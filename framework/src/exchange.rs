@@ -1,23 +1,28 @@
 //! The decision about one call, the same for every protocol and for both relays: filters, route,
 //! cluster, host. No I/O; the relay that asks moves the bytes.
 
-use std::{borrow::Cow, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use crate::{
     cluster::{Cluster, HostIx, Pick},
-    edits::{Edit, Edits, Effect},
+    edits::Edits,
     filter::{Chain, Flow, Held, Passage, RequestCx},
     flags::Flags,
     retry::{Retries, RetryPolicy},
     route::{
-        Action, Draw, Facts, Forward, Named, Redirect, Route, RouteId, Scene, Target, Template,
-        TimeLimits, Weighted,
+        Action, Draw, Facts, Forward, Named, RouteId, Scene, Target, Template, TimeLimits, Weighted,
     },
     snapshot::{ClusterIx, Policy, Snapshot},
     status::{Cause, Status},
     view::{Key, RoutingView},
     wishes,
 };
+
+mod replies;
+mod seen;
+
+use replies::{edit_reply, no_route, redirected};
+use seen::{Edited, Local};
 
 /// How far the decision about a call has come. Kept with a parked call, so that it goes on at the
 /// next filter.
@@ -439,61 +444,6 @@ impl Asked<'_> {
     }
 }
 
-fn redirected(
-    redirect: &Redirect,
-    route: &Route,
-    request: &dyn RoutingView,
-    facts: &Facts,
-) -> Status {
-    let scene = Scene {
-        message: request,
-        request,
-        facts,
-        route,
-        cluster: None,
-        host: None,
-    };
-    let location = redirect.location.of(&scene).into();
-    let mut status = Status::new(Cause::DirectResponse, "");
-    status.http = redirect.status;
-    status.headers.push(Edit::Set("location".into(), location));
-    status
-}
-
-/// Applies the route's response changes to an answer of the gateway itself.
-fn edit_reply(
-    route: &Route,
-    (inner, edits): (&dyn RoutingView, &Edits),
-    facts: &Facts,
-    status: &mut Status,
-) {
-    if route.response_edits.is_empty() {
-        return;
-    }
-    let scene = Scene {
-        message: &Local,
-        request: &Edited { inner, edits },
-        facts,
-        route,
-        cluster: None,
-        host: None,
-    };
-    route.response_edits.apply(&scene, &mut status.headers);
-}
-
-/// An answer of the gateway before its headers are made.
-struct Local;
-
-impl RoutingView for Local {
-    fn get(&self, _: Key<'_>) -> Option<Cow<'_, str>> {
-        None
-    }
-
-    fn protocol(&self) -> &'static str {
-        "local"
-    }
-}
-
 /// The request and response changes of the weighted cluster that was drawn.
 fn entry_of<'p>(policy: &'p Policy, aim: &Aim) -> Option<(&'p dyn Template, &'p dyn Template)> {
     let at = usize::from(aim.entry?);
@@ -506,61 +456,6 @@ fn entry_of<'p>(policy: &'p Policy, aim: &Aim) -> Option<(&'p dyn Template, &'p 
             Some((entry.request_edits.as_ref(), entry.response_edits.as_ref()))
         }
         _ => None,
-    }
-}
-
-fn no_route(request: &dyn RoutingView) -> Status {
-    let text = match (request.service(), request.method()) {
-        (Some(service), Some(method)) => format!("no route for {service}.{method}"),
-        (Some(service), None) => format!("no route for {service}"),
-        _ => "no route: the request names no service that could be read".to_owned(),
-    };
-    Status::new(Cause::NoRoute, text)
-}
-
-/// A request as it will be after its edits: what a second look at the route sees.
-struct Edited<'e> {
-    inner: &'e dyn RoutingView,
-    edits: &'e Edits,
-}
-
-impl RoutingView for Edited<'_> {
-    fn get(&self, key: Key<'_>) -> Option<Cow<'_, str>> {
-        let current = self.inner.get(key);
-        let name = match key {
-            Key::Header(name) => name,
-            Key::Authority => ":authority",
-            Key::Path => ":path",
-            Key::HttpMethod => ":method",
-            Key::Scheme => ":scheme",
-        };
-        match self.edits.effect(name, current.as_deref()) {
-            Effect::Keep => current,
-            Effect::Remove => None,
-            Effect::Become(value) => Some(Cow::Owned(value)),
-        }
-    }
-
-    fn method(&self) -> Option<Cow<'_, str>> {
-        self.inner.method()
-    }
-
-    fn headers(&self, each: &mut dyn FnMut(&str, &str)) {
-        let names: Vec<&str> = self.edits.names().collect();
-        self.inner.headers(&mut |name, value| {
-            if !names.iter().any(|edited| edited.eq_ignore_ascii_case(name)) {
-                each(name, value);
-            }
-        });
-        for name in names.iter().filter(|name| !name.starts_with(':')) {
-            if let Some(value) = self.get(Key::Header(name)) {
-                each(name, &value);
-            }
-        }
-    }
-
-    fn protocol(&self) -> &'static str {
-        self.inner.protocol()
     }
 }
 

@@ -1,12 +1,13 @@
 //! The decision about calls, over routes that are written out.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use super::*;
 use crate::{
     cluster::{Balancer, Breakers, ClusterMetric, ClusterSettings, Host, HostSet, HostState},
+    edits::{Edit, Effect},
     filter::Filters,
-    route::{ClusterSlot, Direct, Location, Router, Unchanged, WeightedCluster},
+    route::{ClusterSlot, Direct, Location, Redirect, Route, Router, Unchanged, WeightedCluster},
     snapshot::{DownstreamLimits, Ends, HttpMetric, Terms},
     stats::Registry,
     stream::{HttpPolicy, HttpUpstream},
