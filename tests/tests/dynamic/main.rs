@@ -2,6 +2,7 @@
 //! are moved into place.
 
 mod ejected;
+mod load;
 mod refused;
 mod watched;
 mod world;

@@ -172,6 +172,11 @@ impl Resources {
         self.add("cluster.v3.Cluster", cluster)
     }
 
+    /// The first resource.
+    pub(crate) fn first(&self) -> &Value {
+        &self.0[0]
+    }
+
     /// Anything else, the kind as in `cluster.v3.Cluster`.
     pub(crate) fn other(self, kind: &str, resource: Value) -> Self {
         self.add(kind, resource)
