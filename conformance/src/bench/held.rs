@@ -13,6 +13,9 @@ use std::time::Duration;
 /// Lets a process settle: connections close, memory is given back.
 const SETTLE: Duration = Duration::from_millis(500);
 
+/// How long connections rest before it is measured what they hold.
+const REST: Duration = Duration::from_secs(3);
+
 /// What idle connections cost one contender.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Idle {
@@ -100,6 +103,7 @@ impl Bench<'_> {
         let fresh = Footprint::of(proxy)?;
         load.send("go")?;
         let outcome: Outcome = serde_json::from_str(&load.line(DONE)?).context("load report")?;
+        std::thread::sleep(REST);
         Ok(Idle {
             contender: contender.name(),
             connections,
