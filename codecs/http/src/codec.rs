@@ -88,6 +88,14 @@ impl StreamCodec for Http {
     }
 
     fn classify(head: &response::Parts) -> Class {
+        let outcomes = [grpc::STATUS, triple::EXCEPTION];
+        // Most answers have none, and looking is cheaper than searching twice.
+        if !head.headers.keys().any(|name| outcomes.contains(name)) {
+            return match head.status {
+                StatusCode::OK => Class::Ok,
+                other => class_of_http(other.as_u16()),
+            };
+        }
         if let Some(exception) = triple::class(&head.headers) {
             return exception;
         }
@@ -146,7 +154,10 @@ impl StreamCodec for Http {
             UpstreamVersion::Usual | UpstreamVersion::Downstream => head.version,
             UpstreamVersion::Http1 => Version::HTTP_11,
             UpstreamVersion::Http2 => Version::HTTP_2,
-            UpstreamVersion::Negotiated => pools.negotiated(attempt).await?,
+            UpstreamVersion::Negotiated => match pools.agreed(attempt) {
+                Some(version) => version,
+                None => Box::pin(pools.negotiate(attempt)).await?,
+            },
         };
         match version {
             Version::HTTP_2 => {

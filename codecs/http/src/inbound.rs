@@ -103,8 +103,6 @@ pub(crate) fn receive(
         path::normalise(head, policy)?;
     }
     Web::receive(head, policy);
-    // Met here, when the body is first asked for.
-    head.headers.remove(header::EXPECT);
     judge_underscores(head, policy)?;
     strip_authority(head, door, policy)?;
     say_who(head, door, policy);
@@ -196,10 +194,23 @@ fn http2(head: &mut request::Parts) -> Result<Wish, Status> {
 
 /// Letters, digits and what else stands in `host:port` and `[v6]:port`.
 fn is_authority(host: &[u8]) -> bool {
+    const MAY_STAND: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut at = 0;
+        while at < 256 {
+            table[at] = (at as u8).is_ascii_alphanumeric();
+            at += 1;
+        }
+        let others = b"-._~:[]%!$&'()*+,;=";
+        let mut at = 0;
+        while at < others.len() {
+            table[others[at] as usize] = true;
+            at += 1;
+        }
+        table
+    };
     !host.is_empty()
-        && host
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(byte))
+        && host.iter().all(|byte| MAY_STAND[*byte as usize])
         && target::has_good_port(host)
 }
 
@@ -269,18 +280,19 @@ fn say_who(head: &mut request::Parts, door: &Door, policy: &HttpPolicy) {
         head.extensions.insert(Caller(caller));
     }
     let internal = is_internal(head, caller, door.ends.peer, policy);
-    if head
-        .headers
-        .keys()
-        .any(|name| name.as_str().starts_with("x-envoy-"))
-    {
+    let said = Said::of(&head.headers);
+    if said.expects {
+        // Met here, when the body is first asked for.
+        head.headers.remove(header::EXPECT);
+    }
+    if said.envoy {
         sanitise(head, internal, policy.edge);
     }
     if internal {
         head.headers
             .insert(INTERNAL, HeaderValue::from_static("true"));
     }
-    tell_certificate(head, door, policy);
+    tell_certificate(head, door, policy, said.certificate);
     if !policy.via.is_empty()
         && let Ok(via) = HeaderValue::from_str(&policy.via)
     {
@@ -348,6 +360,26 @@ fn is_internal(
     alone && address.is_some_and(own)
 }
 
+/// Fields that are taken away where they stand. Most requests have none of them, and one look at all
+/// names is cheaper than a search for each.
+#[derive(Default)]
+struct Said {
+    expects: bool,
+    certificate: bool,
+    /// Something that only Envoy says.
+    envoy: bool,
+}
+
+impl Said {
+    fn of(headers: &HeaderMap) -> Self {
+        headers.keys().fold(Self::default(), |said, name| Self {
+            expects: said.expects || *name == header::EXPECT,
+            certificate: said.certificate || *name == FORWARDED_CLIENT_CERT,
+            envoy: said.envoy || name.as_str().starts_with("x-envoy-"),
+        })
+    }
+}
+
 /// Takes away what a caller may not say.
 fn sanitise(head: &mut request::Parts, internal: bool, edge: bool) {
     if internal {
@@ -390,8 +422,11 @@ fn told_caller(head: &request::Parts, policy: &HttpPolicy) -> Option<SocketAddr>
 }
 
 /// What is told of the caller's certificate.
-fn tell_certificate(head: &mut request::Parts, door: &Door, policy: &HttpPolicy) {
-    let came = head.headers.remove(FORWARDED_CLIENT_CERT);
+fn tell_certificate(head: &mut request::Parts, door: &Door, policy: &HttpPolicy, said: bool) {
+    let came = match said {
+        true => head.headers.remove(FORWARDED_CLIENT_CERT),
+        false => None,
+    };
     let came = came.as_ref().and_then(|came| came.to_str().ok());
     let told = xfcc::forwarded(
         policy.client_cert,

@@ -6,6 +6,7 @@
 //! edits and answers are the same for all.
 #![forbid(unsafe_code)]
 
+mod alarm;
 mod codec;
 mod date;
 mod edits;

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     grpc_web::{self, Web},
-    h1::{Lease, client::Upgraded},
+    h1::{Hush, Lease, client::Upgraded},
     tunnel::{Gate, Inlet},
 };
 
@@ -31,8 +31,8 @@ pub(crate) enum Payload {
     /// None.
     #[default]
     Empty,
-    /// Of an HTTP/1 message; the lease is the upstream connection that an answer comes on.
-    One(Incoming, Option<Lease>),
+    /// Of an HTTP/1 message.
+    One(Stretch),
     /// Of an HTTP/2 stream.
     Two(Inflow),
     /// None, because the connection speaks something else now; until it is taken.
@@ -43,6 +43,44 @@ pub(crate) enum Payload {
     Gate(Rc<Gate>),
     /// Of a gRPC-Web request in base64.
     Text(Box<grpc_web::Text>),
+}
+
+/// The body of an HTTP/1 message.
+#[derive(Debug)]
+pub(crate) struct Stretch {
+    body: Incoming,
+    /// Whether it has been asked for a piece.
+    begun: bool,
+    /// The waker of the connection that it comes on.
+    hush: Hush,
+    /// That connection, if it leads to a host.
+    lease: Option<Lease>,
+}
+
+impl Stretch {
+    pub(crate) fn new(body: Incoming, hush: &Hush, lease: Option<Lease>) -> Self {
+        Self {
+            body,
+            begun: false,
+            hush: hush.clone(),
+            lease,
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let polled = self.hush.poll_body(&mut self.body, &mut self.begun, cx);
+        let frame = ready!(polled);
+        let last = match &frame {
+            Some(Ok(frame)) => frame.is_trailers(),
+            Some(Err(_)) => false,
+            None => true,
+        };
+        let over = last || self.body.is_end_stream();
+        if let Some(lease) = self.lease.take_if(|_| over) {
+            lease.give_back();
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(|error| broken_h1(&error))))
+    }
 }
 
 /// The body of an HTTP/2 stream. Its sender gets new credit only for what has been passed on.
@@ -158,19 +196,7 @@ impl Body for Payload {
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match &mut *self {
             Self::Empty | Self::Upgraded(_) => Poll::Ready(None),
-            Self::One(body, lease) => {
-                let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
-                let last = match &frame {
-                    Some(Ok(frame)) => frame.is_trailers(),
-                    Some(Err(_)) => false,
-                    None => true,
-                };
-                let over = last || body.is_end_stream();
-                if let Some(lease) = lease.take_if(|_| over) {
-                    lease.give_back();
-                }
-                Poll::Ready(frame.map(|frame| frame.map_err(|error| broken_h1(&error))))
-            }
+            Self::One(stretch) => stretch.poll_frame(cx),
             Self::Two(inflow) => inflow.poll_frame(cx),
             Self::Inlet(inlet) => inlet.poll_data(cx).map_ok(Frame::data),
             Self::Gate(gate) => gate.poll_data(cx).map_ok(Frame::data),
@@ -182,7 +208,7 @@ impl Body for Payload {
         match self {
             Self::Empty => true,
             Self::Upgraded(_) | Self::Inlet(_) | Self::Gate(_) => false,
-            Self::One(body, _) => body.is_end_stream(),
+            Self::One(stretch) => stretch.body.is_end_stream(),
             Self::Two(inflow) => inflow.stream.is_end_stream(),
             Self::Text(text) => text.is_end(),
         }
@@ -191,7 +217,7 @@ impl Body for Payload {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::One(body, _) => body.size_hint(),
+            Self::One(stretch) => stretch.body.size_hint(),
             Self::Two(_) | Self::Upgraded(_) | Self::Inlet(_) | Self::Gate(_) | Self::Text(_) => {
                 SizeHint::default()
             }

@@ -1,6 +1,12 @@
 //! The connections of one worker to hosts, kept apart by host and by version of HTTP.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+    rc::Rc,
+    sync::Arc,
+};
 
 use crossdock_framework::{
     cluster::{Cluster, Host},
@@ -17,10 +23,32 @@ use crate::{h1, h2};
 #[derive(Debug)]
 pub(crate) struct Pools {
     pub(crate) worker: Worker,
-    one: RefCell<HashMap<u64, Rc<h1::client::Pool>>>,
-    two: RefCell<HashMap<u64, Rc<h2::client::Pool>>>,
-    /// What hosts agreed to speak (ALPN), by host.
-    agreed: RefCell<HashMap<u64, Version>>,
+    one: RefCell<ByHost<Rc<h1::client::Pool>>>,
+    two: RefCell<ByHost<Rc<h2::client::Pool>>>,
+    /// What hosts agreed to speak (ALPN).
+    agreed: RefCell<ByHost<Version>>,
+}
+
+/// Values by [`HostState::id`](crossdock_framework::cluster::HostState::id).
+type ByHost<V> = HashMap<u64, V, BuildHasherDefault<Spread>>;
+
+/// Spreads ids, which are counted up and nobody else's choice: they need no keyed hash.
+#[derive(Debug, Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64((*byte).into()));
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        // 2^64 by the golden ratio (Knuth, volume 3, section 6.4).
+        self.0 = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// Hosts that are remembered at most; their connections are closed before they are forgotten.
@@ -86,19 +114,21 @@ impl Pools {
         Rc::clone(pools.entry(host).or_insert_with(fresh))
     }
 
-    /// The version of HTTP that a host agrees to. Found out with its first connection, which is
-    /// kept.
-    pub(crate) async fn negotiated(&self, attempt: Attempt<'_>) -> Result<Version, Failure> {
+    /// The version of HTTP that a host agrees to, if that is known.
+    pub(crate) fn agreed(&self, attempt: Attempt<'_>) -> Option<Version> {
+        if attempt.cluster.secure.is_none() {
+            return Some(Version::HTTP_11);
+        }
+        let host = attempt.cluster.hosts.get(attempt.host)?;
+        self.agreed.borrow().get(&host.state.id).copied()
+    }
+
+    /// Finds out which version of HTTP a host agrees to, with its first connection, which is kept.
+    pub(crate) async fn negotiate(&self, attempt: Attempt<'_>) -> Result<Version, Failure> {
         let Some(host) = attempt.cluster.hosts.get(attempt.host) else {
             return Err(gone());
         };
         let id = host.state.id;
-        if let Some(version) = self.agreed.borrow().get(&id) {
-            return Ok(*version);
-        }
-        if attempt.cluster.secure.is_none() {
-            return Ok(Version::HTTP_11);
-        }
         let opened = open(&self.worker, attempt.cluster, host, &[b"h2", b"http/1.1"]).await?;
         let version = match opened.alpn.as_deref() {
             Some(b"h2") => Version::HTTP_2,

@@ -12,8 +12,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, req
 
 use crate::{grpc, view};
 
-const EXCEPTION: HeaderName = HeaderName::from_static("tri-exception-code");
-const TIMEOUT: HeaderName = HeaderName::from_static("tri-service-timeout");
+pub(crate) const EXCEPTION: HeaderName = HeaderName::from_static("tri-exception-code");
+pub(crate) const TIMEOUT: HeaderName = HeaderName::from_static("tri-service-timeout");
 
 /// The code of an exception that the service itself threw (`ExceptionCustomizerWrapper`).
 const BUSINESS: u32 = 3;

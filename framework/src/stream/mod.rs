@@ -20,3 +20,4 @@ pub use flight::Upload;
 pub use settings::{
     HttpPolicy, HttpUpstream, ServerHeader, Slashes, StripPort, Underscores, UpstreamVersion,
 };
+pub use timers::{Expires, TimerKey, Timers};

@@ -1,7 +1,8 @@
-//! The deadlines of a worker's streams, on the worker's wheel.
+//! The deadlines of a worker's streams and connections, on the worker's wheel.
 
 use std::{
     cell::{Cell, RefCell},
+    fmt,
     rc::Rc,
 };
 
@@ -12,29 +13,35 @@ use crate::{
 };
 
 /// What is told that its time is up.
-pub(crate) trait Expires {
+pub trait Expires {
     /// The time is up.
     fn expire(self: Rc<Self>);
 }
 
 /// An armed timer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct TimerKey {
+pub struct TimerKey {
     slot: usize,
     timer: TimerId,
 }
 
 /// Who waits for which timer.
-pub(crate) struct Timers {
+pub struct Timers {
     worker: Worker,
     target: Cell<Option<TimerTarget>>,
     waiting: RefCell<Vec<Option<Rc<dyn Expires>>>>,
     free: RefCell<Vec<usize>>,
 }
 
+impl fmt::Debug for Timers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timers").finish_non_exhaustive()
+    }
+}
+
 impl Timers {
     /// The worker's timers.
-    pub(crate) fn of(worker: &Worker) -> Rc<Self> {
+    pub fn of(worker: &Worker) -> Rc<Self> {
         worker.part(|| {
             let timers = Rc::new(Self {
                 worker: worker.clone(),
@@ -50,7 +57,7 @@ impl Timers {
     }
 
     /// Tells `who` at `at`, unless disarmed before.
-    pub(crate) fn arm(&self, at: Moment, who: Rc<dyn Expires>) -> TimerKey {
+    pub fn arm(&self, at: Moment, who: Rc<dyn Expires>) -> TimerKey {
         let mut waiting = self.waiting.borrow_mut();
         let slot = self.free.borrow_mut().pop().unwrap_or_else(|| {
             waiting.push(None);
@@ -67,7 +74,7 @@ impl Timers {
     }
 
     /// Takes a timer back. Only for one that has not expired.
-    pub(crate) fn disarm(&self, key: TimerKey) {
+    pub fn disarm(&self, key: TimerKey) {
         self.worker.disarm(key.timer);
         drop(self.take(key.slot));
     }

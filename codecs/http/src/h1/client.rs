@@ -5,7 +5,7 @@ mod answer;
 use std::{
     cell::{Cell, RefCell},
     error::Error as _,
-    future::{Future as _, poll_fn},
+    future::poll_fn,
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -29,13 +29,14 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::sync::{Notify, oneshot};
 
-use answer::{Asked, receive};
+use answer::Asked;
 
 use super::{
-    USUAL_HEADERS,
+    Hush, USUAL_HEADERS,
     guard::{Awaited, Guard, Guarded, Limits, Notes},
 };
 use crate::{
+    alarm::Alarm,
     payload::{self, Payload},
     pools::{self, Pools},
     stop::Stop,
@@ -82,6 +83,7 @@ struct Up {
     /// What its next answer belongs to, and what its guard says of what came.
     awaited: Rc<Cell<Awaited>>,
     notes: Rc<Notes>,
+    hush: Hush,
     /// Ends the connection whatever it is doing.
     stop: Stop,
     /// Takes the socket after an upgrade.
@@ -202,7 +204,8 @@ impl Pool {
             }
             let only = self.open.get() == 0;
             if cluster.take_connection(only, self.worker.shard()) {
-                return self.open(cluster, host).await;
+                // In a box, as all that is rare: the future of a call is moved about.
+                return Box::pin(self.open(cluster, host)).await;
             }
             self.room.notified().await;
         }
@@ -258,6 +261,7 @@ impl Pool {
             sent: Cell::new(true),
             awaited,
             notes,
+            hush: Hush::default(),
             stop: Stop::default(),
             upgrade: RefCell::new(None),
         });
@@ -326,10 +330,11 @@ async fn keep(
     let (stats, shard) = (Arc::clone(&up.cluster.stats), worker.shard());
     let account = UpstreamConnection::begin(&stats, &worker);
     stats.inc(shard, ClusterMetric::CxHttp1Total);
-    let mut check = std::pin::pin!(tokio::time::sleep(CHECK));
+    let check = Alarm::after(CHECK, &worker);
     let result = loop {
         let ended = poll_fn(|cx| {
-            if let Poll::Ready(ended) = connection.poll_without_shutdown(cx) {
+            let polled = up.hush.poll(cx, |cx| connection.poll_without_shutdown(cx));
+            if let Poll::Ready(ended) = polled {
                 return Poll::Ready(Some(ended));
             }
             if up.stop.poll_stopped(cx).is_ready() {
@@ -337,12 +342,12 @@ async fn keep(
                 account.ends_here();
                 return Poll::Ready(Some(Ok(())));
             }
-            check.as_mut().poll(cx).map(|()| None)
+            check.poll(cx).map(|()| None)
         });
         if let Some(ended) = ended.await {
             break ended;
         }
-        check.as_mut().reset(tokio::time::Instant::now() + CHECK);
+        check.set(CHECK);
         let now = worker.tick();
         let idle = !up.busy.get() && now.since(up.last.get()) > up.cluster.settings.idle_timeout;
         let known = pools::is_known(&worker, &up.cluster, up.host.state.id);
@@ -438,7 +443,10 @@ pub(crate) async fn send(
             return Err(failure(error.error(), &ready.up, retry));
         }
     };
-    receive(response, ready, pool, asked, rest).await
+    match asked {
+        None => answer::receive(response, ready, pool),
+        Some(asked) => Box::pin(answer::receive_asked(response, ready, pool, asked, rest)).await,
+    }
 }
 
 /// What an error before the answer means to the call; one that says nothing of the answer may mean

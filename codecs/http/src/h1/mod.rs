@@ -3,6 +3,7 @@
 pub(crate) mod client;
 mod ending;
 pub(crate) mod guard;
+mod hush;
 mod length;
 mod server;
 
@@ -13,6 +14,7 @@ use crossdock_framework::{
 };
 
 pub(crate) use client::Lease;
+pub(crate) use hush::Hush;
 
 /// Header fields that hyper allows without an allocation for each message.
 const USUAL_HEADERS: u32 = 100;

@@ -1,13 +1,14 @@
 //! The server side of HTTP/1: hyper cuts messages and keeps their order; what it is not asked to
 //! know stands here.
 
+mod rest;
 mod switch;
 
 use std::{
     cell::{Cell, RefCell},
     convert::Infallible,
     future::{Future as _, poll_fn},
-    pin::{Pin, pin},
+    pin::Pin,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
@@ -27,27 +28,26 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 
+use rest::Rest;
 use switch::Switched;
 
 use super::{
-    USUAL_HEADERS, ending,
+    Hush, USUAL_HEADERS, ending,
     guard::{Guard, Guarded, Limits, Notes},
     length::{self, Length},
 };
 use crate::{
+    alarm::Alarm,
     codec::Http,
     grpc_web::{Outgoing, Web},
     inbound::{self, Wish},
     outbound::Face,
-    payload::Payload,
+    payload::{Payload, Stretch},
     wire::{Meter, Wire},
 };
 
 /// How often an open connection looks after itself.
 const CHECK: Duration = Duration::from_secs(1);
-
-/// After this long without a call a connection's buffers are given back.
-const REST: Duration = Duration::from_secs(1);
 
 /// Bytes of an answer that wait to be written before no more are asked for.
 const WRITE_BUFFER: usize = 64 * 1024;
@@ -77,7 +77,8 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
         born: now,
         calls: Cell::new(0),
         served: Cell::new(0),
-        last: Cell::new(now),
+        rest: Rest::new(&worker),
+        hush: Hush::default(),
         switched: RefCell::new(None),
         notes: Rc::default(),
     });
@@ -85,6 +86,7 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
         terms.stats.inc(shard, metric);
         account.ends_here();
     }
+    session.rest.disarm();
     account.set_busy(session.calls.get() > 0);
     session.count_bytes();
 }
@@ -101,8 +103,8 @@ struct Session {
     /// Calls in flight: one or none.
     calls: Cell<u32>,
     served: Cell<u32>,
-    /// When the last call ended.
-    last: Cell<Moment>,
+    rest: Rc<Rest>,
+    hush: Hush,
     /// The host's connection, when this one speaks something else from now on.
     switched: RefCell<Option<Switched>>,
     /// What the guard says of what the client sent.
@@ -212,21 +214,24 @@ impl Session {
         S: hyper::service::HttpService<Incoming, ResBody = Out>,
         S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let mut check = pin!(tokio::time::sleep(self.interval()));
+        let check = Alarm::after(self.interval(), &self.door.worker);
         loop {
             let ended = poll_fn(|cx| {
-                if let Poll::Ready(ended) = served.as_mut().poll(cx) {
+                let polled = self.hush.poll(cx, |cx| served.as_mut().poll(cx));
+                if let Poll::Ready(ended) = polled {
                     return Poll::Ready(Some(ended));
                 }
-                check.as_mut().poll(cx).map(|()| None)
+                let due = self.rest.poll_due(cx).is_ready() || check.poll(cx).is_ready();
+                match due {
+                    true => Poll::Ready(None),
+                    false => Poll::Pending,
+                }
             });
             match ended.await {
                 Some(Ok(())) => return Ok(Pause::Over),
                 Some(Err(error)) => return self.ended(&error).map(|()| Pause::Broken),
                 None => {
-                    check
-                        .as_mut()
-                        .reset(tokio::time::Instant::now() + self.interval());
+                    check.set(self.interval());
                     if self.check(served.as_mut())? {
                         return Ok(Pause::Resting);
                     }
@@ -290,7 +295,7 @@ impl Session {
                 Err(HttpMetric::CxFrameTimeout)
             }
             Some(_) => Ok(false),
-            None => Ok(self.can_rest && now.since(self.last.get()) >= REST),
+            None => Ok(self.can_rest && self.rest.lasts() >= Rest::AFTER),
         }
     }
 
@@ -299,7 +304,7 @@ impl Session {
         let Io::Tcp(socket) = io else { return Ok(()) };
         let worker = &self.door.worker;
         let idle = self.terms.limits.idle_timeout;
-        let since = worker.now().since(self.last.get());
+        let since = self.rest.lasts();
         tokio::select! {
             readable = tokio::time::timeout(idle.saturating_sub(since), socket.readable()) => {
                 worker.tick();
@@ -322,6 +327,7 @@ impl Session {
     /// One request.
     async fn call(self: Rc<Self>, request: Request<Incoming>) -> Result<Response<Out>, Infallible> {
         self.calls.set(self.calls.get() + 1);
+        self.rest.begin_call();
         self.meter.watched.set(true);
         self.meter.begun.set(None);
         self.served.set(self.served.get() + 1);
@@ -330,11 +336,11 @@ impl Session {
         let id = self.face.id_to_tell(&head);
         let method = head.method.clone();
         if matches!(fit, Ok(Wish::Upgrade | Wish::Tunnel)) {
-            return Ok(self.negotiate(head, body).await);
+            return Ok(Box::pin(self.negotiate(head, body)).await);
         }
         let payload = match body.is_end_stream() {
             true => Payload::Empty,
-            false => Payload::One(body, None),
+            false => Payload::One(Stretch::new(body, &self.hush, None)),
         };
         let web = Web::of(&head);
         let request = Request::from_parts(head, payload.decoded(web));
@@ -395,7 +401,7 @@ impl Drop for Out {
         session.calls.set(session.calls.get().saturating_sub(1));
         session.meter.watched.set(false);
         session.meter.begun.set(None);
-        session.last.set(session.door.worker.now());
+        session.rest.end_call();
         if let Some(answer) = self.answer.take_if(|_| self.left.is_given()) {
             length::finish(answer.answer);
         }

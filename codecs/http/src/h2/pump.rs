@@ -22,6 +22,10 @@ pub(super) enum Stopped {
 
 /// What is watched while bytes move: whether the work is still wanted.
 pub(super) trait Watch<B> {
+    /// The longest piece that a stream may begin with before its reader has given credit: h2 gives a
+    /// stream none before it is open, and most bodies are over by then.
+    const AT_ONCE: usize = 0;
+
     /// Ready when the work is to be given up.
     fn poll(&mut self, body: &mut B, cx: &mut Context<'_>) -> Poll<Broken>;
 
@@ -39,6 +43,7 @@ where
     B: Body<Data = Bytes, Error = Broken> + Unpin,
     W: Watch<B>,
 {
+    let mut at_once = W::AT_ONCE;
     loop {
         let frame = poll_fn(|cx| {
             if let Poll::Ready(broken) = watch.poll(body, cx) {
@@ -59,6 +64,11 @@ where
             Some(Ok(frame)) => frame,
         };
         match frame.into_data() {
+            Ok(data) if data.len() <= std::mem::take(&mut at_once) => {
+                if hand_over(data, body, watch, stream)? {
+                    return Ok(());
+                }
+            }
             Ok(data) => {
                 if send_data(data, body, watch, stream).await? {
                     return Ok(());
@@ -104,14 +114,32 @@ where
         if piece.is_empty() {
             continue;
         }
-        let last = data.is_empty() && body.is_end_stream();
-        stream.send_data(piece, last).map_err(|_| Stopped::Reset)?;
-        watch.moved(body);
-        if last {
-            return Ok(true);
+        if data.is_empty() {
+            return hand_over(piece, body, watch, stream);
         }
+        stream.send_data(piece, false).map_err(|_| Stopped::Reset)?;
+        watch.moved(body);
     }
     Ok(false)
+}
+
+/// Sends all of a piece; `true` when it was the last.
+fn hand_over<B, W>(
+    piece: Bytes,
+    body: &B,
+    watch: &mut W,
+    stream: &mut SendStream<Bytes>,
+) -> Result<bool, Stopped>
+where
+    B: Body<Data = Bytes, Error = Broken> + Unpin,
+    W: Watch<B>,
+{
+    let last = body.is_end_stream();
+    if last || !piece.is_empty() {
+        stream.send_data(piece, last).map_err(|_| Stopped::Reset)?;
+        watch.moved(body);
+    }
+    Ok(last)
 }
 
 /// The HTTP/2 error that stands for a broken body.

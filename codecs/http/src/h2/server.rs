@@ -209,7 +209,8 @@ impl Keeper {
                 Some(None) => return Ok(()),
                 Some(Some(Ok((request, respond)))) => {
                     self.streams += 1;
-                    spawn(Rc::clone(&self.client).stream(request, respond));
+                    // Boxed first: a task is copied several times while it is made.
+                    spawn(Box::pin(Rc::clone(&self.client).stream(request, respond)));
                     if self.is_worn_out() {
                         self.leave(served);
                     }

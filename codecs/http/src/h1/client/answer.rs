@@ -7,7 +7,7 @@ use crossdock_framework::{
     stream::{Failure, Upload},
     worker::Worker,
 };
-use http::{HeaderValue, Method, Response, StatusCode, header, request};
+use http::{HeaderValue, Method, Response, StatusCode, header, request, response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::{Lease, Pool, Ready, Up, Upgraded};
 use crate::{
     outbound,
-    payload::Payload,
+    payload::{Payload, Stretch},
     tunnel::{self, Inlet, Socket},
     wire::{Meter, Wire},
 };
@@ -44,57 +44,68 @@ impl Asked {
     }
 }
 
-/// The answer's head, and its body with the connection that it comes on. `rest` is what an HTTP/2
-/// client sends through the tunnel that it asked for.
-pub(super) async fn receive(
+/// The answer's head, and its body with the connection that it comes on.
+pub(super) fn receive(
     response: Response<Incoming>,
     ready: Ready,
     pool: Rc<Pool>,
-    asked: Option<Asked>,
+) -> Result<Response<Payload>, Failure> {
+    let (head, body) = response.into_parts();
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        // It would leave a connection that speaks something else for the next call.
+        let text = "it switches protocols, which nobody asked for";
+        return Err(refused(&ready, text));
+    }
+    pass_on(head, body, ready, pool)
+}
+
+/// The answer to a request for an upgrade or a tunnel. `rest` is what an HTTP/2 client sends through
+/// the tunnel that it asked for.
+pub(super) async fn receive_asked(
+    response: Response<Incoming>,
+    ready: Ready,
+    pool: Rc<Pool>,
+    asked: Asked,
     rest: Option<Upload<Payload>>,
 ) -> Result<Response<Payload>, Failure> {
     let (mut head, body) = response.into_parts();
-    let host = ready.up.host.address;
-    let refused = |text: &str| {
-        Failure::Lost(Status::new(
-            Cause::BadResponse,
-            format!("the answer of {host} cannot be passed on: {text}"),
-        ))
-    };
-    let switches = match &asked {
-        Some(asked) => tunnel::agrees(&asked.method, head.status),
-        None => head.status == StatusCode::SWITCHING_PROTOCOLS,
-    };
-    match (switches, asked) {
-        (true, Some(asked)) => {
-            let upgrade = head.headers.get(header::UPGRADE).cloned();
-            outbound::receive(&mut head).map_err(refused)?;
-            if let Some(upgrade) = upgrade {
-                head.headers.insert(header::UPGRADE, upgrade);
-            }
-            if let Some(key) = &asked.key {
-                tunnel::check_accept(&mut head.headers, key).map_err(refused)?;
-            }
-            let payload = match rest {
-                None => Payload::Upgraded(Some(asked.upgraded)),
-                Some(rest) => {
-                    let upgraded = asked.upgraded.await;
-                    let (io, read) = upgraded.map_err(|_| refused("its connection is lost"))?;
-                    let wire = Wire::new(io, read, &Meter::new(&pool.worker));
-                    Payload::Inlet(Inlet::begin(Socket::new(wire, &pool.worker), rest))
-                }
-            };
-            return Ok(Response::from_parts(head, payload));
-        }
-        // It would leave a connection that speaks something else for the next call.
-        (true, None) => return Err(refused("it switches protocols, which nobody asked for")),
+    let refused = |text: &str| refused(&ready, text);
+    if !tunnel::agrees(&asked.method, head.status) {
         // To a client of HTTP/2 that would be an agreement.
-        (false, Some(_)) if rest.is_some() && head.status.is_success() => {
+        if rest.is_some() && head.status.is_success() {
             return Err(refused("it neither agrees to the upgrade nor declines it"));
         }
-        (false, _) => *ready.up.upgrade.borrow_mut() = None,
+        *ready.up.upgrade.borrow_mut() = None;
+        return pass_on(head, body, ready, pool);
     }
+    let upgrade = head.headers.get(header::UPGRADE).cloned();
     outbound::receive(&mut head).map_err(refused)?;
+    if let Some(upgrade) = upgrade {
+        head.headers.insert(header::UPGRADE, upgrade);
+    }
+    if let Some(key) = &asked.key {
+        tunnel::check_accept(&mut head.headers, key).map_err(refused)?;
+    }
+    let payload = match rest {
+        None => Payload::Upgraded(Some(asked.upgraded)),
+        Some(rest) => {
+            let upgraded = asked.upgraded.await;
+            let (io, read) = upgraded.map_err(|_| refused("its connection is lost"))?;
+            let wire = Wire::new(io, read, &Meter::new(&pool.worker));
+            Payload::Inlet(Inlet::begin(Socket::new(wire, &pool.worker), rest))
+        }
+    };
+    Ok(Response::from_parts(head, payload))
+}
+
+fn pass_on(
+    mut head: response::Parts,
+    body: Incoming,
+    ready: Ready,
+    pool: Rc<Pool>,
+) -> Result<Response<Payload>, Failure> {
+    outbound::receive(&mut head).map_err(|text| refused(&ready, text))?;
+    let hush = ready.up.hush.clone();
     let lease = Lease {
         ready: Some(ready),
         pool,
@@ -104,7 +115,15 @@ pub(super) async fn receive(
             lease.give_back();
             Payload::Empty
         }
-        false => Payload::One(body, Some(lease)),
+        false => Payload::One(Stretch::new(body, &hush, Some(lease))),
     };
     Ok(Response::from_parts(head, payload))
+}
+
+fn refused(ready: &Ready, text: &str) -> Failure {
+    let host = ready.up.host.address;
+    Failure::Lost(Status::new(
+        Cause::BadResponse,
+        format!("the answer of {host} cannot be passed on: {text}"),
+    ))
 }

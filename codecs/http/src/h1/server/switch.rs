@@ -18,7 +18,7 @@ use super::{Out, Session};
 use crate::{
     codec::Http,
     h1::{client::Upgraded, length::Length},
-    payload::Payload,
+    payload::{Payload, Stretch},
     tunnel::{self, Opener, Socket, Wanted},
     wire::{Meter, Wire},
 };
@@ -66,7 +66,7 @@ impl Session {
                 head.extensions.insert(Wanted::Connection);
                 Payload::Gate(asked.opener.gate())
             }
-            false => Payload::One(body, None),
+            false => Payload::One(Stretch::new(body, &self.hush, None)),
         };
         let response = carry::<Http>(&self.door, Request::from_parts(head, payload)).await;
         self.switch(response, asked)

@@ -128,6 +128,8 @@ fn failure(error: &::h2::Error, host: &Host) -> Failure {
 }
 
 impl<B> Watch<B> for Rc<Stop> {
+    const AT_ONCE: usize = 16 * 1024;
+
     fn poll(&mut self, _: &mut B, cx: &mut Context<'_>) -> Poll<Broken> {
         self.poll_stopped(cx)
             .map(|()| Broken::Reset(Some(::h2::Reason::CANCEL.into())))
