@@ -1,11 +1,11 @@
 //! Injected faults.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossdock_tests::quartet::{Answer, Caller, Protocol};
 use serde_json::{Value, json};
 
-use super::{WORKERS, answers, before, failures, saying};
+use super::{Clock, WORKERS, answers, before, failures, saying};
 
 fn fault(more: &Value) -> Value {
     let mut fault = json!({
@@ -127,10 +127,10 @@ fn a_delay_takes_its_time_and_no_longer_than_its_caller() {
         &json!([saying("fault", &config)]),
         &WORKERS,
     );
-    let began = Instant::now();
+    let clock = Clock::start();
     let delayed = answers(&gateway, &[("x-envoy-fault-delay-request", "200")]);
     assert_eq!(delayed, [Answer::Good; 4]);
-    assert!(began.elapsed() >= Duration::from_millis(4 * 200));
+    assert!(clock.now() >= Duration::from_millis(4 * 200));
     assert_eq!(gateway.stat("http.rpc.fault.delays_injected"), 4);
     gateway.until("http.rpc.fault.active_faults", |active| active == 0);
     // Callers that leave end their faults long before the time.

@@ -4,8 +4,10 @@
 mod fault;
 mod rate_limit;
 
-use crossdock_tests::Gateway;
+use std::time::Duration;
+
 use crossdock_tests::quartet::{Answer, Caller, File, Protocol, Service};
+use crossdock_tests::{Deadline, Gateway};
 use serde_json::{Value, json};
 
 /// One worker or two make no difference to what is counted.
@@ -47,4 +49,21 @@ fn answers(gateway: &Gateway, headers: &[(&str, &str)]) -> [Answer; 4] {
 /// The same of failures: the statuses of Dubbo, Bolt, HTTP and gRPC.
 fn failures(statuses: [u16; 4]) -> [Answer; 4] {
     statuses.map(Answer::Failed)
+}
+
+/// The time since the start of a test.
+#[derive(Clone, Copy)]
+struct Clock(Deadline);
+
+/// Longer than any test.
+const HOUR: Duration = Duration::from_secs(3600);
+
+impl Clock {
+    fn start() -> Self {
+        Self(Deadline::after(HOUR))
+    }
+
+    fn now(self) -> Duration {
+        HOUR - self.0.left()
+    }
 }

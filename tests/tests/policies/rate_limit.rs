@@ -1,12 +1,12 @@
 //! Local rate limits.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossdock_tests::quartet::{Answer, Caller, Protocol};
 use serde_json::{Value, json};
 
-use super::{WORKERS, answers, before, failures, saying};
+use super::{Clock, WORKERS, answers, before, failures, saying};
 
 /// A limit of so many calls in a time, with further fields.
 fn limit(tokens: u32, every: &str, more: &Value) -> Value {
@@ -104,18 +104,18 @@ fn a_limit_is_exact_with_one_worker_and_with_two() {
         let workers = ["--concurrency", workers];
         let (gateway, _services) = before(&[("limit", listener)], &open(), &workers);
         let address = gateway.address();
-        let began = Instant::now();
+        let clock = Clock::start();
         let hammer = |protocol: Protocol| {
             thread::spawn(move || {
                 let mut caller = Caller::connect(protocol, address);
-                let (mut passed, mut first, mut last) = (0, None, began);
-                while began.elapsed() < TIME {
-                    first = first.or(Some(Instant::now()));
+                let (mut passed, mut first, mut last) = (0, None, Duration::ZERO);
+                while clock.now() < TIME {
+                    first = first.or_else(|| Some(clock.now()));
                     passed += u32::from(caller.call(&[]) == Answer::Good);
-                    last = Instant::now();
+                    last = clock.now();
                     thread::sleep(Duration::from_millis(5));
                 }
-                (passed, first.unwrap_or(began), last)
+                (passed, first.unwrap_or_default(), last)
             })
         };
         let threads = Protocol::ALL.map(hammer);
