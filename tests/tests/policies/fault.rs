@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crossdock_tests::eventually;
 use crossdock_tests::quartet::{Answer, Caller, Protocol};
 use serde_json::{Value, json};
 
@@ -119,7 +120,6 @@ fn a_share_of_calls_is_aborted() {
 fn a_delay_takes_its_time_and_no_longer_than_its_caller() {
     let config = fault(&json!({
         "delay": {"header_delay": {}, "percentage": all()},
-        "max_active_faults": 2,
     }));
     let off = fault(&json!({}));
     let (gateway, _services) = before(
@@ -140,9 +140,12 @@ fn a_delay_takes_its_time_and_no_longer_than_its_caller() {
             caller.leave(&[("x-envoy-fault-delay-request", "3600000")]);
         };
         let injected = gateway.stat("http.rpc.fault.delays_injected");
-        (0..2).for_each(|_| leave());
-        gateway.until("http.rpc.fault.delays_injected", |now| now == injected + 2);
+        // A caller may have left before its call was read.
+        let noticed = eventually(Duration::from_secs(30), || {
+            leave();
+            (gateway.stat("http.rpc.fault.delays_injected") > injected).then_some(())
+        });
+        assert!(noticed.is_some(), "{protocol:?}: no call came");
         gateway.until("http.rpc.fault.active_faults", |active| active == 0);
     }
-    assert_eq!(gateway.stat("http.rpc.fault.faults_overflow"), 0);
 }
