@@ -63,3 +63,103 @@ impl Sweeps {
         next
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crossdock_framework::{
+        cluster::{Breakers, Cluster, ClusterMetric, ClusterSettings, Host, HostSet, HostState},
+        outlier::{Config, Detector, OutlierMetric, Told},
+        stats::Registry,
+    };
+    use crossdock_routers::{BalancerConfig, LoadBalancer};
+
+    use super::*;
+
+    /// A cluster of one host, looked at every two seconds, from which it is away for five.
+    fn cluster(name: &str, hosts: &Arc<HostSet>) -> Arc<Cluster> {
+        let registry = Registry::new(1);
+        let config = Config {
+            interval: Duration::from_secs(2),
+            base_ejection_time: Duration::from_secs(5),
+            max_ejection_percent: 100,
+            ..Config::default()
+        };
+        let counts = registry.group::<OutlierMetric>("cluster", name);
+        Arc::new(Cluster {
+            name: name.into(),
+            hosts: Arc::clone(hosts),
+            balancer: LoadBalancer::build(None, hosts, &BalancerConfig::default()),
+            connect_timeout: Duration::from_secs(5),
+            secure: None,
+            breakers: Arc::new([Breakers::unlimited(), Breakers::unlimited()]),
+            settings: ClusterSettings::default(),
+            http: Default::default(),
+            observer: None,
+            outlier: Some(Arc::new(Detector::new(config, name.into(), hosts, counts))),
+            stats: registry.group::<ClusterMetric>("cluster", name),
+        })
+    }
+
+    fn host() -> Arc<HostSet> {
+        let host = Host {
+            address: ([127, 0, 0, 1], 80).into(),
+            hostname: None,
+            hash_key: None,
+            weight: 1,
+            healthy: true,
+            state: HostState::new(),
+        };
+        Arc::new(HostSet::new(vec![host]))
+    }
+
+    /// Makes the only host fail five times at `now_ms`.
+    fn fail(cluster: &Cluster, now_ms: u64) {
+        let at = || At {
+            now_ms,
+            random: 0,
+            shard: Shard(1),
+        };
+        let detector = cluster.outlier.as_ref().expect("it has one");
+        for (_, host) in cluster.hosts.iter() {
+            (0..5).for_each(|_| detector.note(&cluster.hosts, host, Told::Answer(500), &at));
+        }
+    }
+
+    #[test]
+    fn a_host_comes_back_with_the_first_sweep_after_its_time() {
+        let hosts = host();
+        let before = cluster("orders", &hosts);
+        let mut sweeps = Sweeps::default();
+        let pass = |sweeps: &mut Sweeps, cluster: &Arc<Cluster>, now| {
+            sweeps.pass(&Snapshot::new(vec![Arc::clone(cluster)]), now, &mut || 0)
+        };
+        assert_eq!(pass(&mut sweeps, &before, 1000), 3000, "an interval later");
+        fail(&before, 1500);
+        // Versions that follow one another faster than the interval do not put the sweep off.
+        let mut returned = None;
+        for now in (1500..12_000).step_by(500) {
+            let version = cluster("orders", &hosts);
+            let away = version.ejected();
+            assert_eq!(away, u32::from(returned.is_none()), "at {now}");
+            pass(&mut sweeps, &version, now);
+            if returned.is_none() && version.ejected() == 0 {
+                returned = Some(now);
+            }
+        }
+        assert_eq!(
+            returned,
+            Some(7000),
+            "away until 6500, swept at 3000, 5000, 7000"
+        );
+    }
+
+    #[test]
+    fn clusters_that_are_gone_are_forgotten() {
+        let mut sweeps = Sweeps::default();
+        let both = vec![cluster("a", &host()), cluster("b", &host())];
+        sweeps.pass(&Snapshot::new(both), 0, &mut || 0);
+        assert_eq!(sweeps.last.len(), 2);
+        sweeps.pass(&Snapshot::new(Vec::new()), 1, &mut || 0);
+        assert!(sweeps.last.is_empty());
+    }
+}
