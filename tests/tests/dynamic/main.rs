@@ -1,6 +1,7 @@
 //! Configuration that changes while the program runs: listeners, routes, clusters and endpoints from files that
 //! are moved into place.
 
+mod chains;
 mod ejected;
 mod load;
 mod refused;
