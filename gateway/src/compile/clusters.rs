@@ -187,7 +187,7 @@ impl Compiler {
             settings,
             http: http::upstream(cluster, path, problems),
             outlier: OutlierPlan::of(cluster, path, concealed, registry, problems),
-            stats: registry.group::<ClusterMetric>("cluster", &cluster.name),
+            stats: registry.group::<ClusterMetric>("cluster", stat_name(cluster)),
             message: Arc::clone(&resource.message),
         })
     }
@@ -206,12 +206,21 @@ impl Compiler {
             return Ok(same.secure.clone());
         }
         let registry = &self.tools.registry;
-        let counts = || registry.group::<TlsMetric>("cluster", &cluster.name);
+        let counts = || registry.group::<TlsMetric>("cluster", stat_name(cluster));
         let tls = TlsCompiler {
             secrets: &self.base.secrets,
             contexts: &self.base.certificates,
         };
         tls.upstream(cluster.transport_socket.as_ref(), path, counts, problems)
+    }
+}
+
+/// The name of a cluster in metrics: `alt_stat_name`, without the `;` that Istio ends it with for its
+/// own patterns.
+pub(super) fn stat_name(cluster: &ClusterProto) -> &str {
+    match cluster.alt_stat_name.trim_end_matches(';') {
+        "" => &cluster.name,
+        name => name,
     }
 }
 

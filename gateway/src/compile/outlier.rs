@@ -42,7 +42,7 @@ impl OutlierPlan {
                 "make it as long at least, or remove it",
             );
         }
-        let stats = registry.group::<OutlierMetric>("cluster", &cluster.name);
+        let stats = registry.group::<OutlierMetric>("cluster", super::clusters::stat_name(cluster));
         Some(Self { config, stats })
     }
 

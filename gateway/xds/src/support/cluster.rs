@@ -66,14 +66,13 @@ pub(super) const MESSAGES: &[Message] = &[
             (
                 Harmless(STATISTICS),
                 &[
-                    "alt_stat_name",
                     "track_timeout_budgets",
                     "track_cluster_stats",
                     "stats_matcher",
                     "lrs_report_endpoint_metrics",
                 ],
             ),
-            (Acts, &["protocol_selection"]),
+            (Acts, &["alt_stat_name", "protocol_selection"]),
             (
                 Harmless("listeners open when all names have been asked for"),
                 &["wait_for_warm_on_init"],
