@@ -16,13 +16,15 @@ const MAX_RETRIES: &str = "x-envoy-max-retries";
 const TIMEOUT: &str = "x-envoy-upstream-rq-timeout-ms";
 const PER_TRY_TIMEOUT: &str = "x-envoy-upstream-rq-per-try-timeout-ms";
 
-/// All of them: hosts do not see them.
-const NAMES: [&str; 5] = [
+/// All of them, and two that ask for more than is granted: hosts do not see them.
+const NAMES: [&str; 7] = [
     RETRY_ON,
     RETRY_GRPC_ON,
     MAX_RETRIES,
     TIMEOUT,
     PER_TRY_TIMEOUT,
+    "x-envoy-retriable-header-names",
+    "x-envoy-retriable-status-codes",
 ];
 
 /// The policy of a call that asks for retries where its route says nothing of them.

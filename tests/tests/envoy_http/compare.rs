@@ -120,9 +120,10 @@ fn kept_of(fields: &[Field]) -> BTreeMap<String, String> {
         if IGNORED.iter().any(|(ignored, _)| ignored == name) {
             continue;
         }
-        let value = match PRESENT.iter().any(|(present, _)| present == name) {
-            true => "…",
-            false => value,
+        let value = match name.as_str() {
+            _ if PRESENT.iter().any(|(present, _)| present == name) => "…",
+            "x-envoy-expected-rq-timeout-ms" => &seconds(value),
+            _ => value,
         };
         let between = match name.as_str() {
             "set-cookie" => " | ",
@@ -161,4 +162,13 @@ fn note<T: PartialEq + std::fmt::Debug>(what: &str, envoy: &T, ours: &T, found: 
     if envoy != ours {
         found.push(format!("{what}: envoy {envoy:?}, ours {ours:?}"));
     }
+}
+
+/// A time in milliseconds, rounded up to seconds: what the tries before took is taken off.
+fn seconds(value: &str) -> String {
+    let millis: Result<u64, _> = value.parse();
+    millis.map_or_else(
+        |_| value.to_owned(),
+        |millis| (millis.div_ceil(1000) * 1000).to_string(),
+    )
 }

@@ -12,7 +12,7 @@ struct Expected {
     because: &'static str,
 }
 
-const EDGES: &[&str] = &["edge", "edge_hops", "keep_request_id"];
+const EDGES: &[&str] = &["edge", "edge_hops", "edge_own", "keep_request_id"];
 const NORMALISED: &[&str] = &[
     "normalised",
     "merged",
@@ -50,8 +50,7 @@ const EXPECTED: &[Expected] = &[
     Expected {
         scenes: &["broken_one", "timeouts", "not_found"],
         of: |ask, line| {
-            find(&ask.headers, "content-type")
-                .is_some_and(|kind| kind.starts_with("application/grpc"))
+            is_grpc(ask)
                 && ["seen protocol", "seen host", "told content-length"]
                     .iter()
                     .any(|it| line.starts_with(it))
@@ -103,6 +102,39 @@ const EXPECTED: &[Expected] = &[
         of: |_, line| line.starts_with("told date") || line.starts_with("told server"),
         because: "what cannot be read is answered in the shortest form",
     },
+    Expected {
+        scenes: &["fault_by_grpc_status", "fault_aborts_by_header"],
+        of: |ask, line| {
+            !is_grpc(ask)
+                && (line.starts_with("status: envoy 200")
+                    || line.starts_with("told content-length"))
+        },
+        because: "a caller that is not of gRPC gets the HTTP status that stands for an abort's gRPC status; Envoy says 200",
+    },
+    Expected {
+        scenes: &["fault_aborts_by_header"],
+        of: |ask, _| {
+            let wanted = find(&ask.headers, "x-envoy-fault-abort-grpc-request");
+            wanted.is_some_and(|wanted| matches!(wanted, "0" | "17"))
+        },
+        because: "an abort by header has the gRPC status of an error",
+    },
+];
+
+fn is_grpc(ask: &Ask) -> bool {
+    find(&ask.headers, "content-type").is_some_and(|kind| kind.starts_with("application/grpc"))
+}
+
+/// Scenes that come to something else in sum, and why.
+const SUMS: &[(&str, &str)] = &[
+    (
+        "eject_local",
+        "a host that takes connections and breaks them is left out; in Envoy each connection starts the count anew",
+    ),
+    (
+        "eject_dead",
+        "a call that could not be sent goes to another host; Envoy fails it until the host is left out",
+    ),
 ];
 
 /// What was found.
@@ -129,6 +161,15 @@ impl Verdict {
         if !wrong.is_empty() {
             self.wrong
                 .push(format!("{scene}: {ask}\n{}", wrong.join("\n")));
+        }
+    }
+
+    /// Notes what a scene came to in sum, under Envoy and here, and whether that is the same.
+    pub(crate) fn whole(&mut self, scene: &str, same: bool, sums: &impl std::fmt::Debug) {
+        let expected = SUMS.iter().any(|(wanted, _)| *wanted == scene);
+        if same == expected {
+            self.wrong
+                .push(format!("{scene}: envoy and ours came to {sums:?}"));
         }
     }
 

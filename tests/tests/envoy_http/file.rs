@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Map, Value, json};
 
-use crate::{host, scene::Scene};
+use crate::{host, scene::Scene, scenes};
 use crossdock_tests::UnusedPort;
 
 const TYPES: &str = "type.googleapis.com/envoy.extensions";
@@ -54,6 +54,21 @@ impl Clusters {
         ]}});
         all.push(cluster("full", &[both], none));
         all.push(named("named", "backend.test", both));
+        all.push(cluster("pair", &pool[..2], json!({})));
+        let no_retries = json!({"circuit_breakers": {"thresholds": [{"max_retries": 0}]}});
+        all.push(cluster("no_retries", &[both], no_retries));
+        for (name, detection) in scenes::ejecting() {
+            let mut hosts = pool.clone();
+            if name == "eject_dead" {
+                hosts.push(dead);
+            }
+            // Envoy would tell its workers of the second change in a second only.
+            let more = json!({
+                "outlier_detection": detection,
+                "common_lb_config": {"update_merge_window": "0s"},
+            });
+            all.push(cluster(name, &hosts, more));
+        }
         Self {
             all,
             _refused: refused,
@@ -132,7 +147,8 @@ fn address(at: SocketAddr) -> Value {
     json!({"socket_address": {"address": at.ip(), "port_value": at.port()}})
 }
 
-fn merge(all: &mut Value, more: &Value) {
+/// Adds the fields of `more` to `all`.
+pub(crate) fn merge(all: &mut Value, more: &Value) {
     let none = Map::new();
     let more = more.as_object().unwrap_or(&none).clone();
     all.as_object_mut().expect("an object").extend(more);

@@ -12,6 +12,8 @@
 //! | `reset` | breaks off without an answer |
 //! | `cut` | breaks off within the body of its answer |
 //! | `silent` | never answers |
+//! | `for=2` | all of this holds for the first two attempts at the request; later ones are answered plainly |
+//! | `at=p0` | all of this holds at the host of that name; others answer plainly |
 
 use std::{
     collections::HashMap,
@@ -55,6 +57,12 @@ impl Book {
             .entry(case)
             .or_default()
             .push(seen);
+    }
+
+    /// How often a case was got.
+    fn count(&self, case: &str) -> usize {
+        let book = self.0.lock().expect("nobody panics with it");
+        book.get(case).map_or(0, Vec::len)
     }
 
     /// What was got of a case.
@@ -116,8 +124,9 @@ enum End {
 }
 
 impl Want {
-    fn of(seen: &Seen) -> Self {
-        let mut want = Self {
+    /// What an answer is like that nothing is wanted of.
+    fn plain(seen: &Seen) -> Self {
+        Self {
             status: 200,
             headers: vec![
                 ("x-host".into(), seen.host.clone()),
@@ -125,7 +134,12 @@ impl Want {
             ],
             body: format!("from {}", seen.host),
             ..Self::default()
-        };
+        }
+    }
+
+    /// What attempt number `attempt` at a request wants, from 0 on.
+    fn of(seen: &Seen, attempt: usize) -> Self {
+        let mut want = Self::plain(seen);
         let pair = |text: &str| {
             let (name, value) = text.split_once(':').expect("name:value");
             (name.to_owned(), value.to_owned())
@@ -142,6 +156,9 @@ impl Want {
                 "reset" => want.end = End::Reset,
                 "cut" => want.end = End::Cut,
                 "silent" => want.end = End::Silent,
+                "for" if attempt < value.parse().expect("a number") => {}
+                "at" if value == seen.host => {}
+                "for" | "at" => return Self::plain(seen),
                 other => panic!("no host can do '{other}'"),
             }
         }
@@ -171,7 +188,10 @@ async fn one(
             headers: head.headers,
             body,
         };
-        let want = Want::of(&seen);
+        let want = Want::of(
+            &seen,
+            book.count(find(&seen.headers, CASE).unwrap_or_default()),
+        );
         let head_only = seen.method == "HEAD";
         book.note(seen);
         match want.end {
@@ -248,7 +268,10 @@ async fn stream(
         headers: fields(&head.headers),
         body: text,
     };
-    let want = Want::of(&seen);
+    let want = Want::of(
+        &seen,
+        book.count(find(&seen.headers, CASE).unwrap_or_default()),
+    );
     let head_only = seen.method == "HEAD";
     book.note(seen);
     match want.end {

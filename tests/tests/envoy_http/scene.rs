@@ -14,8 +14,22 @@ pub(crate) struct Scene {
     /// Further fields of the connection manager.
     pub(crate) manager: Value,
     pub(crate) asks: Vec<Ask>,
+    /// How much of it has to be the same.
+    pub(crate) compare: Compare,
+}
+
+/// How the outcomes of a scene are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compare {
+    /// One by one.
+    Each,
     /// Which host answers is drawn: only the shares are compared.
-    pub(crate) drawn: bool,
+    Shares,
+    /// Where the hosts are begun with is drawn: how many clients were told what, and how often hosts were
+    /// asked, whichever they are.
+    Counts,
+    /// Only how many clients were told what.
+    Statuses,
 }
 
 /// What the generator draws from; it takes one of each.
@@ -53,7 +67,7 @@ impl Scene {
             routes,
             manager: json!({}),
             asks: Vec::new(),
-            drawn: false,
+            compare: Compare::Each,
         }
     }
 
@@ -102,8 +116,13 @@ impl Scene {
     }
 
     /// Says that the host is drawn.
-    pub(crate) fn drawn(mut self) -> Self {
-        self.drawn = true;
+    pub(crate) fn drawn(self) -> Self {
+        self.compared(Compare::Shares)
+    }
+
+    /// Says how much has to be the same.
+    pub(crate) fn compared(mut self, compare: Compare) -> Self {
+        self.compare = compare;
         self
     }
 }

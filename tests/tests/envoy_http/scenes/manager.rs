@@ -48,6 +48,8 @@ pub(super) fn scenes() -> Vec<Scene> {
             "forwarded_port",
             json!({"append_x_forwarded_port": true, "via": "dock"}),
         ),
+        of("inner_own", own(json!({}))),
+        of("edge_own", own(json!({"use_remote_address": true}))),
         of("no_request_id", json!({"generate_request_id": false})),
         of(
             "keep_request_id",
@@ -88,6 +90,15 @@ pub(super) fn scenes() -> Vec<Scene> {
         underscores("underscores_refused", "REJECT_REQUEST"),
         old(),
     ]
+}
+
+/// Some callers are of one's own network.
+fn own(mut manager: Value) -> Value {
+    manager["internal_address_config"] = json!({"cidr_ranges": [
+        {"address_prefix": "10.0.0.0", "prefix_len": 8},
+        {"address_prefix": "127.0.0.1", "prefix_len": 32},
+    ]});
+    manager
 }
 
 fn of(name: &'static str, manager: Value) -> Scene {
