@@ -76,7 +76,7 @@ pub trait Codec: Default + 'static {
 
     /// Writes the request `frame` under `id`, and tells the host that `left` is left of the deadline
     /// that the caller gave, in the field that holds it
-    /// ([`Head::timeout`](crate::frame::Head::timeout), [`RoutingView::timeout`]). Apart from that it
+    /// ([`Head::timeout`], [`RoutingView::timeout`]). Apart from that it
     /// is [`Codec::encode`], which is also what a protocol without such a field does.
     ///
     /// # Errors
