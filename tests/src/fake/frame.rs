@@ -12,6 +12,8 @@ const RESPONSE_CLASS: &[u8] = b"com.alipay.sofa.rpc.core.response.SofaResponse";
 
 /// Octets of Dubbo's header.
 const DUBBO_HEADER: usize = 16;
+/// The shortest of its fixed headers: that of an answer of version 1.
+const BOLT_HEADER: usize = 20;
 
 /// A protocol with its version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -330,7 +332,13 @@ impl Frame {
     /// The text between `<<` and `>>`, which calls carry to be known again.
     #[must_use]
     pub fn token(&self) -> Option<&str> {
-        let from = find(&self.octets, b"<<")? + 2;
+        // An id of 15420 looks like the beginning of a text.
+        let header = if self.wire == Wire::Dubbo {
+            DUBBO_HEADER
+        } else {
+            BOLT_HEADER
+        };
+        let from = header + find(self.octets.get(header..)?, b"<<")? + 2;
         let len = find(self.octets.get(from..)?, b">>")?;
         std::str::from_utf8(self.octets.get(from..from + len)?).ok()
     }
@@ -418,6 +426,24 @@ fn crc32(octets: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// 0x3c3c is `<<`.
+    #[test]
+    fn an_id_is_not_taken_for_text() {
+        for wire in Wire::ALL {
+            for octets in [
+                wire.request(0x3c3c, "<<text>>"),
+                wire.response(0x3c3c, "<<text>>"),
+            ] {
+                let frame = Frame::cut(&octets).unwrap();
+                assert_eq!(
+                    (frame.id, frame.token()),
+                    (0x3c3c, Some("text")),
+                    "{wire:?}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn frames_are_cut_as_they_were_made() {

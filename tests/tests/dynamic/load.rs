@@ -200,7 +200,12 @@ fn nothing_is_lost_while_everything_changes() {
             for number in 0..changes {
                 change(&world, &hosts, number);
                 let lost = callers.iter().any(thread::ScopedJoinHandle::is_finished);
-                assert!(!lost, "a caller has failed after {number} changes");
+                let counted = || world.gateway.admin("GET", "/stats?usedonly").1;
+                assert!(
+                    !lost,
+                    "a caller has failed after {number} changes; {}",
+                    counted()
+                );
                 match number + 1 {
                     made if made == changes / 5 => early = world.gateway.resident_kib(),
                     made if made == changes => late = world.gateway.resident_kib(),
