@@ -66,7 +66,8 @@ impl Expiry {
 pub(crate) struct Flight<B> {
     worker: Worker,
     timers: Rc<Timers>,
-    key: Cell<Option<TimerKey>>,
+    /// The timer that is armed, and for when.
+    key: Cell<Option<(TimerKey, Moment)>>,
     body: RefCell<B>,
     /// Bytes of the request body that have come.
     received: Cell<u64>,
@@ -321,24 +322,29 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
         }
     }
 
+    /// Arms the timer. One that is due no later stays: it goes on when it finds that nothing is due.
     fn arm(self: &Rc<Self>) {
-        self.disarm();
         let limits = self.limits.get();
         let idle = limits.idle.map(|idle| self.moved.get().after(idle));
         let upload = limits.upload.filter(|_| !self.complete.get());
         let over = sooner(limits.deadline, limits.head);
         let over = sooner(over, self.attempt.get());
-        if let Some(at) = sooner(sooner(over, upload), idle) {
-            let flight = Rc::clone(self) as Rc<dyn Expires>;
-            self.key.set(Some(self.timers.arm(at, flight)));
+        let Some(at) = sooner(sooner(over, upload), idle) else {
+            return self.disarm();
+        };
+        if self.key.get().is_some_and(|(_, armed)| armed <= at) {
+            return;
         }
+        self.disarm();
+        let flight = Rc::clone(self) as Rc<dyn Expires>;
+        self.key.set(Some((self.timers.arm(at, flight), at)));
     }
 }
 
 impl<B> Flight<B> {
     /// Takes the timer away, which holds the call.
     pub(crate) fn disarm(&self) {
-        if let Some(key) = self.key.take() {
+        if let Some((key, _)) = self.key.take() {
             self.timers.disarm(key);
         }
     }

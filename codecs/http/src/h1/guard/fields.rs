@@ -126,12 +126,12 @@ fn length(value: &[u8]) -> Result<u64, Refusal> {
 
 /// Whether there are control characters. Eight bytes are looked at together.
 pub(super) fn has_control(bytes: &[u8]) -> bool {
-    let (eights, rest) = bytes.as_chunks();
-    let mut last = [b' '; 8];
-    for (place, byte) in last.iter_mut().zip(rest) {
-        *place = *byte;
-    }
-    let mut eights = eights.iter().chain(std::iter::once(&last));
+    // The last eight overlap those before them.
+    let Some(last) = bytes.last_chunk() else {
+        return bytes.iter().any(|byte| is_control(*byte));
+    };
+    let (eights, _) = bytes.as_chunks();
+    let mut eights = eights.iter().chain(std::iter::once(last));
     eights.any(|eight| may_have_control(*eight)) && bytes.iter().any(|byte| is_control(*byte))
 }
 
