@@ -47,6 +47,7 @@ fn every_setting_of_the_docs_is_tested_here() {
         include_str!("connections.rs"),
         include_str!("frames.rs"),
         include_str!("memory.rs"),
+        include_str!("../outlier/concealed.rs"),
         include_str!("upstream.rs"),
     ];
     let settings = docs.lines().filter_map(|line| {
