@@ -51,6 +51,11 @@ impl Edits {
         self.list.push(edit);
     }
 
+    /// Adds changes after those that are there.
+    pub fn extend(&mut self, more: Self) {
+        self.list.extend(more.list);
+    }
+
     /// The name of the first pseudo header (`:path`, `:authority`) that is changed. Messages whose
     /// words are not headers cannot follow such a change.
     pub fn pseudo(&self) -> Option<&str> {

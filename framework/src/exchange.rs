@@ -6,14 +6,14 @@ use std::{net::SocketAddr, sync::Arc};
 use crate::{
     cluster::{Cluster, HostIx, Pick},
     edits::Edits,
-    filter::{Chain, Flow, Held, Passage, RequestCx},
+    filter::{Chain, Flow, Held, Passage, RequestCx, ResponseCx},
     flags::Flags,
     retry::{Retries, RetryPolicy},
     route::{
         Action, Draw, Facts, Forward, Named, RouteId, Scene, Target, Template, TimeLimits, Weighted,
     },
     snapshot::{ClusterIx, Policy, Snapshot},
-    status::{Cause, Status},
+    status::{Cause, Class, Status},
     view::{Key, RoutingView},
     wishes,
 };
@@ -146,11 +146,6 @@ pub fn filter_edits(
     }
 }
 
-/// The filters that the answer to a call passes.
-pub fn chain<'p>(policy: &'p Policy, aim: &Aim) -> &'p Chain {
-    policy.filters.of(Some(aim.route), || aim.entry)
-}
-
 /// Chooses a host for one attempt.
 pub fn choose(
     cluster: &Cluster,
@@ -189,8 +184,40 @@ pub struct Answer<'a> {
     pub host: Option<SocketAddr>,
 }
 
+/// Whether [`pass_back`] could do anything, so that the answer has to be looked at.
+pub fn sees_responses(policy: &Policy, aim: &Aim) -> bool {
+    chain(policy, aim).sees_responses() || edits_responses(policy, aim)
+}
+
+/// An answer on its way back: its header changes, and the filters, one of which may replace it.
+pub fn pass_back(
+    policy: &Policy,
+    aim: &Aim,
+    answer: &Answer<'_>,
+    class: Class,
+    edits: &mut Edits,
+) -> Option<Status> {
+    response_edits(policy, aim, answer, edits);
+    let chain = chain(policy, aim);
+    if !chain.sees_responses() {
+        return None;
+    }
+    chain.on_response(&mut ResponseCx {
+        response: answer.response,
+        request: answer.request,
+        facts: answer.facts,
+        class,
+        edits,
+    })
+}
+
+/// The filters that the answer to a call passes.
+fn chain<'p>(policy: &'p Policy, aim: &Aim) -> &'p Chain {
+    policy.filters.of(Some(aim.route), || aim.entry)
+}
+
 /// The header changes of a response on its way back; those of [`Progress::response`] go before.
-pub fn response_edits(policy: &Policy, aim: &Aim, answer: &Answer<'_>, edits: &mut Edits) {
+fn response_edits(policy: &Policy, aim: &Aim, answer: &Answer<'_>, edits: &mut Edits) {
     let route = policy.router.get(aim.route);
     let request = Edited {
         inner: answer.request,
@@ -253,7 +280,7 @@ pub(crate) fn retry_policy<'p>(policy: &'p Policy, aim: &Aim) -> Option<&'p Retr
 }
 
 /// Whether [`response_edits`] could do anything.
-pub fn edits_responses(policy: &Policy, aim: &Aim) -> bool {
+fn edits_responses(policy: &Policy, aim: &Aim) -> bool {
     !policy.router.get(aim.route).response_edits.is_empty()
         || entry_of(policy, aim).is_some_and(|(_, response)| !response.is_empty())
 }

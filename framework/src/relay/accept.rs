@@ -15,7 +15,7 @@ use crate::{
     accounts::{self, Reached},
     attempts::{self, Again, Tried},
     codec::Codec,
-    edits::Effect,
+    edits::{Edits, Effect},
     exchange::{self, Aim, Decision, Progress},
     filter::{Flow, Verdict},
     flags::Flags,
@@ -233,16 +233,18 @@ impl<C: Codec> Relay<C> {
 
     /// Goes on with a parked call.
     fn resume(&self, key: CallKey, verdict: Verdict) {
+        let (more, answer) = match verdict {
+            Verdict::Continue => (Edits::none(), None),
+            Verdict::ContinueWith(edits) => (edits, None),
+            Verdict::Reply(status) => (Edits::none(), Some(status)),
+        };
         if let Some(call) = self.calls.borrow_mut().get_mut(key) {
             call.phase = Phase::Deciding;
-            if let Verdict::ContinueWith(edits) = &verdict {
-                let all = edits.iter().cloned();
-                all.for_each(|edit| call.progress.edits.push(edit));
-            }
+            call.progress.edits.extend(more);
         }
-        match verdict {
-            Verdict::Continue | Verdict::ContinueWith(_) => self.advance(key),
-            Verdict::Reply(status) => self.settle(key, End::Local(status)),
+        match answer {
+            None => self.advance(key),
+            Some(status) => self.settle(key, End::Local(status)),
         }
     }
 

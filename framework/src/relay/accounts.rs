@@ -76,7 +76,6 @@ impl<C: Codec> Relay<C> {
             End::Response(frame) => Some(C::view(frame)),
             End::Failed(..) | End::Local(_) | End::Sent => None,
         };
-        let host = cluster.and_then(|cluster| cluster.hosts.get(call.tried.last()?));
         let facts = call.facts();
         let record = Record {
             request: &request,
@@ -85,7 +84,7 @@ impl<C: Codec> Relay<C> {
             ends: call.down.ends,
             route: policy.and_then(|policy| Some(policy.router.get(call.progress.route?))),
             cluster: cluster.map(Arc::as_ref),
-            host,
+            host: call.host(),
             class: said.class,
             // As in Envoy: nobody was answered.
             http: if ended.orphaned { 0 } else { said.http },

@@ -27,7 +27,7 @@ impl<C: Codec> Relay<C> {
             Some(_) => self.again(&mut call, &end),
         };
         match wait {
-            None => self.finish(call, end),
+            None => self.finish(&mut call, &end),
             Some(wait) => self.pause(call, &end, wait),
         }
     }
@@ -87,9 +87,10 @@ impl<C: Codec> Relay<C> {
         let inserted = self.calls.borrow_mut().insert(call);
         match inserted {
             Ok(key) => self.time(key, at),
-            Err(call) => {
+            Err(mut call) => {
                 let text = "the gateway has as many calls in flight as it can hold";
-                self.finish(call, End::Local(Status::new(Cause::Overload, text)));
+                let status = Status::new(Cause::Overload, text);
+                self.finish(&mut call, &End::Local(status));
             }
         }
     }

@@ -7,7 +7,7 @@ use tokio::task::AbortHandle;
 use super::{downstream::Down, up::Up};
 use crate::{
     attempts::{Again, Tried},
-    cluster::Cluster,
+    cluster::{Cluster, Host},
     codec::Codec,
     exchange::{Aim, Progress},
     frame::{Frame, Head, Kind},
@@ -91,6 +91,11 @@ impl<C: Codec> Call<C> {
             Phase::Deciding | Phase::Parked(_) | Phase::Pausing => false,
             Phase::Waiting(on) | Phase::Sent { up: on, .. } => Rc::ptr_eq(on, up),
         }
+    }
+
+    /// The host of the latest attempt.
+    pub(super) fn host(&self) -> Option<&Host> {
+        self.cluster()?.hosts.get(self.tried.last()?)
     }
 
     /// The cluster that the call goes to, once that is decided.

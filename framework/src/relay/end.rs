@@ -14,11 +14,9 @@ use crate::{
     codec::{Codec, PoolMode},
     edits::Edits,
     exchange::{self, Answer},
-    filter::ResponseCx,
     frame::{Frame, Head},
     outcome::{Failure, Outcome},
     status::{Cause, Class, Detail, Status},
-    view::RoutingView,
 };
 
 /// How a call ends.
@@ -133,9 +131,9 @@ impl<C: Codec> Relay<C> {
     }
 
     /// Gives everything back that the call held, answers it, and counts it.
-    pub(super) fn finish(&self, mut call: Call<C>, end: End<'_, C>) {
+    pub(super) fn finish(&self, call: &mut Call<C>, end: &End<'_, C>) {
         let sent_at = matches!(call.phase, Phase::Sent { .. }).then_some(call.sent);
-        self.leave_host(&mut call, end.outcome());
+        self.leave_host(call, end.outcome());
         if let Some(mut again) = call.again.take()
             && let (Some(aim), Some(cluster)) = (&call.aim, call.cluster())
         {
@@ -153,9 +151,9 @@ impl<C: Codec> Relay<C> {
         }
         let orphaned =
             closed && !matches!(end, End::Sent) || call.aim.is_none() && end.is_caller_gone();
-        let said = match &end {
-            End::Response(frame) => self.forward(&call, frame),
-            End::Failed(_, status) | End::Local(status) => self.say(&call, status),
+        let said = match end {
+            End::Response(frame) => self.forward(call, frame),
+            End::Failed(_, status) | End::Local(status) => self.say(call, status),
             End::Sent => Said::of(Class::Ok, 0),
         };
         let ended = Ended {
@@ -163,7 +161,7 @@ impl<C: Codec> Relay<C> {
             sent_at,
             orphaned,
         };
-        self.count(&call, &end, &ended);
+        self.count(call, end, &ended);
     }
 
     /// Passes an upstream's response on, unless a filter replaces it.
@@ -190,7 +188,7 @@ impl<C: Codec> Relay<C> {
     }
 
     /// Collects the changes of a response; `Some` when a filter replaces it.
-    pub(super) fn edit_response(
+    fn edit_response(
         &self,
         call: &Call<C>,
         frame: &Frame<C::Head>,
@@ -198,35 +196,18 @@ impl<C: Codec> Relay<C> {
         edits: &mut Edits,
     ) -> Option<Status> {
         let (aim, policy) = (call.aim.as_ref()?, call.pinned.policy(call.down.policy)?);
-        let chain = exchange::chain(policy, aim);
-        let seen = chain.sees_responses();
-        if !seen && !exchange::edits_responses(policy, aim) {
+        if !exchange::sees_responses(policy, aim) {
             return None;
         }
-        let (request, response) = (C::view(&call.frame), C::view(frame));
-        let (request, response): (&dyn RoutingView, &dyn RoutingView) = (&request, &response);
-        let facts = &call.facts();
-        let host = call
-            .tried
-            .last()
-            .and_then(|ix| call.cluster()?.hosts.get(ix));
         let answer = Answer {
-            response,
-            request,
+            response: &C::view(frame),
+            request: &C::view(&call.frame),
             sent: &call.progress.edits,
-            facts,
+            facts: &call.facts(),
             cluster: call.cluster().map(|cluster| &*cluster.name),
-            host: host.map(|host| host.address),
+            host: call.host().map(|host| host.address),
         };
-        exchange::response_edits(policy, aim, &answer, edits);
-        let mut cx = ResponseCx {
-            response,
-            request,
-            facts,
-            class,
-            edits,
-        };
-        seen.then(|| chain.on_response(&mut cx)).flatten()
+        exchange::pass_back(policy, aim, &answer, class, edits)
     }
 
     /// Answers a call in its own protocol; a one-way call gets none.

@@ -134,14 +134,14 @@ impl<T> Table<T> {
     pub(crate) fn remove(&mut self, key: CallKey) -> Option<T> {
         let mask = self.layout.generation_mask;
         let entry = self.entries.get_mut(key.slot as usize)?;
-        if entry.generation != key.generation {
+        if entry.generation != key.generation || entry.value.is_none() {
             return None;
         }
-        let value = entry.value.take()?;
         entry.generation = entry.generation.wrapping_add(1) & mask;
         self.free.push_back(key.slot);
         self.len -= 1;
-        Some(value)
+        // Taken last, so that a long value is moved once.
+        entry.value.take()
     }
 
     /// The keys of all calls that `wanted` holds for. Walks the whole table: for the end of a

@@ -269,9 +269,7 @@ fn name_after_host<C: StreamCodec>(
     let Some(forward) = forward.filter(|forward| forward.auto_host_rewrite) else {
         return Ok(());
     };
-    let host = ledger.tried.last().zip(ledger.cluster());
-    let host = host.and_then(|(ix, cluster)| cluster.hosts.get(ix));
-    let Some(name) = host.and_then(|host| host.hostname.as_deref()) else {
+    let Some(name) = ledger.host().and_then(|host| host.hostname.as_deref()) else {
         return Ok(());
     };
     let mut edits = Edits::none();

@@ -18,7 +18,7 @@ use crate::{
     drain::{ChainDrain, Drain},
     edits::Edits,
     exchange::{self, Aim, Decision, Progress},
-    filter::{Flow, ResponseCx, Verdict},
+    filter::{Flow, Verdict},
     protocol::Tls,
     route::{Facts, Limit},
     snapshot::{Ends, PolicyIx},
@@ -173,11 +173,7 @@ async fn decide<C: StreamCodec>(ledger: &mut Ledger<C>) -> Result<Aim, Status> {
         let late = |expiry: Expiry| timed_out(ledger, "a filter").because(expiry.detail());
         match verdict.map_err(late)? {
             Verdict::Continue => {}
-            Verdict::ContinueWith(edits) => {
-                for edit in edits.iter() {
-                    ledger.progress.edits.push(edit.clone());
-                }
-            }
+            Verdict::ContinueWith(edits) => ledger.progress.edits.extend(edits),
             Verdict::Reply(mut status) => {
                 let request = C::request(&ledger.request);
                 let asked = (&request as &dyn RoutingView, &ledger.progress);
@@ -254,8 +250,7 @@ fn pass_back<C: StreamCodec>(
         drop(body);
         return reply(ledger, &status);
     }
-    let all = std::mem::take(&mut ledger.progress.answer);
-    all.iter().for_each(|edit| edits.push(edit.clone()));
+    edits.extend(std::mem::take(&mut ledger.progress.answer));
     if !edits.is_empty()
         && let Err(text) = C::edit_response(&mut head, &edits)
     {
@@ -278,33 +273,18 @@ fn edit_response<C: StreamCodec>(
     edits: &mut Edits,
 ) -> Option<Status> {
     let (aim, policy) = (ledger.aim.as_ref()?, ledger.policy()?);
-    let chain = exchange::chain(policy, aim);
-    let seen = chain.sees_responses();
-    if !seen && !exchange::edits_responses(policy, aim) {
+    if !exchange::sees_responses(policy, aim) {
         return None;
     }
-    let (request, response) = (C::request(&ledger.request), C::response(head, None));
-    let (request, response): (&dyn RoutingView, &dyn RoutingView) = (&request, &response);
-    let facts = &ledger.facts;
-    let host = ledger.tried.last().zip(ledger.cluster());
-    let host = host.and_then(|(ix, cluster)| cluster.hosts.get(ix));
-    let upstream = exchange::Answer {
-        response,
-        request,
+    let answer = exchange::Answer {
+        response: &C::response(head, None),
+        request: &C::request(&ledger.request),
         sent: &ledger.progress.edits,
-        facts,
+        facts: &ledger.facts,
         cluster: ledger.cluster().map(|cluster| &*cluster.name),
-        host: host.map(|host| host.address),
+        host: ledger.host().map(|host| host.address),
     };
-    exchange::response_edits(policy, aim, &upstream, edits);
-    let mut cx = ResponseCx {
-        response,
-        request,
-        facts,
-        class: C::classify(head),
-        edits,
-    };
-    seen.then(|| chain.on_response(&mut cx)).flatten()
+    exchange::pass_back(policy, aim, &answer, C::classify(head), edits)
 }
 
 /// The gateway's own answer.

@@ -9,7 +9,7 @@ use super::{call::Door, codec::StreamCodec, flight::Flight};
 use crate::{
     accounts::{self, Reached},
     attempts::{self, Again, Tried},
-    cluster::Cluster,
+    cluster::{Cluster, Host},
     exchange::{self, Aim, Progress},
     log::Record,
     outcome::{self, Failure, Outcome},
@@ -129,6 +129,11 @@ impl<C: StreamCodec> Ledger<C> {
     /// The cluster that the call goes to, once that is decided.
     pub(super) fn cluster(&self) -> Option<&Arc<Cluster>> {
         self.pinned.cluster(self.aim.as_ref()?.cluster)
+    }
+
+    /// The host of the latest attempt.
+    pub(super) fn host(&self) -> Option<&Host> {
+        self.cluster()?.hosts.get(self.tried.last()?)
     }
 
     /// How the call is forwarded, once that is decided.
@@ -269,7 +274,7 @@ impl<C: StreamCodec> Ledger<C> {
             ends: self.door.ends,
             route: policy.and_then(|policy| Some(policy.router.get(self.progress.route?))),
             cluster: cluster.map(Arc::as_ref),
-            host: cluster.and_then(|cluster| cluster.hosts.get(self.tried.last()?)),
+            host: self.host(),
             class,
             http: said.unwrap_or(http),
             cause: end.cause,
