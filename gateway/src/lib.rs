@@ -19,6 +19,7 @@ mod listen;
 mod listeners;
 mod logging;
 mod quickstart;
+mod rpc_stats;
 mod run;
 mod sample;
 mod serve;

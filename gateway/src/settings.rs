@@ -38,6 +38,11 @@ const GIB: u64 = 1 << 30;
 /// Every setting. docs/limits.md tells what each is for.
 const KEYS: &[Key] = &[
     Key {
+        name: "rpc_pairs",
+        scope: Process,
+        value: Number(0, 100_000),
+    },
+    Key {
         name: "buffer_bytes",
         scope: Process,
         value: Number(1 << 20, 1 << 40),
@@ -292,6 +297,13 @@ impl Settings {
             Given::Text(text) => Some(text),
             _ => None,
         }
+    }
+
+    /// Services and methods that metrics tell apart at most, over all of the process. Default 0.
+    pub(crate) fn rpc_pairs(&self) -> usize {
+        let mut pairs = 0;
+        self.size("rpc_pairs", &mut pairs);
+        pairs
     }
 
     /// Bytes that the process may buffer. Default 512 MiB.

@@ -77,6 +77,27 @@ impl Registry {
         Arc::clone(group.or_insert_with(new))
     }
 
+    /// The same, but a new one only as long as there are fewer than `most` of those that `counts`
+    /// says to count.
+    pub fn group_within<M: Metrics>(
+        &self,
+        scope: Scope,
+        most: usize,
+        counts: impl Fn(&Scope) -> bool,
+    ) -> Option<Arc<Group>> {
+        let mut groups = self.lock();
+        let key = (scope, TypeId::of::<M>());
+        if let Some(group) = groups.get(&key) {
+            return Some(Arc::clone(group));
+        }
+        if groups.keys().filter(|(scope, _)| counts(scope)).count() >= most {
+            return None;
+        }
+        let group = Arc::new(Group::new::<M>(key.0.clone(), self.shards));
+        groups.insert(key, Arc::clone(&group));
+        Some(group)
+    }
+
     /// Every group, in the order of its scope.
     pub fn groups(&self) -> Vec<Arc<Group>> {
         let mut groups: Vec<_> = self.lock().values().cloned().collect();

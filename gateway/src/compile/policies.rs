@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use crossdock_framework::{
     filter::Filters,
+    log::AccessLog,
     route::Router as _,
     snapshot::{ClusterIx, HttpMetric, Policy, Terms},
 };
@@ -16,7 +17,7 @@ use crossdock_xds::envoy_types::pb::envoy::{
 };
 
 use super::{Problems, Routes, filters::FilterPlan, http, listeners::ListenerCompiler, name};
-use crate::{access_log, settings::Settings};
+use crate::{access_log, rpc_stats::RpcStats, settings::Settings};
 
 /// A policy but for its routes, which may change without it.
 #[derive(Debug)]
@@ -98,9 +99,16 @@ impl ListenerCompiler<'_, '_> {
         let http = http::policy(hcm, path, self.problems);
         let registry = &self.tools.registry;
         let (routes, logs) = (routes?, logs?);
+        let pairs = settings.rpc_pairs();
+        let rpc = (pairs > 0).then(|| RpcStats::new(registry, &hcm.stat_prefix, pairs));
+        let rpc = rpc.map(|stats| Arc::new(stats) as Arc<dyn AccessLog>);
         let terms = Arc::new(Terms {
             name: name(&hcm.stat_prefix),
-            logs: logs.into_iter().chain(self.tools.watch.clone()).collect(),
+            logs: logs
+                .into_iter()
+                .chain(self.tools.watch.clone())
+                .chain(rpc)
+                .collect(),
             stats: registry.group::<HttpMetric>("http", &hcm.stat_prefix),
             limits: settings.downstream(http::limits(hcm)),
             http,

@@ -97,3 +97,23 @@ fn unread_hard_bytes() {
     gateway.until("http.rpc.downstream_rq_active", |active| active == 0);
     assert_eq!(host.accepted(), 1, "the host noticed nothing");
 }
+
+#[test]
+fn rpc_pairs() {
+    let host = Host::echo();
+    let gateway = Gateway::before(&[&host], &[("rpc_pairs", json!(1))]);
+    for (id, wire) in (1..).zip([Wire::Dubbo, Wire::Bolt1]) {
+        let mut client = Client::connect(gateway.address(), wire);
+        client.call(id, "told by its name");
+        // Never served, so never learnt.
+        client.write(&wire.stray(id + 10, "<<nobody>>"));
+        assert!(!client.recv().is_good());
+    }
+    gateway.until("rpc.rpc.peer.api.Echo.echo.rq_ok", |calls| calls == 2);
+    gateway.until("rpc.rpc.other.other.rq_not_found", |calls| calls == 2);
+    let (_, page) = gateway.admin("GET", "/stats/prometheus?filter=^rpc");
+    let labels = r#"{stat_prefix="rpc",service="peer.api.Echo",method="echo"}"#;
+    let told = format!("crossdock_rpc_rq_ok_total{labels} 2");
+    assert!(page.lines().any(|line| line == told), "{page}");
+    assert!(!page.contains("Nobody"), "{page}");
+}

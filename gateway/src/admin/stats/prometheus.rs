@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::{Histogram, Name, Stats};
+use crate::rpc_stats;
 
 /// Envoy's buckets, in milliseconds.
 const BUCKETS: [f64; 19] = [
@@ -180,6 +181,9 @@ impl Metric {
         }
         let (prefix, tags) = match tags(scope.kind) {
             Some(tags) => ("envoy", tags),
+            None if scope.kind == rpc_stats::KIND => {
+                ("crossdock", &["stat_prefix", "service", "method"][..])
+            }
             None => ("crossdock", &["name"][..]),
         };
         for (tag, label) in tags.iter().zip(&scope.labels) {
