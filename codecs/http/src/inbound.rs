@@ -281,7 +281,7 @@ fn say_who(head: &mut request::Parts, door: &Door, policy: &HttpPolicy) {
     }
     let internal = is_internal(head, caller, door.ends.peer, policy);
     let said = Said::of(&head.headers);
-    if said.expects {
+    if said.expects && !policy.proxy_continue {
         // Met here, when the body is first asked for.
         head.headers.remove(header::EXPECT);
     }

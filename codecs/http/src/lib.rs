@@ -10,6 +10,7 @@ mod alarm;
 mod codec;
 mod date;
 mod edits;
+mod expect;
 mod grpc;
 mod grpc_web;
 mod h1;

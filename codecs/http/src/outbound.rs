@@ -102,6 +102,17 @@ pub(crate) fn receive(head: &mut response::Parts) -> Result<(), &'static str> {
     inbound::strip_hops(&mut head.headers).map(|_| ())
 }
 
+/// An interim answer as it goes on to the client; nothing of those that are told otherwise or belong
+/// to the connection that they came on.
+pub(crate) fn interim(mut head: response::Parts, other: StatusCode) -> Option<response::Parts> {
+    if head.status == other || head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return None;
+    }
+    head.headers.remove(header::CONTENT_LENGTH);
+    inbound::strip_hops(&mut head.headers).ok()?;
+    Some(head)
+}
+
 fn cannot(error: &dyn std::fmt::Display) -> Status {
     let text = format!("the request cannot be told to a host: {error}");
     Status::new(Cause::CannotEdit, text)

@@ -8,6 +8,7 @@ use super::{
     call::timed_out,
     codec::{Attempt, Failure, StreamCodec},
     flight::Expiry,
+    interim::Interim,
     ledger::Ledger,
 };
 use crate::{
@@ -39,6 +40,7 @@ pub(super) async fn send<C: StreamCodec>(
     ledger: &mut Ledger<C>,
     aim: &Aim,
     cluster: &Arc<Cluster>,
+    interim: &Interim,
 ) -> Result<Response<C::Body>, Status> {
     let worker = ledger.door.worker.clone();
     let pools = C::pools(&worker);
@@ -51,6 +53,7 @@ pub(super) async fn send<C: StreamCodec>(
             host,
             priority: aim.priority,
             fresh: stale > 0,
+            interim,
         };
         let answered = {
             let sending = C::send(&pools, attempt, head, ledger.flight.upload());

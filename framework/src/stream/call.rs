@@ -10,6 +10,7 @@ use super::{
     attempt,
     codec::{Caller, StreamCodec},
     flight::{Expiry, Flight, Limits},
+    interim::Interim,
     ledger::{Heard, Ledger},
 };
 use crate::{
@@ -55,14 +56,17 @@ impl Door {
 
 /// Carries one call: the answer is ready when its head is, and its body comes as the host sends it.
 /// Dropping the future or the answer gives the call up.
-pub fn carry<C: StreamCodec>(
+///
+/// What the host sends before its final answer is put into `interim`, where it waits to be passed on.
+pub fn carry<'a, C: StreamCodec>(
     door: &Rc<Door>,
     request: Request<C::Body>,
-) -> impl Future<Output = Response<Answer<C>>> + use<C> {
+    interim: &'a Interim,
+) -> impl Future<Output = Response<Answer<C>>> + use<'a, C> {
     // Outside of the future, which would keep a place for the request.
     let mut ledger = open::<C>(door, request);
     async move {
-        match forward(&mut ledger).await {
+        match forward(&mut ledger, interim).await {
             Ok(response) => pass_back(ledger, response),
             Err(mut status) => {
                 if let (Some(aim), Some(policy)) = (&ledger.aim, ledger.policy()) {
@@ -126,7 +130,10 @@ fn open<C: StreamCodec>(door: &Rc<Door>, request: Request<C::Body>) -> Box<Ledge
 }
 
 /// Decides, sends, and waits for the head of the answer.
-async fn forward<C: StreamCodec>(ledger: &mut Ledger<C>) -> Result<Response<C::Body>, Status> {
+async fn forward<C: StreamCodec>(
+    ledger: &mut Ledger<C>,
+    interim: &Interim,
+) -> Result<Response<C::Body>, Status> {
     let aim = decide(ledger).await?;
     ledger.aim = Some(aim);
     ledger.again = Again::of(&aim);
@@ -139,7 +146,7 @@ async fn forward<C: StreamCodec>(ledger: &mut Ledger<C>) -> Result<Response<C::B
     if let Some(forward) = ledger.way() {
         ledger.flight.keep_at_most(forward.kept_body);
     }
-    attempt::send(ledger, &aim, &cluster).await
+    attempt::send(ledger, &aim, &cluster, interim).await
 }
 
 /// Asks the decision layer until it has decided.

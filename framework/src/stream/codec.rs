@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, request, response};
 use http_body::Body;
 
-use super::flight::Upload;
+use super::{flight::Upload, interim::Interim};
 use crate::{
     cluster::{Cluster, ClusterMetric, HostIx},
     edits::Edits,
@@ -110,6 +110,8 @@ pub struct Attempt<'a> {
     pub priority: u8,
     /// Whether an earlier connection was stale, so that a fresh one has to be taken.
     pub fresh: bool,
+    /// Where interim answers go.
+    pub interim: &'a Interim,
 }
 
 /// Why an attempt gave no answer.

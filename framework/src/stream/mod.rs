@@ -9,6 +9,7 @@ mod attempt;
 mod call;
 mod codec;
 mod flight;
+mod interim;
 mod ledger;
 mod settings;
 mod timers;
@@ -17,6 +18,7 @@ pub use answer::Answer;
 pub use call::{Door, carry, refuse};
 pub use codec::{Attempt, Broken, Caller, Failure, StreamCodec};
 pub use flight::Upload;
+pub use interim::Interim;
 pub use settings::{
     HttpPolicy, HttpUpstream, ServerHeader, Slashes, StripPort, Underscores, UpstreamVersion,
 };

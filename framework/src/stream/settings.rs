@@ -47,6 +47,9 @@ pub struct HttpPolicy {
     pub connect: bool,
     /// Whether gRPC-Web is told to hosts as gRPC (`envoy.filters.http.grpc_web`).
     pub grpc_web: bool,
+    /// Whether a client that waits for 100 Continue waits for its host to say so
+    /// (`proxy_100_continue`). Otherwise the gateway says it. Default off, as Envoy.
+    pub proxy_continue: bool,
     /// Whether the gateway is the edge (`use_remote_address`): it appends the caller's address to
     /// `x-forwarded-for` and trusts nothing that the caller says of itself.
     pub edge: bool,
@@ -115,6 +118,7 @@ impl Default for HttpPolicy {
             websocket: false,
             connect: false,
             grpc_web: false,
+            proxy_continue: false,
             edge: false,
             internal: Box::default(),
             trusted_hops: 0,

@@ -88,6 +88,7 @@ pub(super) fn policy(
     policy.websocket = upgrades("websocket");
     policy.connect = upgrades("CONNECT");
     policy.grpc_web = has_filter(hcm, GRPC_WEB);
+    policy.proxy_continue = hcm.proxy_100_continue;
     policy.edge = on(hcm.use_remote_address.as_ref(), false);
     if let Some(internal) = &hcm.internal_address_config {
         let path = format!("{path}.internal_address_config.cidr_ranges");

@@ -76,6 +76,11 @@ const EXPECTED: &[Expected] = &[
         because: "what a host's `connection` names belongs to that connection (RFC 9110 section 7.6.1)",
     },
     Expected {
+        scenes: &["statuses"],
+        of: |_, line| line.starts_with("interim: envoy [], ours [10"),
+        because: "interim answers are passed on (RFC 9110 section 15.2); Envoy drops them unless proxy_100_continue",
+    },
+    Expected {
         scenes: &["broken_one"],
         of: |ask, line| {
             ask.method == "GET" && line.starts_with("hosts: envoy [\"v1\"], ours [\"v1\", \"v1\"]")

@@ -5,11 +5,11 @@ mod answer;
 use std::{
     cell::{Cell, RefCell},
     error::Error as _,
-    future::poll_fn,
-    pin::Pin,
+    future::{Future as _, poll_fn},
+    pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -37,6 +37,7 @@ use super::{
 };
 use crate::{
     alarm::Alarm,
+    expect::Expected,
     payload::{self, Payload},
     pools::{self, Pools},
     stop::Stop,
@@ -286,6 +287,8 @@ impl Drop for Place {
 struct Sending {
     /// `None` for a request without a body.
     upload: Option<Upload<Payload>>,
+    /// Holds it back.
+    expected: Option<Rc<Expected>>,
     up: Rc<Up>,
 }
 
@@ -303,6 +306,9 @@ impl Body for Sending {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if let Some(expected) = &self.expected {
+            ready!(expected.poll_wanted(cx));
+        }
         match &mut self.upload {
             Some(upload) => Pin::new(upload).poll_frame(cx),
             None => Poll::Ready(None),
@@ -434,9 +440,30 @@ pub(crate) async fn send(
     });
     let up = Rc::clone(&ready.up);
     up.sent.set(false);
-    let request = Request::from_parts(head, Sending { upload: body, up });
-    let response = match ready.sender.try_send_request(request).await {
-        Ok(response) => response,
+    let expected = Expected::of(&head.headers, &pool.worker);
+    let sending = Sending {
+        upload: body,
+        expected: expected.clone(),
+        up,
+    };
+    let request = Request::from_parts(head, sending);
+    let mut sent = pin!(ready.sender.try_send_request(request));
+    let notes = &ready.up.notes;
+    let answered = poll_fn(|cx| {
+        let answered = sent.as_mut().poll(cx);
+        notes.pass_interim(cx, expected.as_deref(), attempt.interim);
+        if let Some(expected) = &expected {
+            expected.wait(cx);
+        }
+        answered
+    });
+    let response = match answered.await {
+        Ok(response) => {
+            if let Some(expected) = &expected {
+                expected.hear(response.status());
+            }
+            response
+        }
         Err(mut error) => {
             let unsent = error.take_message().is_some();
             let retry = unsent || (reused && repeatable);

@@ -7,8 +7,8 @@ mod switch;
 use std::{
     cell::{Cell, RefCell},
     convert::Infallible,
-    future::{Future as _, poll_fn},
-    pin::Pin,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
@@ -19,11 +19,11 @@ use bytes::{Bytes, BytesMut};
 use crossdock_framework::{
     protocol::{Connection, Io},
     snapshot::{DownstreamConnection, HttpMetric, Spoken, Terms},
-    stream::{Answer, Broken, Door, carry, refuse},
+    stream::{Answer, Broken, Door, Interim, carry, refuse},
     time::Moment,
     worker::{Drain, Worker},
 };
-use http::{HeaderValue, Method, Request, Response, Version, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -41,7 +41,7 @@ use crate::{
     codec::Http,
     grpc_web::{Outgoing, Web},
     inbound::{self, Wish},
-    outbound::Face,
+    outbound::{self, Face},
     payload::{Payload, Stretch},
     wire::{Meter, Wire},
 };
@@ -334,7 +334,7 @@ impl Session {
         let (mut head, body) = request.into_parts();
         let fit = inbound::receive(&mut head, &self.door, &self.terms.http);
         let id = self.face.id_to_tell(&head);
-        let method = head.method.clone();
+        let (method, version) = (head.method.clone(), head.version);
         if matches!(fit, Ok(Wish::Upgrade | Wish::Tunnel)) {
             return Ok(Box::pin(self.negotiate(head, body)).await);
         }
@@ -345,7 +345,11 @@ impl Session {
         let web = Web::of(&head);
         let request = Request::from_parts(head, payload.decoded(web));
         let response = match fit {
-            Ok(_) => carry::<Http>(&self.door, request).await,
+            Ok(_) => {
+                let interim = Interim::default();
+                let carried = carry::<Http>(&self.door, request, &interim);
+                self.passing(carried, &interim, version).await
+            }
             Err(status) => {
                 let mut response = refuse::<Http>(&self.door, request, &status);
                 let close = HeaderValue::from_static("close");
@@ -354,6 +358,34 @@ impl Session {
             }
         };
         Ok(self.pass_back(response, &method, id, web))
+    }
+
+    /// Tells the client interim answers until the final one is there. 100 Continue is left to hyper,
+    /// which says it when the body is asked for.
+    async fn passing<T>(
+        &self,
+        carried: impl Future<Output = T>,
+        interim: &Interim,
+        version: Version,
+    ) -> T {
+        let mut carried = pin!(carried);
+        let answered = poll_fn(|cx| {
+            let answered = carried.as_mut().poll(cx);
+            for head in interim.take() {
+                // Clients of HTTP/1.0 know no interim answers.
+                if version == Version::HTTP_11
+                    && let Some(head) = outbound::interim(head, StatusCode::CONTINUE)
+                {
+                    self.notes.tell(&head);
+                    // hyper may have flushed in this turn already.
+                    cx.waker().wake_by_ref();
+                }
+            }
+            answered
+        });
+        let answered = answered.await;
+        self.notes.end_interim();
+        answered
     }
 
     fn pass_back(

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use crossdock_framework::{
     protocol::Connection,
     snapshot::{DownstreamConnection, HttpMetric, Policy, Spoken, Terms},
-    stream::{Answer, Broken, Door, carry, refuse},
+    stream::{Answer, Broken, Door, Interim, carry, refuse},
     time::Moment,
     worker::{Drain, Worker, spawn},
 };
@@ -31,7 +31,7 @@ use crate::{
     date::Dates,
     grpc_web::{Outgoing, Web},
     inbound,
-    outbound::Face,
+    outbound::{self, Face},
     payload::{Inflow, Payload},
     tunnel::{self, Wanted},
     wire::{Meter, Wire},
@@ -295,7 +295,8 @@ impl Client {
         let (mut head, body) = request.into_parts();
         let waits = !body.is_end_stream() && inbound::expects(&head.headers);
         let fit = inbound::receive(&mut head, &self.door, &self.terms.http);
-        if waits && fit.is_ok() {
+        let waits = waits && fit.is_ok();
+        if waits && !self.terms.http.proxy_continue {
             let mut proceed = Response::new(());
             *proceed.status_mut() = StatusCode::CONTINUE;
             // A stream that is gone says so again below.
@@ -311,9 +312,15 @@ impl Client {
         let request = Request::from_parts(head, payload.decoded(web));
         let response = match fit {
             Ok(_) => {
-                let mut carried = pin!(carry::<Http>(&self.door, request));
+                let interim = Interim::default();
+                let mut carried = pin!(carry::<Http>(&self.door, request, &interim));
+                let mut asks = waits && self.terms.http.proxy_continue;
                 let answered = poll_fn(|cx| {
-                    if let Poll::Ready(response) = carried.as_mut().poll(cx) {
+                    let carried = carried.as_mut().poll(cx);
+                    for head in interim.take() {
+                        tell(head, &mut asks, &mut respond);
+                    }
+                    if let Poll::Ready(response) = carried {
                         return Poll::Ready(Some(response));
                     }
                     // The client gave the call up: dropping it tells the host.
@@ -342,6 +349,19 @@ impl Client {
                 pass_back(head, answer, &mut respond).await;
             }
         }
+    }
+}
+
+/// Tells the client an interim answer of the host; 100 Continue once, if it asked (`asks`).
+fn tell(head: response::Parts, asks: &mut bool, respond: &mut server::SendResponse<Bytes>) {
+    let proceed = head.status == StatusCode::CONTINUE;
+    if proceed && !std::mem::take(asks) {
+        return;
+    }
+    if let Some(mut head) = outbound::interim(head, StatusCode::SWITCHING_PROTOCOLS) {
+        head.version = Version::HTTP_2;
+        // A stream that is gone says so when its answer is sent.
+        let _ = respond.send_informational(Response::from_parts(head, ()));
     }
 }
 

@@ -392,39 +392,3 @@ fn clients_that_wait_to_be_told_to_go_on_are_told() {
         assert_eq!(answer.expect("it stands").status(), 200);
     });
 }
-
-#[test]
-fn interim_answers_are_not_mistaken_for_the_final_one() {
-    run(async {
-        let host = Host::bind();
-        let rig = Rig::start(Setup::to(&host)).await;
-        let mut client = rig.client().await;
-        let serving = async {
-            let mut up = host.accept().await;
-            up.message().await;
-            up.send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n")
-                .await;
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            up.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
-                .await;
-            up
-        };
-        let calling = client.call("GET / HTTP/1.1\r\nhost: h\r\n\r\n");
-        let (answer, _up) = tokio::join!(calling, serving);
-        assert_eq!((answer.text(), answer.field("link")), ("ok", None));
-        let mut client = H2Client::connect(rig.address).await;
-        let serving = async {
-            let mut up = host.accept_h2().await;
-            let (_, mut respond) = up.stream().await;
-            let hints = http::Response::builder().status(103).body(());
-            let sent = respond.send_informational(hints.expect("an answer"));
-            sent.expect("it stands");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            reply(&mut respond, 200, "ok", None);
-            up
-        };
-        let (answer, _up) = tokio::join!(client.get(URI), serving);
-        assert_eq!((answer.status, answer.text()), (200, "ok"));
-        rig.settled().await;
-    });
-}

@@ -2,6 +2,7 @@
 
 mod across;
 mod conclusions;
+mod interim;
 mod peer;
 mod plain;
 mod retries;

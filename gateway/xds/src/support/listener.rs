@@ -273,10 +273,6 @@ pub(super) const MESSAGES: &[Message] = &[
                 &["add_user_agent"],
             ),
             (
-                Ignored("100 Continue is sent here, when the endpoint's side asks for the body"),
-                &["proxy_100_continue"],
-            ),
-            (
                 Ignored("addresses are written in their shortest form"),
                 &["represent_ipv4_remote_address_as_ipv4_mapped_ipv6"],
             ),
@@ -505,6 +501,7 @@ const HTTP_FIELDS: &[&str] = &[
     "request_timeout",
     "stream_idle_timeout",
     "upgrade_configs",
+    "proxy_100_continue",
     "use_remote_address",
     "xff_num_trusted_hops",
     "skip_xff_append",

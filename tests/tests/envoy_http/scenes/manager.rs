@@ -55,6 +55,7 @@ pub(super) fn scenes() -> Vec<Scene> {
             "keep_request_id",
             json!({"use_remote_address": true, "preserve_external_request_id": true, "always_set_request_id_in_response": true}),
         ),
+        of("continues", json!({"proxy_100_continue": true})),
         of("server_name", json!({"server_name": "dock"})),
         of(
             "server_append",

@@ -1,20 +1,24 @@
 //! A connection whose bytes pass its guard before they are read.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     io,
     mem::MaybeUninit,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Buf, BytesMut};
-use crossdock_framework::protocol::Io;
+use crossdock_framework::{protocol::Io, stream::Interim};
+use http::response;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Guard, Refusal};
-use crate::wire::Wire;
+use crate::{
+    expect::{self, Expected},
+    wire::Wire,
+};
 
 /// Bytes that are read at once while something is held back.
 const MORE: usize = 4 * 1024;
@@ -26,6 +30,64 @@ pub(crate) struct Notes {
     pub(crate) refusal: Cell<Option<Refusal>>,
     /// The peer has sent its last byte.
     pub(crate) ended: Cell<bool>,
+    /// Interim answers of the host, and who waits for them.
+    interim: RefCell<Vec<response::Parts>>,
+    waiting: RefCell<Option<Waker>>,
+    /// Interim answers to the client, as they are written.
+    told: RefCell<BytesMut>,
+    /// All that hyper had to write has been written.
+    between: Cell<bool>,
+}
+
+impl Notes {
+    /// Moves the interim answers that have come to `interim`, and wakes the caller when more come.
+    pub(crate) fn pass_interim(
+        &self,
+        cx: &Context<'_>,
+        expected: Option<&Expected>,
+        interim: &Interim,
+    ) {
+        let heads = std::mem::take(&mut *self.interim.borrow_mut());
+        let mut waiting = self.waiting.borrow_mut();
+        match &mut *waiting {
+            Some(known) => known.clone_from(cx.waker()),
+            None => *waiting = Some(cx.waker().clone()),
+        }
+        for head in heads {
+            // The guard has counted them.
+            let _ = expect::receive(head, expected, interim);
+        }
+    }
+
+    fn note_interim(&self, heads: Vec<response::Parts>) {
+        self.interim.borrow_mut().extend(heads);
+        if let Some(waker) = self.waiting.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Writes an interim answer before what hyper writes next.
+    pub(crate) fn tell(&self, head: &response::Parts) {
+        let mut told = self.told.borrow_mut();
+        let reason = head.status.canonical_reason().unwrap_or_default();
+        let line = format!("HTTP/1.1 {} {reason}\r\n", head.status.as_u16());
+        told.extend_from_slice(line.as_bytes());
+        for (name, value) in &head.headers {
+            told.extend_from_slice(name.as_str().as_bytes());
+            told.extend_from_slice(b": ");
+            told.extend_from_slice(value.as_bytes());
+            told.extend_from_slice(b"\r\n");
+        }
+        told.extend_from_slice(b"\r\n");
+    }
+
+    /// The final answer is handed to hyper. Interim ones that could not be written before it never
+    /// are: a part of the answer before is still on its way.
+    pub(crate) fn end_interim(&self) {
+        if !self.between.get() {
+            self.told.borrow_mut().clear();
+        }
+    }
 }
 
 /// A connection and its guard.
@@ -93,7 +155,32 @@ impl Guarded {
     fn judge(&mut self) {
         self.judged = self.guard.judge(&self.held);
         self.incomplete = self.judged == 0;
+        self.note();
+    }
+
+    /// Notes what the guard found.
+    fn note(&mut self) {
         self.notes.refusal.set(self.guard.refusal());
+        let interim = self.guard.take_interim();
+        if !interim.is_empty() {
+            self.notes.note_interim(interim);
+        }
+    }
+
+    /// Writes the interim answers that the client is to be told: between two messages of hyper's.
+    fn poll_tell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.notes.between.get() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut told = self.notes.told.borrow_mut();
+        while !told.is_empty() {
+            let written = ready!(Pin::new(&mut self.wire).poll_write(cx, &told))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            told.advance(written);
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Passes on what has been judged.
@@ -123,7 +210,7 @@ impl Guarded {
             return Poll::Ready(Ok(true));
         }
         let passed = self.guard.judge(fresh);
-        self.notes.refusal.set(self.guard.refusal());
+        self.note();
         if let Some(rest) = fresh.get(passed..).filter(|rest| !rest.is_empty()) {
             self.held.extend_from_slice(rest);
             self.incomplete = true;
@@ -189,7 +276,10 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().wire).poll_write(cx, buf)
+        let this = self.get_mut();
+        ready!(this.poll_tell(cx))?;
+        this.notes.between.set(false);
+        Pin::new(&mut this.wire).poll_write(cx, buf)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -201,11 +291,18 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().wire).poll_write_vectored(cx, bufs)
+        let this = self.get_mut();
+        ready!(this.poll_tell(cx))?;
+        this.notes.between.set(false);
+        Pin::new(&mut this.wire).poll_write_vectored(cx, bufs)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().wire).poll_flush(cx)
+        let this = self.get_mut();
+        // hyper flushes when it has handed over every byte.
+        this.notes.between.set(true);
+        ready!(this.poll_tell(cx))?;
+        Pin::new(&mut this.wire).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use crossdock_framework::{
     cluster::ClusterMetric,
     protocol::Io,
-    stream::{Answer, Broken, carry},
+    stream::{Answer, Broken, Interim, carry},
     tcp::{self, TcpMetric},
 };
 use http::{HeaderValue, Method, Request, Response, request};
@@ -68,7 +68,10 @@ impl Session {
             }
             false => Payload::One(Stretch::new(body, &self.hush, None)),
         };
-        let response = carry::<Http>(&self.door, Request::from_parts(head, payload)).await;
+        let (version, interim) = (head.version, Interim::default());
+        let request = Request::from_parts(head, payload);
+        let carried = carry::<Http>(&self.door, request, &interim);
+        let response = self.passing(carried, &interim, version).await;
         self.switch(response, asked)
     }
 

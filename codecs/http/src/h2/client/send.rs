@@ -1,17 +1,18 @@
 //! A request on its way over a stream, and the head of its answer.
 
 use std::{
-    future::Future as _,
+    future::{Future as _, poll_fn},
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
 
+use ::h2::client::ResponseFuture;
 use bytes::Bytes;
 use crossdock_framework::{
     cluster::Host,
     status::{Cause, Detail, Status},
-    stream::{Attempt, Broken, Failure, Upload},
+    stream::{Attempt, Broken, Failure, Interim, Upload},
     worker::spawn,
 };
 use http::{Request, Response, request};
@@ -19,6 +20,7 @@ use http_body::Body as _;
 
 use super::{retire_if_worn_out, stream_on};
 use crate::{
+    expect::{self, Expected},
     h2::pump::{self, Stopped, Watch},
     outbound,
     payload::{Inflow, Payload},
@@ -26,6 +28,9 @@ use crate::{
     stop::Stop,
     tunnel::{self, Wanted},
 };
+
+/// Why a stream ends whose host sends too many interim answers.
+const TOO_MANY: ::h2::Reason = ::h2::Reason::ENHANCE_YOUR_CALM;
 
 /// Sends a request and waits for the head of its answer.
 pub(crate) async fn send(
@@ -45,15 +50,17 @@ pub(crate) async fn send(
         return Err(no_upgrades(host));
     }
     let over = body.is_end_stream();
+    let expected = Expected::of(&head.headers, &pool.worker);
     body.begin(attempt.cluster);
     let sent = sender.send_request(Request::from_parts(head, ()), over);
     let (answer, stream) = sent.map_err(|error| failure(&error, host))?;
     hold.up.served.set(hold.up.served.get() + 1);
     retire_if_worn_out(&hold.up);
     if !over {
-        upload(body, stream, &hold.stop);
+        upload(body, stream, &hold.stop, expected.clone());
     }
-    let response = answer.await.map_err(|error| match hold.stop.blame() {
+    let answered = hear(answer, expected.as_deref(), attempt.interim).await;
+    let response = answered.map_err(|error| match hold.stop.blame() {
         Some(status) => Failure::Refused(status),
         None => failure(&error, host),
     })?;
@@ -76,6 +83,30 @@ pub(crate) async fn send(
     Ok(Response::from_parts(head, payload))
 }
 
+/// Waits for the head of the answer, and takes what comes before it.
+async fn hear(
+    mut answer: ResponseFuture,
+    expected: Option<&Expected>,
+    interim: &Interim,
+) -> Result<Response<::h2::RecvStream>, ::h2::Error> {
+    poll_fn(|cx| {
+        while let Poll::Ready(Some(told)) = answer.poll_informational(cx) {
+            let (head, ()) = told?.into_parts();
+            if !expect::receive(head, expected, interim) {
+                return Poll::Ready(Err(TOO_MANY.into()));
+            }
+        }
+        let answered = Pin::new(&mut answer).poll(cx);
+        match (&answered, expected) {
+            (Poll::Ready(Ok(response)), Some(expected)) => expected.hear(response.status()),
+            (_, Some(expected)) => expected.wait(cx),
+            (_, None) => {}
+        }
+        answered
+    })
+    .await
+}
+
 /// The host does not take extended CONNECT (RFC 8441 section 3).
 fn no_upgrades(host: &Host) -> Failure {
     let text = format!(
@@ -87,10 +118,22 @@ fn no_upgrades(host: &Host) -> Failure {
 }
 
 /// Sends the request body: at once as far as it is there, and the rest as it comes.
-fn upload(body: Upload<Payload>, stream: ::h2::SendStream<Bytes>, stop: &Rc<Stop>) {
+fn upload(
+    body: Upload<Payload>,
+    stream: ::h2::SendStream<Bytes>,
+    stop: &Rc<Stop>,
+    expected: Option<Rc<Expected>>,
+) {
     let mut stop = Rc::clone(stop);
     let mut work = Box::pin(async move {
         let (mut body, mut stream) = (body, stream);
+        if let Some(expected) = &expected {
+            poll_fn(|cx| match expected.poll_wanted(cx) {
+                Poll::Pending => stop.poll_stopped(cx),
+                wanted => wanted,
+            })
+            .await;
+        }
         match pump::pump(&mut body, &mut stop, &mut stream).await {
             Ok(()) | Err(Stopped::Reset) => {}
             Err(Stopped::Broken(broken)) => {
@@ -111,6 +154,10 @@ fn upload(body: Upload<Payload>, stream: ::h2::SendStream<Bytes>, stop: &Rc<Stop
 
 /// What an error before the answer means to the call.
 fn failure(error: &::h2::Error, host: &Host) -> Failure {
+    if error.reason() == Some(TOO_MANY) && !error.is_remote() {
+        let text = format!("{} sends too many interim answers", host.address);
+        return Failure::Lost(Status::new(Cause::BadResponse, text));
+    }
     let refused = error.reason() == Some(::h2::Reason::REFUSED_STREAM);
     let going = error.is_go_away() && error.is_remote();
     let detail = match error.is_reset() && error.is_remote() {
