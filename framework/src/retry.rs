@@ -32,7 +32,7 @@
 //!
 //! What a word names is tried again whatever the method, as in Envoy: writing it on a route says that
 //! its calls may be repeated. Nothing is repeated of its own accord but a call of which no byte has
-//! left. A one-way call is over when it has been sent, so it is never repeated after that.
+//! left. A one-way call is over when its last byte has left, so it is never repeated after that.
 
 use std::{fmt, ops::BitOr, time::Duration};
 

@@ -23,10 +23,8 @@ use crate::{
 
 /// What became of an attempt to send a call.
 pub(super) enum Attempt {
-    /// It is queued on a connection; the answer will come.
+    /// It is queued on a connection: the answer will come, or its last byte leaves and nothing will.
     Sent,
-    /// It is queued, and nothing more will come.
-    OnewaySent,
     /// It waits for a connection.
     Waits,
 }
@@ -36,7 +34,6 @@ impl<C: Codec> Relay<C> {
     pub(super) fn dispatch(&self, key: CallKey) {
         match self.attempt(key) {
             Ok(Attempt::Sent | Attempt::Waits) => {}
-            Ok(Attempt::OnewaySent) => self.settle(key, End::Sent),
             Err(status) => self.settle(key, End::Local(status)),
         }
     }
@@ -67,7 +64,7 @@ impl<C: Codec> Relay<C> {
         };
         up.calls.set(up.calls.get() + 1);
         if up.is_open() {
-            return self.send(call, id, &up);
+            return self.send(call, (key, id), &up);
         }
         let shard = self.worker.shard();
         if let Err(status) = cluster.take_pending(aim.priority, shard) {
@@ -163,7 +160,7 @@ impl<C: Codec> Relay<C> {
     pub(super) fn send(
         &self,
         call: &mut Call<C>,
-        id: WireId,
+        (key, id): (CallKey, WireId),
         up: &Rc<Up<C>>,
     ) -> Result<Attempt, Status> {
         let left = self.left(call);
@@ -181,11 +178,10 @@ impl<C: Codec> Relay<C> {
         call.sent = self.worker.now();
         written.map_err(|error| Status::new(Cause::CannotEdit, error.to_string()))?;
         attempts::count_sent(&up.cluster.stats, self.worker.shard(), &mut call.tried);
-        Ok(if call.is_oneway() {
-            Attempt::OnewaySent
-        } else {
-            Attempt::Sent
-        })
+        if call.is_oneway() {
+            up.note_oneway(key);
+        }
+        Ok(Attempt::Sent)
     }
 
     /// Sends a call that waited for `up`.
@@ -199,7 +195,7 @@ impl<C: Codec> Relay<C> {
             return Err(caller_gone());
         }
         self.no_longer_waits(call);
-        self.send(call, id, up)
+        self.send(call, (key, id), up)
     }
 
     /// Takes back that the call waits for a connection.

@@ -24,7 +24,6 @@ impl<C: Codec> Relay<C> {
         for key in waiting {
             match self.send_waiting(key, up) {
                 Ok(Attempt::Sent | Attempt::Waits) => {}
-                Ok(Attempt::OnewaySent) => self.settle(key, End::Sent),
                 Err(status) => self.settle(key, End::Local(status)),
             }
         }
@@ -56,6 +55,13 @@ impl<C: Codec> Relay<C> {
                 true => self.go_elsewhere(key, Failure::Lost, status),
                 false => self.settle(key, End::Failed(Failure::Lost, status.clone())),
             }
+        }
+    }
+
+    /// Ends the one-way calls whose last byte has left.
+    pub(super) fn oneways_left(&self, up: &Rc<Up<C>>) {
+        while let Some(key) = up.oneway_left() {
+            self.settle(key, End::Sent);
         }
     }
 
@@ -110,7 +116,6 @@ impl<C: Codec> Relay<C> {
             up.calls.set(1);
             match self.send_waiting(key, up) {
                 Ok(Attempt::Sent) => {}
-                Ok(Attempt::OnewaySent) => self.settle(key, End::Sent),
                 Ok(Attempt::Waits) => up.calls.set(0),
                 Err(status) => {
                     self.settle(key, End::Local(status));
@@ -139,7 +144,6 @@ impl<C: Codec> Relay<C> {
         drop(calls);
         match self.attempt(key) {
             Ok(Attempt::Sent | Attempt::Waits) => {}
-            Ok(Attempt::OnewaySent) => self.settle(key, End::Sent),
             Err(refused) if refused.cause == Cause::NoHost => {
                 self.settle(key, End::Failed(failure, status.clone()));
             }

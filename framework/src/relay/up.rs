@@ -2,11 +2,12 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::VecDeque,
     rc::Weak,
     sync::Arc,
 };
 
-use super::{Relay, downstream::Down, pool::PoolKey, wake::Wake};
+use super::{Relay, downstream::Down, pool::PoolKey, table::CallKey, wake::Wake};
 use crate::{
     cluster::{Cluster, ClusterMetric, Host},
     codec::Codec,
@@ -43,6 +44,8 @@ pub(super) struct Up<C: Codec> {
     pub(super) written: Cell<u64>,
     pub(super) heartbeats: Cell<u32>,
     pub(super) unanswered: Cell<u32>,
+    /// One-way calls of which bytes wait to be written, in order, each with the offset behind it.
+    oneways: RefCell<VecDeque<(u64, CallKey)>>,
 }
 
 impl<C: Codec> Up<C> {
@@ -60,6 +63,7 @@ impl<C: Codec> Up<C> {
             written: Cell::new(0),
             heartbeats: Cell::new(0),
             unanswered: Cell::new(0),
+            oneways: RefCell::default(),
         }
     }
 
@@ -103,6 +107,20 @@ impl<C: Codec> Up<C> {
     /// Whether the bytes from `offset` on have not begun to leave.
     pub(super) fn is_unsent(&self, offset: u64) -> bool {
         offset >= self.written.get()
+    }
+
+    /// Notes that the latest bytes are those of a one-way call, which is over when they have left.
+    pub(super) fn note_oneway(&self, key: CallKey) {
+        let end = self.written.get() + self.unwritten() as u64;
+        self.oneways.borrow_mut().push_back((end, key));
+    }
+
+    /// The next one-way call whose last byte has left.
+    pub(super) fn oneway_left(&self) -> Option<CallKey> {
+        let mut oneways = self.oneways.borrow_mut();
+        let left = |(end, _): &&(u64, CallKey)| *end <= self.written.get();
+        oneways.front().filter(left)?;
+        oneways.pop_front().map(|(_, key)| key)
     }
 
     /// Queues bytes and returns the offset at which they start.

@@ -108,9 +108,12 @@ impl<C: Codec> Task<C> {
         if C::POOL == PoolMode::PingPong {
             self.relay.next_in_line(&self.up);
         }
-        let flushed = self.flush(cx);
+        // What is queued for a host that has closed the connection is not written any more, though the
+        // kernel would take it: calls of which no byte has left go to another host.
+        let flushed = read.and_then(|()| self.flush(cx));
+        self.relay.oneways_left(&self.up);
         self.inbound.settle(&self.relay.worker);
-        if let Err(end) = read.and(flushed) {
+        if let Err(end) = flushed {
             return Poll::Ready(end);
         }
         if self.up.calls.get() > 0 {

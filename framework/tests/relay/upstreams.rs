@@ -61,36 +61,47 @@ fn narrow_host() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-#[test]
-fn calls_of_which_no_byte_has_left_go_elsewhere() {
-    const CALLS: u64 = 24;
-    run(async {
-        let (narrow, address) = narrow_host();
-        let other = Host::bind();
-        let mut setup = Setup::of(&[&other]).settings(|s| s.unwritten_max = usize::MAX);
+/// Messages that a narrow host does not take as long as it reads nothing.
+const MANY: u64 = 24;
+
+/// A connection to a narrow host that has been sent the messages of `make` and read nothing, and the client that
+/// sent them. `other` is a host of the cluster as well by now.
+async fn glutted(
+    other: &Host,
+    make: impl Fn(u64, Vec<u8>) -> Msg,
+) -> (Rig, Peer, (TcpListener, tokio::net::TcpStream)) {
+    let (narrow, address) = narrow_host();
+    let setup = |hosts: Vec<SocketAddr>| {
+        let mut setup = Setup::of(&[other]).settings(|s| s.unwritten_max = usize::MAX);
         // The client sends everything before it reads anything.
         setup.limits.unread_soft = usize::MAX;
         setup.limits.unread_hard = usize::MAX;
-        setup.clusters[0].hosts = vec![address];
-        let setup_limits = setup.limits;
-        let mut rig = Rig::start(setup).await;
-        let mut client = rig.client().await;
-        client.send(&Msg::request(100, "a/first")).await;
-        let (first, _) = narrow.accept().await.expect("the relay connects");
-        let body = [b"a/".as_slice(), &[b'x'; 1 << 20]].concat();
-        // From here on the cluster has both hosts; the connection to the narrow one is open.
-        let mut both = Setup::of(&[&other]).settings(|s| s.unwritten_max = usize::MAX);
-        both.limits = setup_limits;
-        both.clusters[0].hosts = vec![address, other.address];
+        setup.clusters[0].hosts = hosts;
+        setup
+    };
+    let mut rig = Rig::start(setup(vec![address])).await;
+    let mut client = rig.client().await;
+    client.send(&Msg::request(100, "a/first")).await;
+    let (first, _) = narrow.accept().await.expect("the relay connects");
+    // From here on the cluster has both hosts; the connection to the narrow one is open.
+    rig.publish(setup(vec![address, other.address]));
+    let body = [b"a/".as_slice(), &[b'x'; 1 << 20]].concat();
+    for id in 0..MANY {
+        client.send(&make(id, body.clone())).await;
+    }
+    sleep(Duration::from_millis(100)).await;
+    (rig, client, (narrow, first))
+}
+
+#[test]
+fn calls_of_which_no_byte_has_left_go_elsewhere() {
+    run(async {
+        let other = Host::bind();
+        let (rig, mut client, narrow) = glutted(&other, Msg::request).await;
         other.echo();
-        rig.publish(both);
-        for id in 0..CALLS {
-            client.send(&Msg::request(id, body.clone())).await;
-        }
-        sleep(Duration::from_millis(100)).await;
-        drop((first, narrow));
+        drop(narrow);
         let (mut lost, mut echoed) = (0, 0);
-        for _ in 0..=CALLS {
+        for _ in 0..=MANY {
             let answer = client.recv().await;
             match answer.status {
                 0 => echoed += 1,
@@ -100,17 +111,36 @@ fn calls_of_which_no_byte_has_left_go_elsewhere() {
                 }
             }
         }
-        assert_eq!(lost + echoed, CALLS + 1);
+        assert_eq!(lost + echoed, MANY + 1);
         assert!(lost >= 1, "the first call was read");
         assert!(
             rig.upstream(ClusterMetric::RqResent) >= 1,
             "some had not left"
         );
         assert!(
-            echoed > CALLS / 2,
-            "{echoed} of {CALLS} answered, {lost} lost"
+            echoed > MANY / 2,
+            "{echoed} of {MANY} answered, {lost} lost"
         );
         rig.settled().await;
+    });
+}
+
+#[test]
+fn one_way_calls_are_not_lost_in_silence() {
+    run(async {
+        let other = Host::bind();
+        let (rig, mut client, narrow) = glutted(&other, Msg::oneway).await;
+        drop(narrow);
+        assert_eq!(client.recv().await.cause(), "ConnectionLost");
+        other.echo();
+        rig.settled().await;
+        // Of the half that was meant for the narrow host, those that its kernel had not taken.
+        let moved = rig.upstream(ClusterMetric::RqResent);
+        assert!(moved >= 1, "none of {MANY} moved");
+        assert_eq!(rig.upstream(ClusterMetric::RqTotal), MANY + 1 + moved);
+        // The call that the client was told of, and one of which a part had left for each connection.
+        let lost = rig.http(HttpMetric::RqLocal) - 1;
+        assert!((1..MANY / 2 - moved).contains(&lost), "{lost} lost");
     });
 }
 
