@@ -96,7 +96,7 @@ pub(crate) struct Compiler {
 #[derive(Debug)]
 pub(crate) struct Base {
     settings: Settings,
-    secrets: Vec<Secret>,
+    secrets: Arc<[Secret]>,
     positions: Arc<Positions>,
     /// The cluster that this process belongs to (`node.cluster`).
     local_cluster: Arc<str>,
@@ -125,7 +125,7 @@ impl Compiler {
             base: Base {
                 buffer_bytes: settings.buffer_bytes(),
                 settings,
-                secrets: given.map_or_else(Vec::new, |given| given.secrets.clone()),
+                secrets: given.map_or_else(Arc::default, |given| given.secrets.as_slice().into()),
                 positions: Arc::clone(&loaded.positions),
                 local_cluster: name(node.map_or("", |node| &node.cluster)),
                 admin,

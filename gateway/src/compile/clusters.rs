@@ -210,6 +210,7 @@ impl Compiler {
         let tls = TlsCompiler {
             secrets: &self.base.secrets,
             contexts: &self.base.certificates,
+            positions: &self.base.positions,
         };
         tls.upstream(cluster.transport_socket.as_ref(), path, counts, problems)
     }

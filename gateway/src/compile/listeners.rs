@@ -111,6 +111,7 @@ impl Compiler {
                 tls: TlsCompiler {
                     secrets: &base.secrets,
                     contexts: &base.certificates,
+                    positions: &base.positions,
                 },
                 slots: &mut self.slots,
                 before: known.versions(&resource.name).cloned().collect(),

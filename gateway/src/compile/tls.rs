@@ -2,19 +2,23 @@
 
 mod material;
 mod params;
+mod secrets;
 mod validation;
 
 use std::sync::Arc;
 
 use crossdock_framework::{stats::Group, transport::Secure};
-use crossdock_xds::envoy_types::pb::{
-    envoy::{
-        config::core::v3::{TransportSocket, transport_socket::ConfigType},
-        extensions::transport_sockets::tls::v3::{
-            CommonTlsContext, DownstreamTlsContext, Secret, UpstreamTlsContext,
+use crossdock_xds::{
+    Positions,
+    envoy_types::pb::{
+        envoy::{
+            config::core::v3::{TransportSocket, transport_socket::ConfigType},
+            extensions::transport_sockets::tls::v3::{
+                CommonTlsContext, DownstreamTlsContext, Secret, UpstreamTlsContext,
+            },
         },
+        google::protobuf::Any,
     },
-    google::protobuf::Any,
 };
 use rustls::pki_types::DnsName;
 
@@ -36,9 +40,11 @@ const SESSIONS: u32 = 256;
 #[derive(Clone, Copy)]
 pub(super) struct TlsCompiler<'c> {
     /// `static_resources.secrets`.
-    pub(super) secrets: &'c [Secret],
+    pub(super) secrets: &'c Arc<[Secret]>,
     /// Where contexts are watched.
-    pub(super) contexts: &'c Contexts,
+    pub(super) contexts: &'c Arc<Contexts>,
+    /// Where the fields of the bootstrap stand.
+    pub(super) positions: &'c Arc<Positions>,
 }
 
 /// A problem was found; it has been noted.
@@ -58,7 +64,11 @@ impl TlsCompiler<'_> {
         };
         let context: DownstreamTlsContext = decode(any, &path, problems)?;
         let source = self.server(&context, &path, problems)?;
-        let context = ServerTls::new(source).map(Arc::new);
+        let (common, at) = (context.common_tls_context.clone(), path.clone());
+        let recipe = self.recipe(common.as_ref(), move |compiler, problems| {
+            compiler.server(&context, &at, problems)
+        });
+        let context = ServerTls::new(source, recipe).map(Arc::new);
         let context = context.map_err(|reason| unusable(&path, reason, problems))?;
         self.contexts.add(&(Arc::clone(&context) as _));
         Ok(Some(context))
@@ -133,7 +143,11 @@ impl TlsCompiler<'_> {
         if source.hosts.is_none() {
             tracing::warn!("{path}: no validation_context: any certificate of a host is taken");
         }
-        let context = ClientTls::new(source, stats()).map(Arc::new);
+        let (common, at) = (context.common_tls_context.clone(), path.clone());
+        let recipe = self.recipe(common.as_ref(), move |compiler, problems| {
+            compiler.client(&context, &at, problems)
+        });
+        let context = ClientTls::new(source, recipe, stats()).map(Arc::new);
         let context = context.map_err(|reason| unusable(&path, reason, problems))?;
         self.contexts.add(&(Arc::clone(&context) as _));
         Ok(Some(context))

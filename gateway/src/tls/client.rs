@@ -1,6 +1,6 @@
 //! The side of TLS that hosts see: `UpstreamTlsContext`.
 
-use std::{future::Future, io, pin::Pin, sync::Arc};
+use std::{future::Future, io, path::PathBuf, pin::Pin, sync::Arc};
 
 use arc_swap::ArcSwap;
 use crossdock_framework::{
@@ -20,7 +20,7 @@ use super::{
     identity::IdentitySource,
     params::{Params, suite_name, version_name},
     reload::{Reload, Shown},
-    source::Source,
+    source::{Recipe, files},
     stats::{self, TlsMetric},
     stream::{Failure, TlsStream},
     trust::TrustSource,
@@ -56,7 +56,8 @@ pub(crate) struct Asked {
 /// TLS for the hosts of a cluster. What is read from files is swapped when they change.
 #[derive(Debug)]
 pub(crate) struct ClientTls {
-    source: ClientSource,
+    source: ArcSwap<ClientSource>,
+    recipe: Option<Recipe<ClientSource>>,
     state: ArcSwap<State>,
     stats: Arc<Group>,
 }
@@ -77,10 +78,15 @@ impl ClientTls {
     /// # Errors
     ///
     /// What an operator reads.
-    pub(crate) fn new(source: ClientSource, stats: Arc<Group>) -> Result<Self, String> {
+    pub(crate) fn new(
+        source: ClientSource,
+        recipe: Option<Recipe<ClientSource>>,
+        stats: Arc<Group>,
+    ) -> Result<Self, String> {
         let state = State::load(&source)?;
         Ok(Self {
-            source,
+            source: ArcSwap::from_pointee(source),
+            recipe,
             state: ArcSwap::from_pointee(state),
             stats,
         })
@@ -88,7 +94,8 @@ impl ClientTls {
 
     /// The server name that `host` is asked for.
     fn asked(&self, host: &Host) -> Option<DnsName<'static>> {
-        let asked = &self.source.server_name;
+        let source = self.source.load();
+        let asked = &source.server_name;
         let own = host.hostname.as_deref().filter(|_| asked.host);
         let own = own.and_then(|name| DnsName::try_from(name.to_owned()).ok());
         own.or_else(|| asked.name.clone())
@@ -109,9 +116,10 @@ impl ClientTls {
                 ServerName::IpAddress(host.address.ip().into()),
             ),
         };
-        let offered = match self.source.alpn.is_empty() {
+        let ours = self.source.load().alpn.clone();
+        let offered = match ours.is_empty() {
             true => alpn.iter().map(|protocol| protocol.to_vec()).collect(),
-            false => self.source.alpn.clone(),
+            false => ours,
         };
         let session = ClientConnection::new_with_alpn(Arc::clone(config), name, offered)
             .map_err(Failure::Tls)?;
@@ -203,18 +211,24 @@ impl State {
 }
 
 impl Reload for ClientTls {
-    fn sources(&self) -> Vec<&Source> {
-        let ours = self
-            .source
-            .identity
-            .iter()
-            .flat_map(IdentitySource::sources);
-        let theirs = self.source.hosts.iter().flat_map(TrustSource::sources);
-        ours.chain(theirs).collect()
+    fn files(&self) -> Vec<PathBuf> {
+        let source = self.source.load();
+        let ours = source.identity.iter().flat_map(IdentitySource::sources);
+        let theirs = source.hosts.iter().flat_map(TrustSource::sources);
+        files(self.recipe.as_ref(), ours.chain(theirs))
     }
 
     fn reload(&self) -> Result<(), String> {
-        let loaded = State::load(&self.source).map(|state| self.state.store(Arc::new(state)));
+        let source = match &self.recipe {
+            None => Ok(self.source.load_full()),
+            Some(recipe) => (recipe.make)().map(Arc::new),
+        };
+        let loaded = source.and_then(|source| {
+            let state = State::load(&source)?;
+            self.state.store(Arc::new(state));
+            self.source.store(source);
+            Ok(())
+        });
         let metric = match &loaded {
             Ok(()) => TlsMetric::Reloaded,
             Err(_) => TlsMetric::NotReloaded,

@@ -26,7 +26,7 @@ pub(crate) use self::{
     params::{Params, Version},
     reload::{Contexts, Shown},
     server::{ServerSource, ServerTls},
-    source::Source,
+    source::{Recipe, Source},
     stats::TlsMetric,
     trust::{NameKind, NameRule, TrustSource},
 };

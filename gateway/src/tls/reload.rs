@@ -3,7 +3,7 @@
 use std::{
     fmt, fs,
     os::unix::fs::MetadataExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, SystemTime},
 };
@@ -22,8 +22,8 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// What is made of files, and can be made again.
 pub(crate) trait Reload: fmt::Debug + Send + Sync {
-    /// Where its parts are read from.
-    fn sources(&self) -> Vec<&Source>;
+    /// The files that its parts are read from.
+    fn files(&self) -> Vec<PathBuf>;
 
     /// Reads everything again. What is there stays where that fails.
     ///
@@ -115,8 +115,8 @@ impl Print {
 }
 
 fn prints(context: &dyn Reload) -> Vec<Option<Print>> {
-    let sources = context.sources().into_iter();
-    sources.filter_map(Source::path).map(Print::of).collect()
+    let files = context.files().into_iter();
+    files.map(|file| Print::of(&file)).collect()
 }
 
 impl Contexts {
@@ -166,12 +166,20 @@ impl Contexts {
                 continue;
             }
             watched.seen = now;
-            let sources = context.sources();
-            let files = sources.iter().filter_map(|source| source.path());
-            let files: Vec<_> = files.map(|path| path.display().to_string()).collect();
+            let before = context.files();
+            let files: Vec<_> = before
+                .iter()
+                .map(|file| file.display().to_string())
+                .collect();
             let files = files.join(", ");
             match context.reload() {
-                Ok(()) => tracing::info!("certificates of {files} are read again"),
+                Ok(()) => {
+                    // A secret may name other files now.
+                    if context.files() != before {
+                        watched.seen = prints(&*context);
+                    }
+                    tracing::info!("certificates of {files} are read again");
+                }
                 Err(reason) => {
                     tracing::warn!("{reason}; the certificates read before stay in use");
                 }

@@ -1,6 +1,9 @@
 //! The side of TLS that clients see: `DownstreamTlsContext`.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use arc_swap::ArcSwap;
 use crossdock_framework::{
@@ -24,7 +27,7 @@ use super::{
     identity::{Identity, IdentitySource},
     params::{Params, suite_name, version_name},
     reload::{Reload, Shown},
-    source::Source,
+    source::{Recipe, files},
     stats::{self, TlsMetric},
     stream::{Failure, TlsStream, Trying},
     trust::TrustSource,
@@ -59,7 +62,8 @@ pub(crate) struct ServerSource {
 /// TLS for the clients of a filter chain. What is read from files is swapped when they change.
 #[derive(Debug)]
 pub(crate) struct ServerTls {
-    source: ServerSource,
+    source: ArcSwap<ServerSource>,
+    recipe: Option<Recipe<ServerSource>>,
     state: ArcSwap<State>,
     stats: OnceLock<Arc<Group>>,
 }
@@ -85,10 +89,14 @@ impl ServerTls {
     /// # Errors
     ///
     /// What an operator reads.
-    pub(crate) fn new(source: ServerSource) -> Result<Self, String> {
+    pub(crate) fn new(
+        source: ServerSource,
+        recipe: Option<Recipe<ServerSource>>,
+    ) -> Result<Self, String> {
         let state = State::load(&source)?;
         Ok(Self {
-            source,
+            source: ArcSwap::from_pointee(source),
+            recipe,
             state: ArcSwap::from_pointee(state),
             stats: OnceLock::new(),
         })
@@ -148,10 +156,11 @@ impl ServerTls {
         socket: TcpStream,
     ) -> Result<(TlsStream<ServerConnection>, Tls), Failure> {
         let state = self.state.load_full();
+        let source = self.source.load();
         let Hello { accepted, fed } = hello;
         let chosen = {
             let said = accepted.client_hello();
-            if self.source.name_required && said.server_name().is_none() {
+            if source.name_required && said.server_name().is_none() {
                 let error = rustls::Error::General("the client asks for no server name".into());
                 return Err(Failure::Tls(error));
             }
@@ -159,7 +168,7 @@ impl ServerTls {
         };
         let agrees = {
             let said = accepted.client_hello();
-            let served = |offered: &[u8]| self.source.alpn.iter().any(|ours| ours == offered);
+            let served = |offered: &[u8]| source.alpn.iter().any(|ours| ours == offered);
             said.alpn().is_some_and(|mut offered| offered.any(served))
         };
         let config = if agrees {
@@ -279,15 +288,25 @@ impl ResolvesServerCert for Identities {
 }
 
 impl Reload for ServerTls {
-    fn sources(&self) -> Vec<&Source> {
-        let identities = self.source.identities.iter();
+    fn files(&self) -> Vec<PathBuf> {
+        let source = self.source.load();
+        let identities = source.identities.iter();
         let ours = identities.flat_map(IdentitySource::sources);
-        let theirs = self.source.clients.iter().flat_map(TrustSource::sources);
-        ours.chain(theirs).collect()
+        let theirs = source.clients.iter().flat_map(TrustSource::sources);
+        files(self.recipe.as_ref(), ours.chain(theirs))
     }
 
     fn reload(&self) -> Result<(), String> {
-        let loaded = State::load(&self.source).map(|state| self.state.store(Arc::new(state)));
+        let source = match &self.recipe {
+            None => Ok(self.source.load_full()),
+            Some(recipe) => (recipe.make)().map(Arc::new),
+        };
+        let loaded = source.and_then(|source| {
+            let state = State::load(&source)?;
+            self.state.store(Arc::new(state));
+            self.source.store(source);
+            Ok(())
+        });
         let metric = match &loaded {
             Ok(()) => TlsMetric::Reloaded,
             Err(_) => TlsMetric::NotReloaded,

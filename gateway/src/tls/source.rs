@@ -57,6 +57,32 @@ impl fmt::Debug for Source {
     }
 }
 
+/// How a context's source is made again when the files of its secrets change.
+pub(crate) struct Recipe<S> {
+    /// The files.
+    pub(crate) files: Vec<PathBuf>,
+    /// Reads them; the error is what an operator reads.
+    pub(crate) make: Box<dyn Fn() -> Result<S, String> + Send + Sync>,
+}
+
+impl<S> fmt::Debug for Recipe<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.files).finish()
+    }
+}
+
+/// All files that a context is made of.
+pub(super) fn files<'s, S>(
+    recipe: Option<&Recipe<S>>,
+    sources: impl Iterator<Item = &'s Source>,
+) -> Vec<PathBuf> {
+    let secrets = recipe
+        .iter()
+        .flat_map(|recipe| recipe.files.iter().cloned());
+    let named = sources.filter_map(Source::path).map(Path::to_path_buf);
+    secrets.chain(named).collect()
+}
+
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut octets = Vec::new();
     let file = std::fs::File::open(path)?;

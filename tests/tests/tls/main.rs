@@ -8,6 +8,7 @@ mod file;
 mod hostile;
 mod peer;
 mod reload;
+mod secrets;
 mod upstream;
 
 use crossdock_tests::{Gateway, eventually};

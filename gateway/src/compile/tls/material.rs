@@ -1,6 +1,6 @@
 //! Certificates and keys: where they are.
 
-use std::path::PathBuf;
+use std::{borrow::Cow, path::PathBuf};
 
 use crossdock_xds::envoy_types::pb::envoy::{
     config::core::v3::{DataSource, data_source::Specifier},
@@ -56,26 +56,22 @@ impl<'c> TlsCompiler<'c> {
         }
     }
 
-    /// The static secret that an SDS configuration without a server names.
+    /// The secret that an SDS configuration names: out of its file, or a static one where it names
+    /// no source.
     pub(super) fn secret(
         self,
         config: &SdsSecretConfig,
         path: &str,
         problems: &mut Problems<'_>,
-    ) -> Result<&'c Secret, Wrong> {
+    ) -> Result<Cow<'c, Secret>, Wrong> {
         if config.sds_config.is_some() {
-            problems.add(
-                format!("{path}.sds_config"),
-                "secrets over the network are not in this version",
-                "leave it out and write the secret into static_resources.secrets",
-            );
-            return Err(Wrong);
+            return self.discovered(config, path, problems).map(Cow::Owned);
         }
         let found = self
             .secrets
             .iter()
             .find(|secret| secret.name == config.name);
-        found.ok_or_else(|| {
+        found.map(Cow::Borrowed).ok_or_else(|| {
             problems.add(
                 format!("{path}.name"),
                 format!("the secret '{}' is not configured", config.name),

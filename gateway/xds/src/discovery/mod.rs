@@ -25,6 +25,7 @@ mod resource;
 mod resources;
 #[cfg(test)]
 mod sample;
+mod secrets;
 mod source;
 mod subscription;
 mod subscriptions;
@@ -38,6 +39,7 @@ pub use self::{
     read::{MAX_FILE_BYTES, Options, Response, Text, parse, read},
     resource::{Fingerprint, Origin, Resource},
     resources::Resources,
+    secrets::secret,
     source::{FileSource, INITIAL_FETCH_TIMEOUT, SourceError, Watch},
     subscription::{Counts, Failure, Held, Interest, Subscription, Update, Verdict},
     subscriptions::Subscriptions,

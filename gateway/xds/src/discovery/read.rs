@@ -19,10 +19,10 @@ use crate::{
 /// Bytes in a file with resources. Its values are counted too; see [`crate::MAX_NODES`].
 pub const MAX_FILE_BYTES: usize = 64 << 20;
 
-const RESPONSE: &str = "envoy.service.discovery.v3.DiscoveryResponse";
+pub(super) const RESPONSE: &str = "envoy.service.discovery.v3.DiscoveryResponse";
 
 /// What may be around a resource.
-const WRAPPER: &str = "envoy.service.discovery.v3.Resource";
+pub(super) const WRAPPER: &str = "envoy.service.discovery.v3.Resource";
 
 /// What was said about resources of one kind.
 #[derive(Clone, Debug)]

@@ -1,12 +1,11 @@
 //! TLS: certificates, who is trusted, versions and sessions.
 
 use super::{
-    Message, REMOVE, STATIC,
+    Message, REMOVE,
     Support::{Acts, Harmless, Ignored, Refused},
 };
 
 const PROVIDERS: &str = "providers of certificates are not in this version";
-const SECRETS: &str = "secrets that are discovered are not in this version";
 const WATCHED: &str = "the files of certificates are watched themselves";
 const OWN_KEYS: &str = "tickets are made with keys that this process alone has";
 const LESS_CHECKED: &str = "certificates are always checked in full";
@@ -227,10 +226,7 @@ pub(super) const MESSAGES: &[Message] = &[
     },
     Message {
         name: "envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig",
-        fields: &[
-            (Acts, &["name"]),
-            (Refused(SECRETS, STATIC), &["sds_config"]),
-        ],
+        fields: &[(Acts, &["name", "sds_config"])],
     },
     Message {
         name: "envoy.extensions.transport_sockets.tls.v3.Secret",
