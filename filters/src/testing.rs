@@ -62,10 +62,7 @@ impl Call {
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let facts = Facts {
             source: self.source,
-            ends: Ends {
-                peer: SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)),
-                local: here,
-            },
+            ends: Ends::of(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)), here),
             began: Moment(self.began_us),
             tls: None,
             random: self.random,

@@ -192,10 +192,7 @@ fn a_service_that_is_worked_on_is_refused() {
         let here = ([127, 0, 0, 1], 1).into();
         let facts = Facts {
             source: None,
-            ends: Ends {
-                peer: here,
-                local: here,
-            },
+            ends: Ends::of(here, here),
             began: Moment(0),
             tls: None,
             random: 0,

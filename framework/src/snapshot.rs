@@ -268,6 +268,24 @@ impl Deref for Pinned {
 pub struct Ends {
     /// Where it came from.
     pub peer: SocketAddr,
-    /// Where it was accepted.
+    /// Where it was meant to go.
     pub local: SocketAddr,
+    /// The other end of the socket: not `peer` where a proxy in front told of that one (PROXY
+    /// protocol).
+    pub direct_peer: SocketAddr,
+    /// Where the socket was accepted.
+    pub direct_local: SocketAddr,
+}
+
+impl Ends {
+    /// Those of a socket of which nobody says more.
+    #[must_use]
+    pub fn of(peer: SocketAddr, local: SocketAddr) -> Self {
+        Self {
+            peer,
+            local,
+            direct_peer: peer,
+            direct_local: local,
+        }
+    }
 }

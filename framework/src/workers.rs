@@ -237,10 +237,7 @@ mod tests {
         let address = listener.local_addr().expect("bound");
         let accepted = || Accepted {
             socket: TcpStream::connect(address).expect("it listens"),
-            ends: crate::snapshot::Ends {
-                peer: address,
-                local: address,
-            },
+            ends: crate::snapshot::Ends::of(address, address),
         };
         let (live, registry) = (Arc::new(Live::default()), Arc::new(Registry::new(1)));
         let mut workers =

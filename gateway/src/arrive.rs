@@ -3,16 +3,15 @@
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
-use crossdock_framework::{
-    codec::Probe, protocol::Io, route::Facts, snapshot::Ends, worker::Worker,
-};
+use bytes::{Buf as _, BytesMut};
+use crossdock_framework::{codec::Probe, protocol::Io, route::Facts, worker::Worker};
 use tokio::net::TcpStream;
 
 use crate::{
     chains::Seen,
-    compile::{ChainPlan, ListenFor, Serves},
+    compile::{ChainPlan, ListenFor, Proxied, Serves},
     listen::{ListenerMetric, Site},
+    proxied::{self, Introduced, Version},
     serve::{self, first_bytes, read},
     tcp::{self, Arrived, Outcome},
     tls::{Ear, Heard, Hello, MAX_HELLO, ServerTls},
@@ -44,17 +43,17 @@ pub(crate) async fn serve(
     facts: &mut Facts,
     worker: &Worker,
 ) -> Outcome {
-    let ends = facts.ends;
     let mut prefix = BytesMut::new();
     // What a connection does once stands in a box of its own: an idle one pays for none of it.
-    let inspecting = Box::pin(inspect(site, &mut socket, &mut prefix, ends, worker));
+    let inspecting = Box::pin(inspect(site, &mut socket, &mut prefix, facts, worker));
     let Some(told) = inspecting.await else {
         return Outcome::default();
     };
+    let ends = facts.ends;
     let seen = Seen {
         local: ends.local,
         peer: ends.peer,
-        direct: ends.peer,
+        direct: ends.direct_peer,
         tls: told.hello.is_some(),
         server_name: told.server_name.as_deref(),
         applications: &told.applications,
@@ -95,17 +94,18 @@ async fn inspect(
     site: &Site,
     socket: &mut TcpStream,
     prefix: &mut BytesMut,
-    ends: Ends,
+    facts: &mut Facts,
     worker: &Worker,
 ) -> Option<Told> {
     let mut told = Told::default();
     // Not the whole plan: a connection that waits holds no chain that is gone meanwhile.
     let inspection = Arc::clone(&site.plan().inspection);
-    let port = ends.local.port();
+    let port = facts.ends.local.port();
     let concerned = |filter: &&ListenFor| filter.concerns(port);
     let hello = inspection.hello.as_ref().filter(concerned);
     let protocol = inspection.protocol.as_ref().filter(concerned);
-    if hello.is_none() && protocol.is_none() {
+    let proxied = inspection.proxied.as_ref().filter(|it| it.concerns(port));
+    if hello.is_none() && protocol.is_none() && proxied.is_none() {
         return Some(told);
     }
     // Callers connect long before their first call: the time to look at what they say begins with
@@ -119,8 +119,14 @@ async fn inspect(
                 prefix,
                 worker,
             };
-            let looked = listener.look(hello, protocol.is_some(), &mut told);
-            match tokio::time::timeout(inspection.timeout, looked).await {
+            let looking = async {
+                let mut listener = listener;
+                if let Some(proxied) = proxied {
+                    listener.introduce(proxied, facts).await?;
+                }
+                listener.look(hello, protocol.is_some(), &mut told).await
+            };
+            match tokio::time::timeout(inspection.timeout, looking).await {
                 Ok(None) => return None,
                 Ok(Some(())) => true,
                 Err(_) => false,
@@ -146,6 +152,54 @@ struct Listening<'l> {
 }
 
 impl Listening<'_> {
+    /// Takes the word of a proxy in front for who calls; `None` when the connection goes no further.
+    async fn introduce(&mut self, filter: &Proxied, facts: &mut Facts) -> Option<()> {
+        let count = |metric| self.site.stats.inc(self.worker.shard(), metric);
+        loop {
+            match proxied::read(self.prefix, filter) {
+                Ok(Introduced::More) => {}
+                Ok(Introduced::Absent) => {
+                    count(ListenerMetric::ProxyNone);
+                    return Some(());
+                }
+                Ok(Introduced::By(header)) => {
+                    count(match header.version {
+                        Version::One => ListenerMetric::ProxyOne,
+                        Version::Two => ListenerMetric::ProxyTwo,
+                    });
+                    if let Some((peer, local)) = header.ends {
+                        (facts.ends.peer, facts.ends.local) = (peer, local);
+                        facts.source = Some(peer);
+                    }
+                    return self.skip(header.length).await;
+                }
+                Err(why) => {
+                    count(ListenerMetric::ProxyError);
+                    tracing::debug!(peer = %facts.ends.peer, "PROXY protocol: {why}");
+                    return None;
+                }
+            }
+            self.more().await?;
+        }
+    }
+
+    /// Takes the header away, however long the rest of it is.
+    async fn skip(&mut self, mut length: usize) -> Option<()> {
+        while self.prefix.len() < length {
+            length -= self.prefix.len();
+            self.prefix.clear();
+            self.more().await?;
+        }
+        self.prefix.advance(length);
+        // What follows has to be waited for by those who look at it.
+        Some(())
+    }
+
+    async fn more(&mut self) -> Option<usize> {
+        let read = read(self.socket, self.prefix, self.worker).await;
+        read.ok().filter(|read| *read > 0)
+    }
+
     /// Finds out what there is to know; `None` when the connection goes no further.
     async fn look(self, hello: Option<&ListenFor>, protocol: bool, told: &mut Told) -> Option<()> {
         let Self {

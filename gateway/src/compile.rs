@@ -44,7 +44,7 @@ use crossdock_xds::{
 };
 
 pub(crate) use self::{
-    chains::{ChainPlan, ListenFor},
+    chains::{ChainPlan, ListenFor, Proxied},
     clusters::ClusterPlan,
     endpoints::{Assignment, HostPlan, Target},
     filters::FilterTools,

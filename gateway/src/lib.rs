@@ -18,6 +18,7 @@ mod health;
 mod listen;
 mod listeners;
 mod logging;
+mod proxied;
 mod quickstart;
 mod rpc_stats;
 mod run;

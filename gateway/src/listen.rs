@@ -61,6 +61,12 @@ metrics! {
         counter TlsTimeout = "downstream_cx_transport_socket_connect_timeout",
         /// Connections whose ClientHello is too long.
         counter HelloTooLong = "tls_inspector.client_hello_too_large",
+        /// PROXY protocol headers, of its version 1 and 2, and connections without one.
+        counter ProxyOne = "proxy_proto.versions.v1.found",
+        counter ProxyTwo = "proxy_proto.versions.v2.found",
+        counter ProxyNone = "proxy_proto.not_found_allowed",
+        /// Connections closed for a PROXY protocol header that is missing or wrong.
+        counter ProxyError = "downstream_cx_proxy_proto_error",
         /// Connections of unknown protocols passed on as plain bytes.
         counter Fallback = "downstream_cx_tcp_fallback",
     }
@@ -241,7 +247,7 @@ impl Listening {
         site.open.fetch_add(1, Relaxed);
         let accepted = Accepted {
             socket,
-            ends: Ends { peer, local },
+            ends: Ends::of(peer, local),
         };
         workers.give(accepted, site as Arc<dyn Serve>).await;
     }

@@ -254,10 +254,10 @@ fn routes() {
     ];
     let facts = Facts {
         source: None,
-        ends: Ends {
-            peer: ([127, 0, 0, 1], 40123).into(),
-            local: ([127, 0, 0, 1], 12200).into(),
-        },
+        ends: Ends::of(
+            ([127, 0, 0, 1], 40123).into(),
+            ([127, 0, 0, 1], 12200).into(),
+        ),
         began: Moment(0),
         tls: None,
         random: 0,

@@ -73,10 +73,7 @@ impl RoutingView for Call {
 pub(crate) fn facts(random: u64) -> Facts {
     Facts {
         source: Some(([10, 1, 2, 3], 40123).into()),
-        ends: Ends {
-            peer: ([10, 1, 2, 3], 40123).into(),
-            local: ([10, 9, 8, 7], 12200).into(),
-        },
+        ends: Ends::of(([10, 1, 2, 3], 40123).into(), ([10, 9, 8, 7], 12200).into()),
         began: Moment(0),
         tls: None,
         random,

@@ -133,10 +133,7 @@ fn facts(random: u64) -> Facts {
     let here = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
     Facts {
         source: None,
-        ends: Ends {
-            peer: here,
-            local: here,
-        },
+        ends: Ends::of(here, here),
         began: Moment(0),
         tls: None,
         random,

@@ -45,10 +45,7 @@ fn facts(random: u64) -> Facts {
     let address: SocketAddr = ([127, 0, 0, 1], 1).into();
     Facts {
         source: None,
-        ends: Ends {
-            peer: address,
-            local: address,
-        },
+        ends: Ends::of(address, address),
         began: Moment(0),
         tls: None,
         random,

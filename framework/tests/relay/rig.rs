@@ -359,10 +359,7 @@ fn connection(io: Io) -> Connection {
     Connection {
         io,
         prefix: BytesMut::new(),
-        ends: Ends {
-            peer: anywhere,
-            local: anywhere,
-        },
+        ends: Ends::of(anywhere, anywhere),
         policy: PolicyIx(0),
         drain: Arc::default(),
         tls: None,

@@ -327,15 +327,19 @@ fn addresses(name: &str) -> Option<What> {
         "UPSTREAM_HOST_NAME" | "UPSTREAM_HOST_NAME_WITHOUT_PORT" => {
             What::Text(|line| line.record.host?.hostname.as_deref())
         }
-        "DOWNSTREAM_REMOTE_ADDRESS" | "DOWNSTREAM_DIRECT_REMOTE_ADDRESS" => {
-            What::Address(|line| Some(line.record.ends.peer))
-        }
-        "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT"
-        | "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT" => {
+        "DOWNSTREAM_REMOTE_ADDRESS" => What::Address(|line| Some(line.record.ends.peer)),
+        "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => {
             What::Ip(|line| Some(line.record.ends.peer.ip()))
         }
-        "DOWNSTREAM_REMOTE_PORT" | "DOWNSTREAM_DIRECT_REMOTE_PORT" => {
-            What::Number(|line| Some(line.record.ends.peer.port().into()))
+        "DOWNSTREAM_REMOTE_PORT" => What::Number(|line| Some(line.record.ends.peer.port().into())),
+        "DOWNSTREAM_DIRECT_REMOTE_ADDRESS" => {
+            What::Address(|line| Some(line.record.ends.direct_peer))
+        }
+        "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT" => {
+            What::Ip(|line| Some(line.record.ends.direct_peer.ip()))
+        }
+        "DOWNSTREAM_DIRECT_REMOTE_PORT" => {
+            What::Number(|line| Some(line.record.ends.direct_peer.port().into()))
         }
         "DOWNSTREAM_LOCAL_ADDRESS" => What::Address(|line| Some(line.record.ends.local)),
         "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => {

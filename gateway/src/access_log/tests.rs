@@ -105,10 +105,7 @@ impl Call {
             response: Some(Words::new(&[("x-served-by", "v2")])),
             facts: Facts {
                 source: None,
-                ends: Ends {
-                    peer: address("10.0.0.1:40123"),
-                    local: address("10.0.0.9:20880"),
-                },
+                ends: Ends::of(address("10.0.0.1:40123"), address("10.0.0.9:20880")),
                 began: Moment(0),
                 tls: None,
                 random: 7,
@@ -145,10 +142,10 @@ impl Call {
             request: &self.request,
             response: self.response.as_ref().map(|view| view as &dyn RoutingView),
             facts: &self.facts,
-            ends: Ends {
-                peer: "10.0.0.1:4711".parse().expect("an address"),
-                local: "[::1]:20880".parse().expect("an address"),
-            },
+            ends: Ends::of(
+                "10.0.0.1:4711".parse().expect("an address"),
+                "[::1]:20880".parse().expect("an address"),
+            ),
             route: Some(&self.route),
             cluster: Some(&self.cluster),
             host: self.cluster.hosts.get(HostIx(0)),

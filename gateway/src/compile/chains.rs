@@ -20,7 +20,7 @@ use crossdock_xds::envoy_types::pb::{
 };
 
 pub(super) use self::criteria::ranges;
-pub(crate) use self::inspection::{Inspection, ListenFor};
+pub(crate) use self::inspection::{Inspection, ListenFor, Proxied};
 use super::{
     duration,
     listeners::{ListenerCompiler, Serves},

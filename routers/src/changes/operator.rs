@@ -299,7 +299,7 @@ fn put(value: Option<impl Display>, out: &mut String) {
 }
 
 fn peer(sight: &Sight<'_>) -> SocketAddr {
-    sight.scene.facts.ends.peer
+    sight.scene.facts.ends.direct_peer
 }
 
 fn local(sight: &Sight<'_>) -> SocketAddr {

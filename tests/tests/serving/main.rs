@@ -7,6 +7,7 @@ mod file;
 mod hashing;
 mod outcomes;
 mod priorities;
+mod proxied;
 mod routing;
 mod starting;
 mod tcp;

@@ -305,10 +305,10 @@ async fn sniff(mut socket: TcpStream, worker: Worker) {
             return;
         }
     };
-    let ends = Ends {
-        peer: socket.peer_addr().expect("connected"),
-        local: socket.local_addr().expect("connected"),
-    };
+    let ends = Ends::of(
+        socket.peer_addr().expect("connected"),
+        socket.local_addr().expect("connected"),
+    );
     let connection = Connection {
         io: Io::Tcp(socket),
         prefix,

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use crossdock_xds::envoy_types::pb::{
     envoy::{
+        config::core::v3::proxy_protocol_config::Version as ProxyVersion,
         config::listener::v3::{
             Listener, ListenerFilter, ListenerFilterChainMatchPredicate,
             listener_filter::ConfigType, listener_filter_chain_match_predicate::Rule,
         },
-        extensions::filters::listener::tls_inspector::v3::TlsInspector,
+        extensions::filters::listener::{
+            proxy_protocol::v3::ProxyProtocol, tls_inspector::v3::TlsInspector,
+        },
     },
     google::protobuf::Any,
 };
@@ -21,11 +24,14 @@ use crate::{
 };
 
 const TLS_INSPECTOR: &str = "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector";
+const PROXY_PROTOCOL: &str = "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol";
 const HTTP_INSPECTOR: &str = "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector";
 
 /// What is looked at before a filter chain is chosen.
 #[derive(Debug)]
 pub(crate) struct Inspection {
+    /// Whether a proxy in front says who calls.
+    pub(crate) proxied: Option<Proxied>,
     /// Whether the connection begins with a ClientHello.
     pub(crate) hello: Option<ListenFor>,
     /// Which protocol a connection in plain text speaks.
@@ -47,6 +53,36 @@ pub(crate) struct ListenFor {
     pub(crate) limit: usize,
     /// Close a connection whose ClientHello cannot be read.
     pub(crate) strict: bool,
+}
+
+/// The PROXY protocol, as one listener takes it.
+#[derive(Clone, Debug)]
+pub(crate) struct Proxied {
+    /// Connections that it leaves alone.
+    disabled: Option<Predicate>,
+    /// Connections without a header are served too.
+    pub(crate) optional: bool,
+    /// Whether a header of version 1 is taken.
+    pub(crate) one: bool,
+    /// Whether a header of version 2 is taken.
+    pub(crate) two: bool,
+}
+
+impl Proxied {
+    #[cfg(test)]
+    pub(crate) const fn taking(optional: bool, one: bool, two: bool) -> Self {
+        Self {
+            disabled: None,
+            optional,
+            one,
+            two,
+        }
+    }
+
+    /// Whether connections to this port have a header.
+    pub(crate) fn concerns(&self, port: u16) -> bool {
+        !self.disabled.as_ref().is_some_and(|it| it.holds(port))
+    }
 }
 
 impl Default for ListenFor {
@@ -78,7 +114,7 @@ impl ListenerCompiler<'_, '_> {
         settings: &Settings,
         path: &str,
     ) -> Inspection {
-        let (mut hello, mut protocol) = (None, None);
+        let (mut hello, mut protocol, mut proxied) = (None, None, None);
         for (ix, filter) in listener.listener_filters.iter().enumerate() {
             let path = format!("{path}.listener_filters[{ix}]");
             let any = match &filter.config_type {
@@ -93,6 +129,7 @@ impl ListenerCompiler<'_, '_> {
                         ..ListenFor::default()
                     });
                 }
+                PROXY_PROTOCOL => proxied = Some(self.proxied(filter, any, &path)),
                 // Judged by the type alone.
                 _ => {}
             }
@@ -108,6 +145,7 @@ impl ListenerCompiler<'_, '_> {
         let timeout = timeout.unwrap_or(DETECT_TIMEOUT);
         let go_on = listener.continue_on_listener_filters_timeout;
         Inspection {
+            proxied,
             hello,
             protocol: protocol.filter(|_| chains.need_protocol()),
             timeout,
@@ -118,6 +156,18 @@ impl ListenerCompiler<'_, '_> {
                 true => timeout,
                 false => settings.downstream(Default::default()).idle_timeout,
             },
+        }
+    }
+
+    fn proxied(&mut self, filter: &ListenerFilter, any: &Any, path: &str) -> Proxied {
+        let config = self.decode::<ProxyProtocol>(any, &format!("{path}.typed_config"));
+        let config = config.unwrap_or_default();
+        let refused = |version| config.disallowed_versions().any(|other| other == version);
+        Proxied {
+            disabled: disabled(filter),
+            optional: config.allow_requests_without_proxy_protocol,
+            one: !refused(ProxyVersion::V1),
+            two: !refused(ProxyVersion::V2),
         }
     }
 

@@ -87,6 +87,7 @@ pub(super) const SLOTS: &[Slot] = &[
                 &[
                     "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
                     "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector",
+                    "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
                 ],
             ),
             (
@@ -96,13 +97,6 @@ pub(super) const SLOTS: &[Slot] = &[
             (
                 Ignored("rate limits are not in this version"),
                 &["envoy.extensions.filters.listener.local_ratelimit.v3.LocalRateLimit"],
-            ),
-            (
-                Refused(
-                    "the PROXY protocol is not understood in this version",
-                    REMOVE,
-                ),
-                &["envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"],
             ),
         ],
         other: Refused("this listener filter is not in this version", REMOVE),

@@ -119,8 +119,8 @@ pub(super) const MESSAGES: &[Message] = &[
             (Harmless(DEFAULT), &["use_proxy_proto=false"]),
             (
                 Refused(
-                    "the PROXY protocol is not understood in this version",
-                    REMOVE,
+                    "the PROXY protocol is a listener filter",
+                    "add envoy.filters.listener.proxy_protocol to `listener_filters`",
                 ),
                 &["use_proxy_proto"],
             ),
@@ -194,6 +194,23 @@ pub(super) const MESSAGES: &[Message] = &[
                     "close_connection_on_client_hello_parsing_errors",
                 ],
             ),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
+        fields: &[
+            (
+                Acts,
+                &[
+                    "allow_requests_without_proxy_protocol",
+                    "disallowed_versions",
+                ],
+            ),
+            (
+                Ignored("TLVs of the PROXY protocol are skipped"),
+                &["rules", "pass_through_tlvs", "tlv_location"],
+            ),
+            (Harmless(STATISTICS), &["stat_prefix"]),
         ],
     },
     Message {

@@ -16,20 +16,20 @@ use crate::upstream::{PATIENCE, Upstream};
 const FILE: &str = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog";
 
 /// Flags that have lines written soon.
-pub(super) const SOON: &[&str] = &["--file-flush-interval-msec", "10"];
+pub(crate) const SOON: &[&str] = &["--file-flush-interval-msec", "10"];
 
 /// An access log to a file beside the configuration, with further fields.
-pub(super) fn log(name: &str, format: Value, more: Value) -> Value {
+pub(crate) fn log(name: &str, format: Value, more: Value) -> Value {
     let typed = json!({"@type": FILE, "path": format!("FOLDER/{name}"), "log_format": {"json_format": format}});
     crate::file::merged(json!({"name": "file", "typed_config": typed}), more)
 }
 
 /// The lines of a log.
 #[derive(Debug)]
-pub(super) struct Lines(PathBuf);
+pub(crate) struct Lines(PathBuf);
 
 impl Lines {
-    pub(super) fn of(gateway: &Gateway, name: &str) -> Self {
+    pub(crate) fn of(gateway: &Gateway, name: &str) -> Self {
         Self(gateway.folder().join(name))
     }
 
@@ -43,7 +43,7 @@ impl Lines {
 
     /// The line of this number, when it has been written.
     #[track_caller]
-    pub(super) fn next(&self, at: usize) -> Value {
+    pub(crate) fn next(&self, at: usize) -> Value {
         let line = eventually(PATIENCE, || self.all().get(at).cloned());
         line.unwrap_or_else(|| panic!("line {at} does not come: {:?}", self.all()))
     }

@@ -13,11 +13,13 @@ use crossdock_tests::fake::{Call, Client, Wire};
 use crossdock_tests::{Gateway, UnusedPort, eventually};
 use serde_json::json;
 
+pub(super) use logging::{Lines, SOON, log};
+
 use crate::file::{File, everything_to, table};
 use crate::upstream::{PATIENCE, Upstream};
 
 /// A server that greets with its name, and when the client has said all, tells how much that was.
-fn greeter(name: &'static str) -> SocketAddr {
+pub(super) fn greeter(name: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let address = listener.local_addr().expect("bound");
     thread::spawn(move || {
@@ -34,7 +36,7 @@ fn greeter(name: &'static str) -> SocketAddr {
     address
 }
 
-fn connect(address: SocketAddr) -> TcpStream {
+pub(super) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("the gateway listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
     stream
@@ -42,7 +44,7 @@ fn connect(address: SocketAddr) -> TcpStream {
 
 /// Everything that comes until the end.
 #[track_caller]
-fn rest(mut stream: &TcpStream) -> String {
+pub(super) fn rest(mut stream: &TcpStream) -> String {
     let mut text = String::new();
     stream
         .read_to_string(&mut text)
@@ -52,7 +54,7 @@ fn rest(mut stream: &TcpStream) -> String {
 
 /// The next octets.
 #[track_caller]
-fn next(mut stream: &TcpStream, length: usize) -> String {
+pub(super) fn next(mut stream: &TcpStream, length: usize) -> String {
     let mut octets = vec![0; length];
     stream.read_exact(&mut octets).expect("they come");
     String::from_utf8(octets).expect("ASCII")
@@ -141,7 +143,7 @@ fn a_silent_connection_is_closed_and_an_unreachable_server_too() {
 const UNKNOWN: &[u8] = b"\0of nobody's words\n";
 
 /// The listener's own metric.
-fn listener_stat(gateway: &Gateway, name: &str) -> u64 {
+pub(super) fn listener_stat(gateway: &Gateway, name: &str) -> u64 {
     let label = gateway.address().to_string().replace(':', "_");
     gateway.stat(&format!("listener.{label}.{name}"))
 }
