@@ -12,14 +12,25 @@ use crate::{
     worker::Worker,
 };
 
+/// The server name that a call asks its host for, where it is not the configuration that says so.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Named<'n> {
+    /// A DNS name, or an IP address, which is not told to the host.
+    pub name: Option<&'n str>,
+    /// Whether the host's certificate has to be for it.
+    pub matched: bool,
+}
+
 /// What shakes hands over a fresh connection before its protocol begins: TLS.
 pub trait Secure: fmt::Debug + Send + Sync + 'static {
     /// Shakes hands with `host`. `alpn` are the protocols that the caller can speak over the
     /// connection, most wanted first; empty when it leaves the choice to the configuration.
+    /// `named` is the name by which the call asks for the host.
     fn secure<'s>(
         &'s self,
         host: &'s Host,
         alpn: &'s [&'s [u8]],
+        named: Named<'s>,
         socket: TcpStream,
     ) -> Pin<Box<dyn Future<Output = io::Result<Opened>> + 's>>;
 }
@@ -92,11 +103,12 @@ pub async fn open(
     cluster: &Cluster,
     host: &Host,
     alpn: &[&[u8]],
+    named: Named<'_>,
     worker: &Worker,
 ) -> Result<Opened, CannotOpen> {
     let (stats, shard, began) = (&cluster.stats, worker.shard(), worker.tick());
     stats.inc(shard, ClusterMetric::CxTotal);
-    let opened = shake_hands(cluster, host, alpn).await;
+    let opened = shake_hands(cluster, host, alpn, named).await;
     let took = worker.tick().since(began);
     match &opened {
         Ok(_) => stats.record(shard, ClusterMetric::CxConnect, micros(took)),
@@ -112,7 +124,12 @@ pub async fn open(
     opened
 }
 
-async fn shake_hands(cluster: &Cluster, host: &Host, alpn: &[&[u8]]) -> Result<Opened, CannotOpen> {
+async fn shake_hands(
+    cluster: &Cluster,
+    host: &Host,
+    alpn: &[&[u8]],
+    named: Named<'_>,
+) -> Result<Opened, CannotOpen> {
     let limit = cluster.connect_timeout;
     let opening = async {
         let socket = TcpStream::connect(host.address).await?;
@@ -121,7 +138,7 @@ async fn shake_hands(cluster: &Cluster, host: &Host, alpn: &[&[u8]]) -> Result<O
             tracing::debug!("cannot turn Nagle's algorithm off: {error}");
         }
         match &cluster.secure {
-            Some(secure) => secure.secure(host, alpn, socket).await,
+            Some(secure) => secure.secure(host, alpn, named, socket).await,
             None => Ok(Opened {
                 io: Io::Tcp(socket),
                 alpn: None,

@@ -148,28 +148,29 @@ impl StreamCodec for Http {
         mut head: request::Parts,
         body: Upload<Payload>,
     ) -> Result<Response<Payload>, Failure> {
+        let way = pools.way(attempt, &head)?;
         let version = match attempt.cluster.http.version {
             UpstreamVersion::Usual if !grpc::is_grpc(&head.headers) => Version::HTTP_11,
             UpstreamVersion::Usual if Web::of(&head).is_some() => Version::HTTP_2,
             UpstreamVersion::Usual | UpstreamVersion::Downstream => head.version,
             UpstreamVersion::Http1 => Version::HTTP_11,
             UpstreamVersion::Http2 => Version::HTTP_2,
-            UpstreamVersion::Negotiated => match pools.agreed(attempt) {
+            UpstreamVersion::Negotiated => match pools.agreed(attempt, &way) {
                 Some(version) => version,
-                None => Box::pin(pools.negotiate(attempt)).await?,
+                None => Box::pin(pools.negotiate(attempt, &way)).await?,
             },
         };
         match version {
             Version::HTTP_2 => {
                 outbound::for_h2(&mut head).map_err(Failure::Refused)?;
-                h2::client::send(pools, attempt, head, body).await
+                h2::client::send(pools, (attempt, &way), head, body).await
             }
             _ => {
                 outbound::for_h1(&mut head).map_err(Failure::Refused)?;
                 if body.is_end_stream() {
                     outbound::say_empty(&mut head);
                 }
-                h1::client::send(pools, attempt, head, body).await
+                h1::client::send(pools, (attempt, &way), head, body).await
             }
         }
     }

@@ -16,6 +16,7 @@ mod grpc_web;
 mod h1;
 mod h2;
 mod inbound;
+mod named;
 mod outbound;
 mod payload;
 mod pools;

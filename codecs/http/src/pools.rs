@@ -12,12 +12,15 @@ use crossdock_framework::{
     cluster::{Cluster, Host},
     status::{Cause, Status},
     stream::{Attempt, Failure},
-    transport::{self, Opened},
+    transport::{self, Named, Opened},
     worker::Worker,
 };
-use http::Version;
+use http::{Version, request};
 
-use crate::{h1, h2};
+use crate::{
+    h1, h2,
+    named::{Names, Way},
+};
 
 /// The pools of one worker.
 #[derive(Debug)]
@@ -27,9 +30,10 @@ pub(crate) struct Pools {
     two: RefCell<ByHost<Rc<h2::client::Pool>>>,
     /// What hosts agreed to speak (ALPN).
     agreed: RefCell<ByHost<Version>>,
+    names: Names,
 }
 
-/// Values by [`HostState::id`](crossdock_framework::cluster::HostState::id).
+/// Values by [`HostState::id`](crossdock_framework::cluster::HostState::id), or by the [`Way`] to it.
 type ByHost<V> = HashMap<u64, V, BuildHasherDefault<Spread>>;
 
 /// Spreads ids, which are counted up and nobody else's choice: they need no keyed hash.
@@ -63,6 +67,7 @@ impl Pools {
                 one: RefCell::default(),
                 two: RefCell::default(),
                 agreed: RefCell::default(),
+                names: Names::default(),
             });
             let weak = Rc::downgrade(&pools);
             worker.on_retire(Rc::new(move |hosts| {
@@ -77,7 +82,9 @@ impl Pools {
     /// Closes the connections to hosts that are no longer configured, each after its calls, and
     /// forgets pools that nobody uses.
     fn leave(&self, hosts: &[u64]) {
-        for host in hosts {
+        let named = hosts.iter().flat_map(|host| self.names.leave(*host));
+        let keys: Vec<u64> = named.chain(hosts.iter().copied()).collect();
+        for host in &keys {
             self.agreed.borrow_mut().remove(host);
             if let Some(pool) = self.one.borrow_mut().remove(host) {
                 pool.leave();
@@ -94,50 +101,80 @@ impl Pools {
         two.retain(|_, pool| !unused(pool, Rc::strong_count(pool)));
     }
 
-    /// The HTTP/1 connections to a host.
-    pub(crate) fn one(&self, host: u64) -> Rc<h1::client::Pool> {
+    /// The connections that a request may take, as it leaves.
+    pub(crate) fn way(&self, attempt: Attempt<'_>, head: &request::Parts) -> Result<Way, Failure> {
+        let host = attempt.cluster.hosts.get(attempt.host).ok_or_else(gone)?;
+        self.names
+            .way(attempt, host.state.id, head, |key| self.forget(key))
+    }
+
+    /// Forgets the connections of this key if no call uses them; `false` if one does.
+    fn forget(&self, key: u64) -> bool {
+        let (mut one, mut two) = (self.one.borrow_mut(), self.two.borrow_mut());
+        let rests = one.get(&key).is_none_or(|pool| pool.rests())
+            && two.get(&key).is_none_or(|pool| pool.rests());
+        if rests {
+            one.remove(&key).inspect(|pool| pool.leave());
+            two.remove(&key).inspect(|pool| pool.leave());
+            self.agreed.borrow_mut().remove(&key);
+        }
+        rests
+    }
+
+    /// The HTTP/1 connections of this way to a host.
+    pub(crate) fn one(&self, way: &Way) -> Rc<h1::client::Pool> {
         let mut pools = self.one.borrow_mut();
         if pools.len() >= HOSTS {
             pools.retain(|_, pool| !pool.is_unused());
         }
-        let fresh = || h1::client::Pool::new(&self.worker);
-        Rc::clone(pools.entry(host).or_insert_with(fresh))
+        let fresh = || h1::client::Pool::new(&self.worker, way.name.clone());
+        Rc::clone(pools.entry(way.key).or_insert_with(fresh))
     }
 
-    /// The HTTP/2 connections to a host.
-    pub(crate) fn two(&self, host: u64) -> Rc<h2::client::Pool> {
+    /// The HTTP/2 connections of this way to a host.
+    pub(crate) fn two(&self, way: &Way) -> Rc<h2::client::Pool> {
         let mut pools = self.two.borrow_mut();
         if pools.len() >= HOSTS {
             pools.retain(|_, pool| !pool.is_unused());
         }
-        let fresh = || h2::client::Pool::new(&self.worker);
-        Rc::clone(pools.entry(host).or_insert_with(fresh))
+        let fresh = || h2::client::Pool::new(&self.worker, way.name.clone());
+        Rc::clone(pools.entry(way.key).or_insert_with(fresh))
     }
 
     /// The version of HTTP that a host agrees to, if that is known.
-    pub(crate) fn agreed(&self, attempt: Attempt<'_>) -> Option<Version> {
+    pub(crate) fn agreed(&self, attempt: Attempt<'_>, way: &Way) -> Option<Version> {
         if attempt.cluster.secure.is_none() {
             return Some(Version::HTTP_11);
         }
-        let host = attempt.cluster.hosts.get(attempt.host)?;
-        self.agreed.borrow().get(&host.state.id).copied()
+        self.agreed.borrow().get(&way.key).copied()
     }
 
     /// Finds out which version of HTTP a host agrees to, with its first connection, which is kept.
-    pub(crate) async fn negotiate(&self, attempt: Attempt<'_>) -> Result<Version, Failure> {
+    pub(crate) async fn negotiate(
+        &self,
+        attempt: Attempt<'_>,
+        way: &Way,
+    ) -> Result<Version, Failure> {
         let Some(host) = attempt.cluster.hosts.get(attempt.host) else {
             return Err(gone());
         };
-        let id = host.state.id;
-        let opened = open(&self.worker, attempt.cluster, host, &[b"h2", b"http/1.1"]).await?;
+        let alpn: &[&[u8]] = &[b"h2", b"http/1.1"];
+        let opened = open(
+            &self.worker,
+            attempt.cluster,
+            host,
+            alpn,
+            way.name.as_deref(),
+        )
+        .await?;
         let version = match opened.alpn.as_deref() {
             Some(b"h2") => Version::HTTP_2,
             _ => Version::HTTP_11,
         };
-        self.remember(id, version);
+        self.remember(way.key, version);
         match version {
-            Version::HTTP_2 => self.two(id).adopt(opened, attempt.cluster, host),
-            _ => self.one(id).adopt(opened, attempt.cluster, host).await,
+            Version::HTTP_2 => self.two(way).adopt(opened, attempt.cluster, host),
+            _ => self.one(way).adopt(opened, attempt.cluster, host).await,
         }
         Ok(version)
     }
@@ -158,8 +195,13 @@ pub(crate) async fn open(
     cluster: &Cluster,
     host: &Host,
     alpn: &[&[u8]],
+    name: Option<&str>,
 ) -> Result<Opened, Failure> {
-    let opened = transport::open(cluster, host, alpn, worker).await;
+    let named = Named {
+        name,
+        matched: cluster.http.auto_san,
+    };
+    let opened = transport::open(cluster, host, alpn, named, worker).await;
     opened.map_err(|failure| {
         let status = failure.status(host);
         tracing::debug!(cluster = %cluster.name, "{}", status.text);

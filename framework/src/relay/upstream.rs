@@ -25,7 +25,7 @@ use crate::{
     protocol::Io,
     status::{Cause, Detail, Status},
     time::Moment,
-    transport,
+    transport::{self, Named},
 };
 
 /// Heartbeats that may go unanswered before the connection is given up.
@@ -36,7 +36,7 @@ const READS_A_TURN: usize = 4;
 
 /// Opens the connection, serves it, and cleans up after it.
 pub(super) async fn run<C: Codec>(relay: Rc<Relay<C>>, up: Rc<Up<C>>) {
-    let opened = transport::open(&up.cluster, &up.host, &[], &relay.worker).await;
+    let opened = transport::open(&up.cluster, &up.host, &[], Named::default(), &relay.worker).await;
     let failure = match opened {
         Ok(opened) => return serve(&relay, &up, opened.io).await,
         Err(failure) => failure,

@@ -238,7 +238,7 @@ pub enum UpstreamVersion {
 }
 
 /// What a cluster says of its HTTP connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpUpstream {
     /// The version of HTTP.
     pub version: UpstreamVersion,
@@ -257,6 +257,12 @@ pub struct HttpUpstream {
     pub header_bytes: u32,
     /// The most header fields of a response. Default 100.
     pub headers: u32,
+    /// Whether hosts are asked for the authority of each call as server name (`auto_sni`).
+    pub auto_sni: bool,
+    /// The header whose value goes before the authority (`override_auto_sni_header`).
+    pub sni_header: Option<Arc<str>>,
+    /// Whether the host's certificate has to be for that name (`auto_san_validation`).
+    pub auto_san: bool,
 }
 
 impl Default for HttpUpstream {
@@ -270,6 +276,9 @@ impl Default for HttpUpstream {
             own_connection_window: None,
             header_bytes: 60 * 1024,
             headers: 100,
+            auto_sni: false,
+            sni_header: None,
+            auto_san: false,
         }
     }
 }

@@ -107,7 +107,7 @@ impl ClusterPlan {
             secure: self.secure.clone(),
             breakers: Arc::clone(&self.breakers),
             settings: self.settings,
-            http: self.http,
+            http: self.http.clone(),
             observer: None,
             outlier,
             stats: Arc::clone(&self.stats),

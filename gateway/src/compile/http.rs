@@ -1,6 +1,6 @@
 //! What connection managers and clusters say of HTTP itself.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crossdock_framework::{
     snapshot::DownstreamLimits,
@@ -15,7 +15,7 @@ use crossdock_xds::envoy_types::pb::{
             cluster::v3::{Cluster, cluster::ClusterProtocolSelection},
             core::v3::{
                 Http2ProtocolOptions, HttpProtocolOptions as CommonOptions,
-                http_protocol_options::HeadersWithUnderscoresAction,
+                UpstreamHttpProtocolOptions, http_protocol_options::HeadersWithUnderscoresAction,
                 scheme_header_transformation::Transformation,
             },
         },
@@ -232,6 +232,9 @@ pub(super) fn upstream(cluster: &Cluster, path: &str, problems: &mut Problems<'_
     if let Some(most) = &cluster.max_requests_per_connection {
         upstream.requests_per_connection = Some(most.value).filter(|most| *most > 0);
     }
+    if let Some(names) = &cluster.upstream_http_protocol_options {
+        server_names(names, path, problems, &mut upstream);
+    }
     let Some(any) = cluster.typed_extension_protocol_options.get(OPTIONS) else {
         return upstream;
     };
@@ -247,7 +250,31 @@ pub(super) fn upstream(cluster: &Cluster, path: &str, problems: &mut Problems<'_
         upstream_common(common, &mut upstream);
     }
     version(&options, &path, problems, &mut upstream);
+    if let Some(names) = &options.upstream_http_protocol_options {
+        server_names(names, &path, problems, &mut upstream);
+    }
     upstream
+}
+
+/// Which name hosts are asked for and judged by, where calls say it.
+fn server_names(
+    names: &UpstreamHttpProtocolOptions,
+    path: &str,
+    problems: &mut Problems<'_>,
+    upstream: &mut HttpUpstream,
+) {
+    let path = format!("{path}.upstream_http_protocol_options");
+    upstream.auto_sni = names.auto_sni;
+    upstream.auto_san = names.auto_san_validation;
+    if names.auto_san_validation && !names.auto_sni {
+        problems.add(
+            format!("{path}.auto_san_validation"),
+            "a name is checked that the host is not asked for",
+            "set auto_sni too",
+        );
+    }
+    let header = names.override_auto_sni_header.to_ascii_lowercase();
+    upstream.sni_header = Some(header.into()).filter(|name: &Arc<str>| !name.is_empty());
 }
 
 /// How long connections to a cluster's hosts may be idle, if it says so.

@@ -10,7 +10,7 @@ use crossdock_framework::{
     stats::Group,
     status::Class,
     tcp::{self, Ended, Side, TcpMetric},
-    transport::{self, CannotOpen},
+    transport::{self, CannotOpen, Named},
     worker::Worker,
 };
 use tokio::io::Interest;
@@ -153,7 +153,7 @@ impl Session<'_> {
             let place = Place::take(cluster, &host.state);
             outcome.attempts += 1;
             outcome.host = Some(ix);
-            match transport::open(cluster, host, &[], self.worker).await {
+            match transport::open(cluster, host, &[], Named::default(), self.worker).await {
                 Ok(opened) => {
                     conclude(cluster, ix, &CONNECTED, self.worker);
                     outcome.failure = None;

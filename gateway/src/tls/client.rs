@@ -7,7 +7,7 @@ use crossdock_framework::{
     cluster::Host,
     protocol::{Io, Tls},
     stats::{Group, Shard},
-    transport::{Opened, Secure},
+    transport::{Named, Opened, Secure},
 };
 use rustls::{
     ClientConfig, ClientConnection, HandshakeKind,
@@ -69,6 +69,9 @@ struct State {
     asking: Arc<ClientConfig>,
     /// Asks for none.
     silent: Arc<ClientConfig>,
+    /// The same two, for calls that want the certificate to be for the name that they say; none
+    /// where nobody vouches for certificates.
+    matching: Option<[Arc<ClientConfig>; 2]>,
     shown: Vec<Shown>,
 }
 
@@ -105,16 +108,31 @@ impl ClientTls {
         &self,
         host: &Host,
         alpn: &[&[u8]],
+        named: Named<'_>,
         socket: TcpStream,
     ) -> Result<(TlsStream<ClientConnection>, Tls), Failure> {
         let state = self.state.load_full();
-        let (config, name) = match self.asked(host) {
-            Some(name) => (&state.asking, ServerName::DnsName(name)),
-            // No name is sent; the address only tells sessions of different hosts apart.
-            None => (
-                &state.silent,
-                ServerName::IpAddress(host.address.ip().into()),
-            ),
+        let [asking, silent] = match &state.matching {
+            _ if !named.matched => [&state.asking, &state.silent],
+            Some([asking, silent]) => [asking, silent],
+            None => {
+                let text = "nobody vouches for the host's name (auto_san_validation)";
+                return Err(Failure::Tls(rustls::Error::General(text.into())));
+            }
+        };
+        let own = named.name.map(|name| ServerName::try_from(name.to_owned()));
+        let (config, name) = match own {
+            Some(Ok(name @ ServerName::DnsName(_))) => (asking, name),
+            Some(Ok(address)) if named.matched => (silent, address),
+            Some(Err(_)) if named.matched => {
+                let text = "the call's authority is no name (auto_san_validation)";
+                return Err(Failure::Tls(rustls::Error::General(text.into())));
+            }
+            _ => match self.asked(host) {
+                Some(name) => (asking, ServerName::DnsName(name)),
+                // No name is sent; the address only tells sessions of different hosts apart.
+                None => (silent, ServerName::IpAddress(host.address.ip().into())),
+            },
         };
         let ours = self.source.load().alpn.clone();
         let offered = match ours.is_empty() {
@@ -143,11 +161,12 @@ impl Secure for ClientTls {
         &'s self,
         host: &'s Host,
         alpn: &'s [&'s [u8]],
+        named: Named<'s>,
         socket: TcpStream,
     ) -> Pin<Box<dyn Future<Output = io::Result<Opened>> + 's>> {
         Box::pin(async move {
             let shard = Shard::current();
-            match self.shake_hands(host, alpn, socket).await {
+            match self.shake_hands(host, alpn, named, socket).await {
                 Ok((stream, tls)) => {
                     stats::completed_with_server(&self.stats, shard, &tls);
                     Ok(Opened {
@@ -176,16 +195,22 @@ impl State {
                 Some(trust)
             }
         };
-        let verifier = Arc::new(Servers {
-            trust,
-            algorithms: provider.signature_verification_algorithms,
-            match_name: source.match_name,
-        });
+        let vouched = source
+            .hosts
+            .as_ref()
+            .is_some_and(|it| it.authorities.is_some());
+        let verifier = |match_name| {
+            Arc::new(Servers {
+                trust: trust.clone(),
+                algorithms: provider.signature_verification_algorithms,
+                match_name,
+            })
+        };
         let config = ClientConfig::builder_with_provider(Arc::clone(provider))
             .with_protocol_versions(source.params.versions())
             .map_err(|error| format!("versions and cipher suites do not fit: {error}"))?
             .dangerous()
-            .with_custom_certificate_verifier(verifier);
+            .with_custom_certificate_verifier(verifier(source.match_name));
         let mut asking = match &source.identity {
             None => config.with_no_client_auth(),
             Some(identity) => {
@@ -196,18 +221,33 @@ impl State {
             }
         };
         // Fresh for every reading: which hosts may resume a session is judged by the rules of today.
-        asking.resumption = match source.sessions {
+        let sessions = || match source.sessions {
             0 => Resumption::disabled(),
             sessions => Resumption::in_memory_sessions(sessions),
         };
-        let mut silent = asking.clone();
-        silent.enable_sni = false;
+        asking.resumption = sessions();
+        let matching = vouched.then(|| {
+            let mut matching = asking.clone();
+            matching.resumption = sessions();
+            let mut strict = matching.dangerous();
+            strict.set_certificate_verifier(verifier(true));
+            both(matching)
+        });
+        let [asking, silent] = both(asking);
         Ok(Self {
-            asking: Arc::new(asking),
-            silent: Arc::new(silent),
+            asking,
+            silent,
+            matching,
             shown,
         })
     }
+}
+
+/// The configuration that asks for a server name, and the same that asks for none.
+fn both(asking: ClientConfig) -> [Arc<ClientConfig>; 2] {
+    let mut silent = asking.clone();
+    silent.enable_sni = false;
+    [Arc::new(asking), Arc::new(silent)]
 }
 
 impl Reload for ClientTls {

@@ -38,6 +38,7 @@ use super::{
 use crate::{
     alarm::Alarm,
     expect::Expected,
+    named::Way,
     payload::{self, Payload},
     pools::{self, Pools},
     stop::Stop,
@@ -55,6 +56,8 @@ const WRITE_BUFFER: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Pool {
     worker: Worker,
+    /// The server name that hosts are asked for, where calls say it.
+    name: Option<Rc<str>>,
     idle: RefCell<Vec<Ready>>,
     open: Cell<usize>,
     /// The host is no longer configured: its connections end with their calls.
@@ -139,9 +142,10 @@ impl Lease {
 }
 
 impl Pool {
-    pub(crate) fn new(worker: &Worker) -> Rc<Self> {
+    pub(crate) fn new(worker: &Worker, name: Option<Rc<str>>) -> Rc<Self> {
         Rc::new(Self {
             worker: worker.clone(),
+            name,
             idle: RefCell::default(),
             open: Cell::new(0),
             left: Cell::new(false),
@@ -152,6 +156,11 @@ impl Pool {
     /// Whether there is no connection.
     pub(crate) fn is_unused(&self) -> bool {
         self.open.get() == 0
+    }
+
+    /// Whether no call uses one.
+    pub(crate) fn rests(&self) -> bool {
+        self.open.get() == self.idle.borrow().len()
     }
 
     /// Closes every connection, each after its call.
@@ -214,7 +223,14 @@ impl Pool {
 
     async fn open(self: &Rc<Self>, cluster: &Arc<Cluster>, host: &Host) -> Result<Ready, Failure> {
         let mut place = Place(Some(Arc::clone(cluster)));
-        let opened = pools::open(&self.worker, cluster, host, &[b"http/1.1"]).await?;
+        let opened = pools::open(
+            &self.worker,
+            cluster,
+            host,
+            &[b"http/1.1"],
+            self.name.as_deref(),
+        )
+        .await?;
         place.0 = None;
         self.begin(opened, cluster, host).await
     }
@@ -405,14 +421,14 @@ async fn keep(
 /// Sends a request and waits for the head of its answer.
 pub(crate) async fn send(
     pools: &Rc<Pools>,
-    attempt: Attempt<'_>,
+    (attempt, way): (Attempt<'_>, &Way),
     mut head: request::Parts,
     body: Upload<Payload>,
 ) -> Result<Response<Payload>, Failure> {
     let Some(host) = attempt.cluster.hosts.get(attempt.host) else {
         return Err(pools::gone());
     };
-    let pool = pools.one(host.state.id);
+    let pool = pools.one(way);
     let mut ready = pool.take(attempt, host).await?;
     let reused = ready.up.served.get() > 0;
     ready.up.served.set(ready.up.served.get() + 1);

@@ -55,6 +55,8 @@ const ENDED: u32 = 8;
 #[derive(Debug)]
 pub(crate) struct Pool {
     worker: Worker,
+    /// The server name that hosts are asked for, where calls say it.
+    name: Option<Rc<str>>,
     ups: RefCell<Vec<Rc<Up>>>,
     /// Streams that the host allowed on its latest connection.
     expected: Cell<u32>,
@@ -90,9 +92,10 @@ pub(crate) struct Hold {
 }
 
 impl Pool {
-    pub(crate) fn new(worker: &Worker) -> Rc<Self> {
+    pub(crate) fn new(worker: &Worker, name: Option<Rc<str>>) -> Rc<Self> {
         Rc::new(Self {
             worker: worker.clone(),
+            name,
             ups: RefCell::default(),
             expected: Cell::new(EXPECTED),
             room: Notify::new(),
@@ -102,6 +105,11 @@ impl Pool {
     /// Whether there is no connection.
     pub(crate) fn is_unused(&self) -> bool {
         self.ups.borrow().is_empty()
+    }
+
+    /// Whether no call uses one.
+    pub(crate) fn rests(&self) -> bool {
+        self.ups.borrow().iter().all(|up| up.streams.get() == 0)
     }
 
     /// Closes every connection, each after its streams.
@@ -213,7 +221,14 @@ impl Up {
     }
 
     async fn run(self: Rc<Self>) {
-        let opened = pools::open(&self.worker, &self.cluster, &self.host, &[b"h2"]).await;
+        let opened = pools::open(
+            &self.worker,
+            &self.cluster,
+            &self.host,
+            &[b"h2"],
+            self.pool.name.as_deref(),
+        )
+        .await;
         match opened {
             Ok(opened) => self.serve(opened).await,
             Err(Failure::Unsent(status)) => {

@@ -234,20 +234,14 @@ pub(super) const MESSAGES: &[Message] = &[
     },
     Message {
         name: "envoy.config.core.v3.UpstreamHttpProtocolOptions",
-        fields: &[
-            (
-                Ignored("the name that TLS asks for is `UpstreamTlsContext.sni`"),
-                &["auto_sni", "override_auto_sni_header"],
-            ),
-            (Harmless(DEFAULT), &["auto_san_validation=false"]),
-            (
-                Refused(
-                    "certificates of endpoints are checked against configured names only",
-                    "name them in `match_typed_subject_alt_names`",
-                ),
-                &["auto_san_validation"],
-            ),
-        ],
+        fields: &[(
+            Acts,
+            &[
+                "auto_sni",
+                "override_auto_sni_header",
+                "auto_san_validation",
+            ],
+        )],
     },
     Message {
         name: "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb",

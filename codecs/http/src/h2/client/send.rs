@@ -22,6 +22,7 @@ use super::{retire_if_worn_out, stream_on};
 use crate::{
     expect::{self, Expected},
     h2::pump::{self, Stopped, Watch},
+    named::Way,
     outbound,
     payload::{Inflow, Payload},
     pools::{self, Pools},
@@ -35,7 +36,7 @@ const TOO_MANY: ::h2::Reason = ::h2::Reason::ENHANCE_YOUR_CALM;
 /// Sends a request and waits for the head of its answer.
 pub(crate) async fn send(
     pools: &Rc<Pools>,
-    attempt: Attempt<'_>,
+    (attempt, way): (Attempt<'_>, &Way),
     mut head: request::Parts,
     body: Upload<Payload>,
 ) -> Result<Response<Payload>, Failure> {
@@ -44,7 +45,7 @@ pub(crate) async fn send(
     };
     let tunnel = Wanted::of(&head).is_some();
     let upgrade = tunnel::ask_h2(&mut head).map_err(Failure::Refused)?;
-    let pool = pools.two(host.state.id);
+    let pool = pools.two(way);
     let (hold, mut sender) = stream_on(&pool, attempt, host).await?;
     if upgrade.is_some() && !sender.is_extended_connect_protocol_enabled() {
         return Err(no_upgrades(host));
