@@ -198,7 +198,7 @@ impl Rig {
             secure: None,
             breakers: Arc::clone(&self.breakers),
             settings: setup.settings,
-            http: setup.upstream,
+            http: setup.upstream.clone(),
             observer: Some(Arc::clone(&self.seen) as Arc<dyn Observer>),
             outlier: None,
             stats: self.registry.group::<ClusterMetric>("cluster", "a"),
