@@ -6,7 +6,7 @@ use crate::{
     cluster::{Cluster, ClusterMetric},
     flags::{Flag, Flags},
     log::Record,
-    snapshot::HttpMetric,
+    snapshot::{HttpMetric, Policy},
     stats::{Group, Shard, micros},
     status::{Cause, Class, Detail},
 };
@@ -15,6 +15,21 @@ use crate::{
 pub(crate) fn begin(stats: &Group, shard: Shard) {
     stats.inc(shard, HttpMetric::RqTotal);
     stats.inc(shard, HttpMetric::RqActive);
+}
+
+/// Tells of a call that has ended with this HTTP status, which gRPC's callers are not told: its listener,
+/// its route and the access logs.
+pub(crate) fn tell(policy: Option<&Policy>, http: u16, record: &Record<'_>, shard: Shard) {
+    let Some(policy) = policy else {
+        return;
+    };
+    if let Some(answers) = policy.answers.get() {
+        answers.respond(shard, record.http);
+    }
+    if let Some((table, route)) = record.table {
+        table.account(route, http, record, shard);
+    }
+    policy.logs.iter().for_each(|log| log.log(record));
 }
 
 /// How far a call came.

@@ -25,7 +25,7 @@ const REMEMBERED: usize = 8;
 pub(crate) fn admit(cluster: &Cluster, priority: u8, shard: Shard) -> Result<(), Status> {
     let breakers = &cluster.breakers[usize::from(priority)];
     if !breakers.begin_request() {
-        cluster.stats.inc(shard, ClusterMetric::RqPendingOverflow);
+        cluster.stats.inc(shard, ClusterMetric::RqActiveOverflow);
         return Err(Status::new(
             Cause::Overload,
             format!(
@@ -81,9 +81,23 @@ pub(crate) fn choose(
 #[inline]
 pub(crate) fn count_sent(stats: &Group, shard: Shard, tried: &mut Tried) {
     stats.inc(shard, ClusterMetric::RqTotal);
-    if std::mem::replace(&mut tried.sent, true) {
+    tried.sends = tried.sends.saturating_add(1);
+    if tried.sends > 1 {
         stats.inc(shard, ClusterMetric::RqAgain);
     }
+}
+
+/// What became of the retries of a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retried {
+    /// How many there were.
+    pub made: u8,
+    /// After the last of them there was no need for another.
+    pub well: bool,
+    /// There might have been more, but for `max_retries` or `retry_budget`.
+    pub overflow: bool,
+    /// There would have been more, but for `num_retries`.
+    pub exhausted: bool,
 }
 
 /// The retries of one call while it lives, and its place among those of its cluster.
@@ -92,14 +106,19 @@ pub(crate) struct Again {
     retries: Retries,
     /// Holds a place in `max_retries`.
     holds: bool,
+    /// What became of them by now.
+    pub(crate) retried: Retried,
 }
 
 impl Again {
     /// The retries of a call that is forwarded.
     pub(crate) fn of(aim: &Aim) -> Option<Self> {
         let retries = aim.retries?;
-        let holds = false;
-        Some(Self { retries, holds })
+        Some(Self {
+            retries,
+            holds: false,
+            retried: Retried::default(),
+        })
     }
 
     /// Whether a call whose attempt ended so is tried again, and after which time. Counts what
@@ -116,19 +135,25 @@ impl Again {
         let answered = matches!(attempted.outcome, Outcome::Answered { .. });
         let before = self.retries.made();
         match self.retries.again(policy, attempted, worker.random()) {
-            Verdict::Done if before > 0 && answered => count(ClusterMetric::RqRetrySuccess),
+            Verdict::Done if before > 0 && answered => {
+                self.retried.well = true;
+                count(ClusterMetric::RqRetrySuccess);
+            }
             Verdict::Done => {}
             Verdict::Exhausted => {
+                self.retried.exhausted = true;
                 count(ClusterMetric::RqRetryLimit);
                 flags.set(Flag::UpstreamRetryLimitExceeded);
             }
             Verdict::Again { wait, told } => {
                 if !cluster.breakers[usize::from(aim.priority)].begin_retry() {
+                    self.retried.overflow = true;
                     count(ClusterMetric::RqRetryOverflow);
                     flags.set(Flag::UpstreamOverflow);
                     return None;
                 }
                 self.holds = true;
+                self.retried.made = self.retried.made.saturating_add(1);
                 count(ClusterMetric::RqRetry);
                 count(match told {
                     true => ClusterMetric::RqRetryTold,
@@ -184,8 +209,8 @@ pub(crate) struct Tried {
     attempts: u16,
     /// How many of them were moves from a host that had not got a byte.
     moves: u8,
-    /// The call has been given to an open connection.
-    sent: bool,
+    /// How often the call has been given to an open connection.
+    sends: u16,
     turn: Turn,
     /// The call is at the last of them now.
     there: bool,
@@ -197,7 +222,7 @@ impl Default for Tried {
             hosts: [HostIx(u32::MAX); REMEMBERED],
             attempts: 0,
             moves: 0,
-            sent: false,
+            sends: 0,
             turn: Turn::Move,
             there: false,
         }
@@ -237,7 +262,12 @@ impl Tried {
 
     /// Whether the call has ever been given to an open connection.
     pub(crate) fn was_sent(&self) -> bool {
-        self.sent
+        self.sends > 0
+    }
+
+    /// How often the call has been given to an open connection.
+    pub(crate) fn sends(&self) -> u32 {
+        self.sends.into()
     }
 
     /// Notes that the call left the latest host; `false` if it had left before.

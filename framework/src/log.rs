@@ -1,11 +1,13 @@
 //! What is known of a call when it has ended.
 
-use std::{fmt, time::Duration};
+use std::{fmt, net::SocketAddr, time::Duration};
+
+pub use crate::attempts::Retried;
 
 use crate::{
     cluster::{Cluster, Host},
     flags::Flags,
-    route::{Facts, Route},
+    route::{Facts, Route, RouteId, Router},
     snapshot::Ends,
     status::{Cause, Class, Detail},
     time::Moment,
@@ -31,6 +33,8 @@ pub struct Record<'r> {
     pub ends: Ends,
     /// The route, if one matched.
     pub route: Option<&'r Route>,
+    /// The table that the route is in, and its place there.
+    pub table: Option<(&'r dyn Router, RouteId)>,
     /// The cluster, if one was chosen.
     pub cluster: Option<&'r Cluster>,
     /// The host, if one was chosen.
@@ -61,8 +65,16 @@ pub struct Record<'r> {
     pub duration: Duration,
     /// From the request's queueing upstream to the answer, if it was sent.
     pub upstream: Option<Duration>,
+    /// From the beginning of the call to the last time that it was sent.
+    pub sent_after: Option<Duration>,
+    /// Our end of the connection that it was sent on.
+    pub upstream_local: Option<SocketAddr>,
     /// Attempts made upstream.
     pub attempts: u32,
+    /// How often it was given to an open connection.
+    pub sends: u32,
+    /// What became of its retries.
+    pub retried: Retried,
 }
 
 impl fmt::Debug for Record<'_> {

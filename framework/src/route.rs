@@ -3,13 +3,15 @@
 use std::{fmt, net::SocketAddr, sync::Arc};
 
 use crate::{
-    edits::Edits, protocol::Tls, retry::RetryPolicy, snapshot::Ends, time::Moment,
-    view::RoutingView,
+    edits::Edits, log::Record, protocol::Tls, retry::RetryPolicy, snapshot::Ends, stats::Shard,
+    time::Moment, view::RoutingView,
 };
 
+mod metrics;
 mod times;
 mod weighted;
 
+pub use metrics::RouteMetric;
 pub use times::{
     Limit, StreamTimes, TimeLimits, Times, grpc_timeout, is_grpc, is_grpc_type, parse_grpc_timeout,
 };
@@ -35,6 +37,18 @@ pub trait Router: fmt::Debug + Send + Sync + 'static {
     ) -> Option<u64> {
         let _ = (id, request, facts, response);
         None
+    }
+
+    /// The virtual cluster that a request on this route belongs to, if its virtual host has any.
+    fn virtual_cluster(&self, id: RouteId, request: &dyn RoutingView) -> Option<&str> {
+        let _ = (id, request);
+        None
+    }
+
+    /// Counts a call that has ended with this HTTP status, where its route or its virtual host wants
+    /// it counted beside its cluster.
+    fn account(&self, id: RouteId, http: u16, record: &Record<'_>, shard: Shard) {
+        let _ = (id, http, record, shard);
     }
 
     /// Whether a route allows an upgrade, whatever the connection manager says of it.

@@ -6,7 +6,7 @@ use std::{
     ops::Deref,
     rc::Rc,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 
 mod metrics;
 
-pub use metrics::{DownstreamConnection, HttpMetric, Spoken};
+pub use metrics::{AnswerMetric, DownstreamConnection, HttpMetric, Spoken};
 
 use crate::{
     cluster::Cluster,
@@ -141,6 +141,8 @@ pub struct Terms {
     pub logs: Box<[Arc<dyn AccessLog>]>,
     /// `http.<stat_prefix>.…`
     pub stats: Arc<Group>,
+    /// `listener.<address>.http.<stat_prefix>.…`, once the listener is bound.
+    pub answers: OnceLock<Arc<Group>>,
     /// What its connections may do.
     pub limits: DownstreamLimits,
     /// What its HTTP connections may do besides.

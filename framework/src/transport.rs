@@ -1,6 +1,6 @@
 //! How connections to hosts are opened: TCP, and what a cluster puts over it.
 
-use std::{fmt, future::Future, io, pin::Pin, time::Duration};
+use std::{fmt, future::Future, io, net::SocketAddr, pin::Pin, time::Duration};
 
 use tokio::net::TcpStream;
 
@@ -42,6 +42,8 @@ pub struct Opened {
     pub io: Io,
     /// The protocol that both sides agreed upon by ALPN.
     pub alpn: Option<Box<[u8]>>,
+    /// Our end of it.
+    pub local: Option<SocketAddr>,
 }
 
 /// Why a connection could not be opened.
@@ -137,13 +139,16 @@ async fn shake_hands(
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!("cannot turn Nagle's algorithm off: {error}");
         }
-        match &cluster.secure {
-            Some(secure) => secure.secure(host, alpn, named, socket).await,
-            None => Ok(Opened {
+        let local = socket.local_addr().ok();
+        let opened = match &cluster.secure {
+            Some(secure) => secure.secure(host, alpn, named, socket).await?,
+            None => Opened {
                 io: Io::Tcp(socket),
                 alpn: None,
-            }),
-        }
+                local: None,
+            },
+        };
+        Ok(Opened { local, ..opened })
     };
     match tokio::time::timeout(limit, opening).await {
         Ok(opened) => opened.map_err(CannotOpen::Failed),

@@ -29,7 +29,7 @@ use crate::{
     access_log::{self, Log},
     arrive,
     chains::Seen,
-    compile::{ChainPlan, ListenerPlan},
+    compile::{ChainPlan, ListenerPlan, Serves},
     tcp::Outcome,
     tls::TlsMetric,
 };
@@ -112,7 +112,7 @@ impl Site {
             ssl: registry.group::<TlsMetric>("listener", &label),
             open: AtomicUsize::new(0),
         };
-        site.count_tls(plan);
+        site.count(plan, registry);
         site
     }
 
@@ -122,8 +122,8 @@ impl Site {
     }
 
     /// Serves connections that come from now on by another plan.
-    pub(crate) fn change(&self, plan: &Arc<ListenerPlan>) {
-        self.count_tls(plan);
+    pub(crate) fn change(&self, plan: &Arc<ListenerPlan>, registry: &Registry) {
+        self.count(plan, registry);
         self.plan.store(Arc::clone(plan));
     }
 
@@ -137,9 +137,15 @@ impl Site {
         scope == DrainScope::All || self.drain.is_inbound()
     }
 
-    fn count_tls(&self, plan: &ListenerPlan) {
-        for tls in plan.plans.iter().filter_map(|chain| chain.tls.as_ref()) {
-            tls.count_in(&self.ssl);
+    /// Says where chains count what is the listener's.
+    fn count(&self, plan: &ListenerPlan, registry: &Registry) {
+        for chain in &plan.plans {
+            if let Some(tls) = &chain.tls {
+                tls.count_in(&self.ssl);
+            }
+            if let Serves::Rpc(rpc) = &chain.serves {
+                rpc.policy.count_at(self.stats.scope().label(), registry);
+            }
         }
     }
 

@@ -269,7 +269,7 @@ impl Listeners {
             before.drain.begin(self.drain_time);
             self.leaving.push(before);
         }
-        bound.site.change(plan);
+        bound.site.change(plan, &self.registry);
         let stays = |chain: &Arc<ChainPlan>| plan.plans.iter().any(|new| Arc::ptr_eq(new, chain));
         let (kept, gone): (Vec<_>, Vec<_>) = old.plans.iter().partition(|chain| stays(chain));
         for chain in &gone {

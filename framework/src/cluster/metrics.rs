@@ -66,7 +66,9 @@ metrics! {
         counter RqPendingTotal = "upstream_rq_pending_total",
         /// Calls waiting for a connection.
         gauge RqPendingActive = "upstream_rq_pending_active",
-        /// Calls refused because of `max_requests` or `max_pending_requests`.
+        /// Calls refused because of `max_requests`.
+        counter RqActiveOverflow = "upstream_rq_active_overflow",
+        /// Calls refused because of `max_pending_requests`.
         counter RqPendingOverflow = "upstream_rq_pending_overflow",
         /// Calls whose connection could not be opened while they waited for it.
         counter RqPendingFailure = "upstream_rq_pending_failure_eject",

@@ -174,6 +174,7 @@ fn set(action: Action, response_edits: Box<dyn Template>) -> (Snapshot, Policy) 
             name: "p".into(),
             logs: Box::default(),
             stats: registry.group::<HttpMetric>("http", "p"),
+            answers: Default::default(),
             limits: DownstreamLimits::default(),
             http: HttpPolicy::default(),
         }),

@@ -20,7 +20,7 @@ use crate::{
     filter::{Flow, Verdict},
     flags::Flags,
     frame::{Frame, Head, Kind},
-    log::Record,
+    log::{Record, Retried},
     snapshot::{Policy, Terms},
     status::{Cause, Status},
     time::Moment,
@@ -61,6 +61,7 @@ impl<C: Codec> Relay<C> {
             until: now,
             told: None,
             sent: now,
+            local: None,
         };
         let inserted = self.calls.borrow_mut().insert(call);
         match inserted {
@@ -98,6 +99,7 @@ impl<C: Codec> Relay<C> {
             facts: &facts,
             ends: down.ends,
             route: None,
+            table: None,
             cluster: None,
             host: None,
             class: status.class(),
@@ -113,10 +115,17 @@ impl<C: Codec> Relay<C> {
             began: before,
             duration: Duration::ZERO,
             upstream: None,
+            sent_after: None,
+            upstream_local: None,
             attempts: 0,
+            sends: 0,
+            retried: Retried::default(),
         };
         let reached = Reached::default();
         accounts::end(&down.stats, self.worker.shard(), &record, reached);
+        if let Some(answers) = terms.answers.get() {
+            answers.respond(self.worker.shard(), record.http);
+        }
         terms.logs.iter().for_each(|log| log.log(&record));
     }
 

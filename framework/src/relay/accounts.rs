@@ -83,6 +83,7 @@ impl<C: Codec> Relay<C> {
             facts: &facts,
             ends: call.down.ends,
             route: policy.and_then(|policy| Some(policy.router.get(call.progress.route?))),
+            table: policy.and_then(|policy| Some((&*policy.router, call.progress.route?))),
             cluster: cluster.map(Arc::as_ref),
             host: call.host(),
             class: said.class,
@@ -99,14 +100,21 @@ impl<C: Codec> Relay<C> {
             began: call.began,
             duration,
             upstream: ended.sent_at.map(|at| now.since(at)),
+            sent_after: ended.sent_at.map(|at| at.since(call.began)),
+            upstream_local: call.local,
             attempts: call.tried.len() as u32,
+            sends: call.tried.sends(),
+            retried: call
+                .again
+                .as_ref()
+                .map(|again| again.retried)
+                .unwrap_or_default(),
         };
         let reached = Reached {
             passed: call.progress.passed,
             sent: call.tried.was_sent(),
         };
         accounts::end(&call.down.stats, shard, &record, reached);
-        let logs = policy.into_iter().flat_map(|policy| policy.logs.iter());
-        logs.for_each(|log| log.log(&record));
+        accounts::tell(policy.map(AsRef::as_ref), said.http, &record, shard);
     }
 }

@@ -176,6 +176,7 @@ impl<C: Codec> Relay<C> {
             offset,
         };
         call.sent = self.worker.now();
+        call.local = up.local.get();
         written.map_err(|error| Status::new(Cause::CannotEdit, error.to_string()))?;
         attempts::count_sent(&up.cluster.stats, self.worker.shard(), &mut call.tried);
         if call.is_oneway() {

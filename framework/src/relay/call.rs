@@ -1,6 +1,6 @@
 //! One call from its request frame to its answer.
 
-use std::{rc::Rc, time::Duration};
+use std::{net::SocketAddr, rc::Rc, time::Duration};
 
 use tokio::task::AbortHandle;
 
@@ -43,6 +43,8 @@ pub(super) struct Call<C: Codec> {
     /// The deadline that the caller gave, where it is looked at.
     pub(super) told: Option<Duration>,
     pub(super) sent: Moment,
+    /// Our end of the connection that it was sent on.
+    pub(super) local: Option<SocketAddr>,
 }
 
 /// Where a call is.

@@ -138,6 +138,7 @@ impl<C: Codec> Relay<C> {
             && let (Some(aim), Some(cluster)) = (&call.aim, call.cluster())
         {
             again.release(cluster, aim.priority);
+            call.again = Some(again);
         }
         if let Some(timer) = call.timer.take() {
             self.worker.disarm(timer);

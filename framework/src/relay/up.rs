@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    net::SocketAddr,
     rc::Weak,
     sync::Arc,
 };
@@ -42,6 +43,8 @@ pub(super) struct Up<C: Codec> {
     pub(super) codec: RefCell<C>,
     /// Bytes that the socket has taken.
     pub(super) written: Cell<u64>,
+    /// Our end of it, once it is open.
+    pub(super) local: Cell<Option<SocketAddr>>,
     pub(super) heartbeats: Cell<u32>,
     pub(super) unanswered: Cell<u32>,
     /// One-way calls of which bytes wait to be written, in order, each with the offset behind it.
@@ -61,6 +64,7 @@ impl<C: Codec> Up<C> {
             out: RefCell::default(),
             codec: RefCell::default(),
             written: Cell::new(0),
+            local: Cell::new(None),
             heartbeats: Cell::new(0),
             unanswered: Cell::new(0),
             oneways: RefCell::default(),

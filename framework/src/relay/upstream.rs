@@ -38,7 +38,10 @@ const READS_A_TURN: usize = 4;
 pub(super) async fn run<C: Codec>(relay: Rc<Relay<C>>, up: Rc<Up<C>>) {
     let opened = transport::open(&up.cluster, &up.host, &[], Named::default(), &relay.worker).await;
     let failure = match opened {
-        Ok(opened) => return serve(&relay, &up, opened.io).await,
+        Ok(opened) => {
+            up.local.set(opened.local);
+            return serve(&relay, &up, opened.io).await;
+        }
         Err(failure) => failure,
     };
     let status = failure.status(&up.host);

@@ -131,6 +131,25 @@ metrics! {
     }
 }
 
+metrics! {
+    /// Metrics of the answers of a connection manager at one listener,
+    /// `listener.<address>.http.<stat_prefix>.…`, named as Envoy does.
+    pub enum AnswerMetric {
+        /// Calls answered, one-way calls included.
+        completed RqCompleted = "downstream_rq_completed",
+        /// Calls answered with a status of 1xx.
+        class1 Rq1xx = "downstream_rq_1xx",
+        /// Calls that ended well, business exceptions included.
+        class2 Rq2xx = "downstream_rq_2xx",
+        /// Calls that were sent elsewhere.
+        class3 Rq3xx = "downstream_rq_3xx",
+        /// Calls that ended as the caller's fault.
+        class4 Rq4xx = "downstream_rq_4xx",
+        /// Calls that failed.
+        class5 Rq5xx = "downstream_rq_5xx",
+    }
+}
+
 /// What a downstream connection speaks, as far as metrics tell it apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spoken {

@@ -5,6 +5,7 @@ use std::{
     cell::{Cell, RefCell},
     convert::Infallible,
     future::{Future, poll_fn},
+    net::SocketAddr,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker, ready},
@@ -80,6 +81,10 @@ pub(crate) struct Flight<B> {
     uploads: Cell<u32>,
     /// Which upload was given to a connection to a host; none yet for 0.
     sent: Cell<u32>,
+    /// How many were.
+    sends: Cell<u32>,
+    /// Our end of the latest connection to a host.
+    local: Cell<Option<SocketAddr>>,
     /// The request body has come to its end.
     complete: Cell<bool>,
     limits: Cell<Limits>,
@@ -127,6 +132,8 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
             keeps: Cell::new(KEPT_BODY),
             uploads: Cell::new(0),
             sent: Cell::new(0),
+            sends: Cell::new(0),
+            local: Cell::new(None),
             complete: Cell::new(complete),
             limits: Cell::default(),
             per_try: Cell::new(None),
@@ -167,6 +174,16 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
     /// Whether the request was ever given to a connection to a host.
     pub(crate) fn was_sent(&self) -> bool {
         self.sent.get() > 0
+    }
+
+    /// How often it was.
+    pub(crate) fn sends(&self) -> u32 {
+        self.sends.get()
+    }
+
+    /// Our end of the latest connection to a host that it was given to.
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        self.local.get()
     }
 
     /// Counts an attempt that the gateway gives up: on a connection, or in the line for one.
@@ -403,10 +420,13 @@ impl<B> std::fmt::Debug for Upload<B> {
 }
 
 impl<B> Upload<B> {
-    /// Notes that the request is given to an open connection now, and counts that.
-    pub fn begin(&self, cluster: &Cluster) {
+    /// Notes that the request is given to an open connection now, whose end here is `local`, and
+    /// counts that.
+    pub fn begin(&self, cluster: &Cluster, local: Option<SocketAddr>) {
         let (stats, shard) = (&cluster.stats, self.flight.worker.shard());
         stats.inc(shard, ClusterMetric::RqTotal);
+        self.flight.local.set(local);
+        self.flight.sends.set(self.flight.sends.get() + 1);
         if self.flight.sent.replace(self.number) > 0 {
             stats.inc(shard, ClusterMetric::RqAgain);
         }

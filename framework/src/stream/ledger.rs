@@ -11,7 +11,7 @@ use crate::{
     attempts::{self, Again, Tried},
     cluster::{Cluster, Host},
     exchange::{self, Aim, Progress},
-    log::Record,
+    log::{Record, Retried},
     outcome::{self, Failure, Outcome},
     route::{Facts, Forward},
     snapshot::{HttpMetric, Pinned, Policy},
@@ -221,14 +221,21 @@ impl<C: StreamCodec> Ledger<C> {
         }
     }
 
+    /// Gives back what its retries hold, and tells what became of them.
+    fn end_retries(&mut self) -> Retried {
+        let Some(mut again) = self.again.take() else {
+            return Retried::default();
+        };
+        if let (Some(aim), Some(cluster)) = (&self.aim, self.cluster()) {
+            again.release(cluster, aim.priority);
+        }
+        again.retried
+    }
+
     fn settle(&mut self) {
         self.flight.disarm();
         self.leave_host(self.outcome.of_host());
-        if let Some(mut again) = self.again.take()
-            && let (Some(aim), Some(cluster)) = (&self.aim, self.cluster())
-        {
-            again.release(cluster, aim.priority);
-        }
+        let retried = self.end_retries();
         let worker = &self.door.worker;
         let (shard, now) = (worker.shard(), worker.now());
         let Heard {
@@ -273,6 +280,7 @@ impl<C: StreamCodec> Ledger<C> {
             facts: &self.facts,
             ends: self.door.ends,
             route: policy.and_then(|policy| Some(policy.router.get(self.progress.route?))),
+            table: policy.and_then(|policy| Some((&*policy.router, self.progress.route?))),
             cluster: cluster.map(Arc::as_ref),
             host: self.host(),
             class,
@@ -290,7 +298,11 @@ impl<C: StreamCodec> Ledger<C> {
             upstream: self
                 .sent_at
                 .map(|at| self.answered_at.unwrap_or(now).since(at)),
+            sent_after: self.sent_at.map(|at| at.since(self.began)),
+            upstream_local: self.flight.local(),
             attempts: self.tried.len() as u32,
+            sends: self.flight.sends(),
+            retried,
         };
         let reached = Reached {
             passed: self.progress.passed,
@@ -300,8 +312,7 @@ impl<C: StreamCodec> Ledger<C> {
         if http > 0 && !self.flight.is_complete() && C::upgrade(&self.request).is_none() {
             self.door.stats.inc(shard, HttpMetric::RqEarly);
         }
-        let logs = policy.into_iter().flat_map(|policy| policy.logs.iter());
-        logs.for_each(|log| log.log(&record));
+        accounts::tell(policy.map(Arc::as_ref), http, &record, shard);
     }
 }
 

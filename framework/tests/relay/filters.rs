@@ -242,7 +242,7 @@ fn parked_calls_take_no_place_in_the_circuit_breaker() {
         served.send(&asked.echo()).await;
         assert_eq!(client.recv().await.text(), "re:a/x");
         on.rig.settled().await;
-        assert_eq!(on.rig.upstream(ClusterMetric::RqPendingOverflow), 2);
+        assert_eq!(on.rig.upstream(ClusterMetric::RqActiveOverflow), 2);
     });
 }
 

@@ -143,7 +143,7 @@ fn breakers_refuse_what_is_too_much() {
             assert_eq!(client.recv().await.status, 0);
         }
         rig.settled().await;
-        assert_eq!(rig.upstream(ClusterMetric::RqPendingOverflow), 3);
+        assert_eq!(rig.upstream(ClusterMetric::RqActiveOverflow), 3);
     });
 }
 

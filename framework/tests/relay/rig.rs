@@ -214,6 +214,7 @@ impl Rig {
                     name: name.into(),
                     logs: Box::default(),
                     stats: self.registry.group::<HttpMetric>("http", name),
+                    answers: Default::default(),
                     limits: setup.limits,
                     http: Default::default(),
                 }),

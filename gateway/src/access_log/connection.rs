@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crossdock_framework::{
-    log::Record,
+    log::{Record, Retried},
     route::Facts,
     status::{Class, Detail},
     view::Opaque,
@@ -37,6 +37,7 @@ impl Connection<'_> {
             facts: self.facts,
             ends: self.facts.ends,
             route: None,
+            table: None,
             cluster: outcome.cluster.as_deref(),
             host: outcome.host(),
             class: Class::Ok,
@@ -53,6 +54,10 @@ impl Connection<'_> {
             duration: self.duration,
             upstream: None,
             attempts: outcome.attempts,
+            sent_after: None,
+            upstream_local: outcome.upstream_local,
+            sends: 0,
+            retried: Retried::default(),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Which calls are written.
 
+use std::sync::Arc;
+
+use crossdock_routers::HeaderRules;
 use crossdock_xds::envoy_types::pb::envoy::{
     config::accesslog::v3::{
         AccessLogFilter, ComparisonFilter, access_log_filter::FilterSpecifier,
@@ -8,13 +11,13 @@ use crossdock_xds::envoy_types::pb::envoy::{
     r#type::v3::fractional_percent::DenominatorType,
 };
 
-use super::{Problems, operator::Line};
+use super::{Problems, operator::Line, outcome};
 
 /// The most filters within each other.
 const MAX_DEPTH: usize = 16;
 
 /// A condition on an ended call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Filter {
     Always,
     Never,
@@ -30,6 +33,13 @@ pub(super) enum Filter {
     },
     /// Moments of a call or connection, by the numbers of Envoy's `AccessLogType`.
     Moments {
+        listed: Vec<i32>,
+        exclude: bool,
+    },
+    /// Headers of the request.
+    Headers(Arc<HeaderRules>),
+    /// These gRPC statuses, or all others.
+    Grpc {
         listed: Vec<i32>,
         exclude: bool,
     },
@@ -86,6 +96,17 @@ impl Filter {
             Self::Share { of, taken } => spread(record.facts.random) % of < *taken,
             Self::Moments { listed, exclude } => {
                 listed.contains(&(line.moment() as i32)) != *exclude
+            }
+            Self::Headers(rules) => rules.match_all(record.request),
+            Self::Grpc { listed, exclude } => {
+                let status = outcome::grpc_status(record).and_then(|status| status.parse().ok());
+                let other = || match record.request.protocol().starts_with("HTTP/") {
+                    true => outcome::grpc_of_http(record.http),
+                    // What stands for the outcome of an RPC.
+                    false => record.class.grpc().cast_signed(),
+                };
+                let status = status.unwrap_or_else(other);
+                listed.contains(&status) != *exclude
             }
             Self::All(filters) => filters.iter().all(|filter| filter.passes(line)),
             Self::Any(filters) => filters.iter().any(|filter| filter.passes(line)),
@@ -172,12 +193,36 @@ fn single(filter: &FilterSpecifier, problems: &mut Problems) -> Option<Filter> {
             listed: types.types.clone(),
             exclude: types.exclude,
         },
+        FilterSpecifier::HeaderFilter(header) => {
+            let matchers: Vec<_> = header.header.iter().cloned().collect();
+            if matchers.is_empty() {
+                problems.add("no header is named", "give header_filter.header");
+                return None;
+            }
+            match HeaderRules::compile(&matchers) {
+                Ok(rules) => Filter::Headers(Arc::new(rules)),
+                Err(wrong) => {
+                    for problem in wrong {
+                        let field = problem.path.replacen("headers[0]", "header", 1);
+                        problems.within(&format!("header_filter.{field}"), |problems| {
+                            problems.add(problem.reason, problem.cure);
+                        });
+                    }
+                    return None;
+                }
+            }
+        }
+        FilterSpecifier::GrpcStatusFilter(statuses) => Filter::Grpc {
+            listed: statuses.statuses.clone(),
+            exclude: statuses.exclude,
+        },
         other => {
             let reason = format!("the filter {} is not supported", name(other));
             problems.add(
                 reason,
                 "use status_code_filter, duration_filter, response_flag_filter, runtime_filter, \
-                 log_type_filter, not_health_check_filter, and_filter or or_filter",
+                 log_type_filter, not_health_check_filter, header_filter, grpc_status_filter, \
+                 and_filter or or_filter",
             );
             return None;
         }
@@ -214,8 +259,6 @@ fn comparison(
 
 fn name(filter: &FilterSpecifier) -> &'static str {
     match filter {
-        FilterSpecifier::HeaderFilter(_) => "header_filter",
-        FilterSpecifier::GrpcStatusFilter(_) => "grpc_status_filter",
         FilterSpecifier::ExtensionFilter(_) => "extension_filter",
         FilterSpecifier::MetadataFilter(_) => "metadata_filter",
         _ => "of this kind",

@@ -12,7 +12,10 @@ use crossdock_framework::{
     protocol::{PeerCertificate, Tls},
     view::Key,
 };
-use crossdock_routers::format::{self, cut};
+use crossdock_routers::{
+    format::{self, cut},
+    query_parameter,
+};
 use crossdock_xds::envoy_types::pb::envoy::data::accesslog::v3::AccessLogType;
 
 use super::{Connection, outcome, time::TimeFormat};
@@ -38,6 +41,15 @@ enum What {
     Text(for<'r> fn(Line<'r>) -> Option<&'r str>),
     Made(fn(Line<'_>) -> Option<String>),
     Details,
+    /// The path, with its query or without: before rewrites, after them, or the earlier one.
+    Path {
+        query: bool,
+        original: Original,
+    },
+    Query(Box<str>),
+    /// The time between two moments of a call, in so many parts of a second.
+    Between(Point, Point, u64),
+    VirtualCluster,
     List(for<'r> fn(Line<'r>) -> Option<&'r [Box<str>]>),
     Flags {
         long: bool,
@@ -62,6 +74,55 @@ enum Source {
 struct Header {
     name: Box<str>,
     alternative: Option<Box<str>>,
+}
+
+/// Which path is meant where rules have rewritten it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Original {
+    Only,
+    Never,
+    IfThere,
+}
+
+/// A moment of a call (`%COMMON_DURATION%`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Point {
+    /// The first byte of the request, and its last one: the clock starts when it is complete.
+    Request,
+    /// The request is given to a connection to the host.
+    Sent,
+    /// The head of the answer is there.
+    Answer,
+    /// The last byte of the answer has left.
+    End,
+}
+
+impl Point {
+    fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "DS_RX_BEG" | "DS_RX_END" => Self::Request,
+            "US_TX_BEG" | "US_TX_END" => Self::Sent,
+            "US_RX_BEG" | "DS_TX_BEG" => Self::Answer,
+            "US_RX_END" | "DS_TX_END" => Self::End,
+            _ => return None,
+        })
+    }
+
+    /// The time from the beginning of the call.
+    fn at(self, record: &Record<'_>) -> Option<Duration> {
+        match self {
+            Self::Request => Some(Duration::ZERO),
+            Self::Sent => record.sent_after,
+            Self::Answer => answered_after(record),
+            Self::End => Some(record.duration),
+        }
+    }
+}
+
+/// The time from the beginning of a call to the head of the host's answer.
+fn answered_after(record: &Record<'_>) -> Option<Duration> {
+    record.response?;
+    Some((record.sent_after? + record.upstream?).min(record.duration))
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +167,11 @@ impl<'r> Line<'r> {
     /// What has become of the connection that the line is about.
     fn outcome(self) -> Option<&'r Outcome> {
         self.connection.map(|connection| connection.outcome)
+    }
+
+    /// Where the call is from, by what is trusted to know.
+    fn source(self) -> SocketAddr {
+        self.record.facts.source.unwrap_or(self.record.ends.peer)
     }
 
     fn tls(self) -> Option<&'r Tls> {
@@ -163,6 +229,26 @@ impl Operator {
             What::Number(number) => number(line).map_or(Value::Missing, Value::Number),
             What::Text(text) => self.text(text(line).map(Cow::Borrowed)),
             What::Made(made) => self.text(made(line).map(Cow::Owned)),
+            What::Path { query, original } => self.text(path(record, *query, *original)),
+            What::Query(name) => {
+                let path = record.request.get(Key::Path);
+                let value = path.as_deref().and_then(|path| query_parameter(path, name));
+                self.text(value.map(|value| Cow::Owned(value.to_owned())))
+            }
+            What::Between(from, to, parts) => {
+                let times = from.at(record).zip(to.at(record));
+                let time = times.and_then(|(from, to)| to.checked_sub(from));
+                let parts_of = |time: Duration| time.as_nanos() / u128::from(1_000_000_000 / parts);
+                let time = time.filter(|_| line.connection.is_none());
+                let number = time.and_then(|time| u64::try_from(parts_of(time)).ok());
+                number.map_or(Value::Missing, Value::Number)
+            }
+            What::VirtualCluster => {
+                let name = record
+                    .table
+                    .and_then(|(table, route)| table.virtual_cluster(route, record.request));
+                self.text(name.map(Cow::Borrowed))
+            }
             What::Details => self.text(outcome::details(record)),
             What::List(list) => {
                 let list = list(line).filter(|list| !list.is_empty());
@@ -219,6 +305,20 @@ impl Header {
     }
 }
 
+fn path<'r>(record: &'r Record<'_>, query: bool, original: Original) -> Option<Cow<'r, str>> {
+    const NAME: &str = "x-envoy-original-path";
+    let former = || record.request.get(Key::Header(NAME));
+    let path = match original {
+        Original::Only => former(),
+        Original::Never => record.request.get(Key::Path),
+        Original::IfThere => former().or_else(|| record.request.get(Key::Path)),
+    };
+    match query {
+        true => path,
+        false => path.map(without_query),
+    }
+}
+
 fn without_query(path: Cow<'_, str>) -> Cow<'_, str> {
     let end = path.find('?').unwrap_or(path.len());
     match path {
@@ -258,12 +358,66 @@ fn with_arguments(name: &str, args: Option<&str>) -> Result<Option<What>, (Strin
             };
             return Ok(Some(What::Time(instant, format)));
         }
+        "PATH" => return path_of(args.unwrap_or_default()).map(Some),
+        "QUERY_PARAM" => {
+            let parameter = args.filter(|name| !name.is_empty());
+            let parameter = parameter.ok_or_else(|| needs(name, "the name of a parameter"))?;
+            return Ok(Some(What::Query(parameter.into())));
+        }
+        "COMMON_DURATION" => return between(args.unwrap_or_default()).map(Some),
         _ => return Ok(None),
     };
     let names = args.and_then(format::header_names);
     let (name, alternative) =
         names.ok_or_else(|| needs(name, "the name of a header, as in %REQ(:PATH)%"))?;
     Ok(Some(What::Header(source, Header { name, alternative })))
+}
+
+/// `%PATH(WQ:ORIG_OR_PATH)%`.
+fn path_of(args: &str) -> Result<What, (String, String)> {
+    let (query, source) = args.split_once(':').unwrap_or((args, ""));
+    let query = match query {
+        "" | "WQ" => Some(true),
+        "NQ" => Some(false),
+        _ => None,
+    };
+    let original = match source {
+        "" | "ORIG_OR_PATH" => Some(Original::IfThere),
+        "PATH" => Some(Original::Never),
+        "ORIG" => Some(Original::Only),
+        _ => None,
+    };
+    let both = query.zip(original);
+    let what = both.map(|(query, original)| What::Path { query, original });
+    what.ok_or_else(|| {
+        let reason = format!("%PATH% knows no ({args})");
+        let cure = "write WQ or NQ, and behind a colon PATH, ORIG or ORIG_OR_PATH";
+        (reason, cure.to_owned())
+    })
+}
+
+/// `%COMMON_DURATION(FROM:TO:PRECISION)%`.
+fn between(args: &str) -> Result<What, (String, String)> {
+    let mut parts = args.split(':');
+    let (from, to) = (
+        parts.next().and_then(Point::of),
+        parts.next().and_then(Point::of),
+    );
+    let precision = match parts.next() {
+        None | Some("ms") => Some(1_000),
+        Some("us") => Some(1_000_000),
+        Some("ns") => Some(1_000_000_000),
+        Some(_) => None,
+    };
+    match (from, to, precision, parts.next()) {
+        (Some(from), Some(to), Some(precision), None) => Ok(What::Between(from, to, precision)),
+        _ => Err((
+            format!("%COMMON_DURATION% knows no ({args})"),
+            "give two of DS_RX_BEG, DS_RX_END, US_TX_BEG, US_TX_END, US_RX_BEG, US_RX_END, \
+             DS_TX_BEG and DS_TX_END, and ms, us or ns, with colons between"
+                .to_owned(),
+        )),
+    }
 }
 
 fn without_arguments(name: &str) -> Option<What> {
@@ -287,16 +441,13 @@ fn without_arguments(name: &str) -> Option<What> {
         "DURATION" => What::Number(|line| Some(millis(line.record.duration))),
         // The clock of a call starts when its request is complete.
         "REQUEST_DURATION" => What::Number(|line| line.of_call(Some(Duration::ZERO))),
-        "REQUEST_TX_DURATION" => What::Number(|line| {
-            Some(millis(
-                line.record.duration.saturating_sub(line.record.upstream?),
-            ))
+        "REQUEST_TX_DURATION" => What::Number(|line| line.record.sent_after.map(millis)),
+        "RESPONSE_DURATION" => What::Number(|line| answered_after(line.record).map(millis)),
+        "RESPONSE_TX_DURATION" => What::Number(|line| {
+            let answered = answered_after(line.record)?;
+            Some(millis(line.record.duration - answered))
         }),
-        // A response comes as a whole, and is passed on as a whole.
-        "RESPONSE_DURATION" => {
-            What::Number(|line| line.record.response.map(|_| millis(line.record.duration)))
-        }
-        "RESPONSE_TX_DURATION" => What::Number(|line| line.record.response.map(|_| 0)),
+        "VIRTUAL_CLUSTER_NAME" => What::VirtualCluster,
         "UPSTREAM_REQUEST_ATTEMPT_COUNT" => What::Number(|line| Some(line.record.attempts.into())),
         "ROUTE_NAME" => What::Text(|line| Some(&line.record.route?.name)),
         "ACCESS_LOG_TYPE" => What::Text(|line| Some(line.moment().as_str_name())),
@@ -312,9 +463,9 @@ fn without_arguments(name: &str) -> Option<What> {
 
 fn addresses(name: &str) -> Option<What> {
     Some(match name {
-        "UPSTREAM_CLUSTER" | "UPSTREAM_CLUSTER_RAW" => {
-            What::Text(|line| Some(&line.record.cluster?.name))
-        }
+        // By its name in metrics (`alt_stat_name`), as in Envoy.
+        "UPSTREAM_CLUSTER" => What::Text(|line| Some(line.record.cluster?.stats.scope().label())),
+        "UPSTREAM_CLUSTER_RAW" => What::Text(|line| Some(&line.record.cluster?.name)),
         "UPSTREAM_HOST" | "UPSTREAM_REMOTE_ADDRESS" => {
             What::Address(|line| Some(line.record.host?.address))
         }
@@ -327,11 +478,16 @@ fn addresses(name: &str) -> Option<What> {
         "UPSTREAM_HOST_NAME" | "UPSTREAM_HOST_NAME_WITHOUT_PORT" => {
             What::Text(|line| line.record.host?.hostname.as_deref())
         }
-        "DOWNSTREAM_REMOTE_ADDRESS" => What::Address(|line| Some(line.record.ends.peer)),
-        "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => {
-            What::Ip(|line| Some(line.record.ends.peer.ip()))
+        "UPSTREAM_LOCAL_ADDRESS" => What::Address(|line| line.record.upstream_local),
+        "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => {
+            What::Ip(|line| Some(line.record.upstream_local?.ip()))
         }
-        "DOWNSTREAM_REMOTE_PORT" => What::Number(|line| Some(line.record.ends.peer.port().into())),
+        "UPSTREAM_LOCAL_PORT" => {
+            What::Number(|line| Some(line.record.upstream_local?.port().into()))
+        }
+        "DOWNSTREAM_REMOTE_ADDRESS" => What::Address(|line| Some(line.source())),
+        "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => What::Ip(|line| Some(line.source().ip())),
+        "DOWNSTREAM_REMOTE_PORT" => What::Number(|line| Some(line.source().port().into())),
         "DOWNSTREAM_DIRECT_REMOTE_ADDRESS" => {
             What::Address(|line| Some(line.record.ends.direct_peer))
         }
@@ -346,6 +502,15 @@ fn addresses(name: &str) -> Option<What> {
             What::Ip(|line| Some(line.record.ends.local.ip()))
         }
         "DOWNSTREAM_LOCAL_PORT" => What::Number(|line| Some(line.record.ends.local.port().into())),
+        "DOWNSTREAM_DIRECT_LOCAL_ADDRESS" => {
+            What::Address(|line| Some(line.record.ends.direct_local))
+        }
+        "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT" => {
+            What::Ip(|line| Some(line.record.ends.direct_local.ip()))
+        }
+        "DOWNSTREAM_DIRECT_LOCAL_PORT" => {
+            What::Number(|line| Some(line.record.ends.direct_local.port().into()))
+        }
         _ => return None,
     })
 }
@@ -359,13 +524,6 @@ fn of_connection(name: &str) -> Option<What> {
         "UPSTREAM_WIRE_BYTES_SENT" => {
             What::Number(|line| line.outcome().map(|outcome| outcome.upstream_sent))
         }
-        "UPSTREAM_LOCAL_ADDRESS" => What::Address(|line| line.outcome()?.upstream_local),
-        "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => {
-            What::Ip(|line| Some(line.outcome()?.upstream_local?.ip()))
-        }
-        "UPSTREAM_LOCAL_PORT" => {
-            What::Number(|line| Some(line.outcome()?.upstream_local?.port().into()))
-        }
         "UPSTREAM_TRANSPORT_FAILURE_REASON" => What::Text(|line| line.record.transport_failure),
         "DOWNSTREAM_LOCAL_CLOSE_REASON" => What::Text(|line| line.outcome()?.reason),
         _ => return None,
@@ -378,6 +536,8 @@ fn of_tls(name: &str) -> Option<What> {
         "REQUESTED_SERVER_NAME" => What::Text(|line| line.tls()?.server_name.as_deref()),
         "DOWNSTREAM_TLS_VERSION" => What::Text(|line| Some(line.tls()?.version)),
         "DOWNSTREAM_TLS_CIPHER" => What::Text(|line| Some(line.tls()?.cipher)),
+        "DOWNSTREAM_LOCAL_SUBJECT" => What::Text(|line| line.tls()?.local_subject.as_deref()),
+        "DOWNSTREAM_LOCAL_URI_SAN" => What::List(|line| Some(&line.tls()?.local_uris)),
         "DOWNSTREAM_PEER_SUBJECT" => What::Text(|line| Some(&line.peer()?.subject)),
         "DOWNSTREAM_PEER_ISSUER" => What::Text(|line| Some(&line.peer()?.issuer)),
         "DOWNSTREAM_PEER_SERIAL" => What::Text(|line| Some(&line.peer()?.serial)),
@@ -392,11 +552,10 @@ fn of_tls(name: &str) -> Option<What> {
 /// Operators whose value is truly missing here: no filter sets metadata or filter state, no call is
 /// traced, and of TLS no more is known than [`of_tls`] tells.
 fn absent(name: &str) -> Option<What> {
-    const NAMES: [&str; 8] = [
+    const NAMES: [&str; 7] = [
         "DYNAMIC_METADATA",
         "FILTER_STATE",
         "UPSTREAM_FILTER_STATE",
-        "VIRTUAL_CLUSTER_NAME",
         "CONNECTION_TERMINATION_DETAILS",
         "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
         "TRACE_ID",

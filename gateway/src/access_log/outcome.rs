@@ -94,6 +94,11 @@ fn is_grpc(kind: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
 }
 
+/// The same as a number.
+pub(super) fn grpc_of_http(status: u16) -> i32 {
+    of_http(status).parse().unwrap_or(2)
+}
+
 /// gRPC's http-grpc-status-mapping.
 fn of_http(status: u16) -> &'static str {
     match status {

@@ -15,6 +15,7 @@ use crossdock_framework::{
         HostState, Pick,
     },
     flags::Flags,
+    log::Retried,
     route::{Action, Direct, Facts, Route, Unchanged},
     snapshot::Ends,
     stats::Registry,
@@ -147,6 +148,7 @@ impl Call {
                 "[::1]:20880".parse().expect("an address"),
             ),
             route: Some(&self.route),
+            table: None,
             cluster: Some(&self.cluster),
             host: self.cluster.hosts.get(HostIx(0)),
             class: Class::Ok,
@@ -162,7 +164,11 @@ impl Call {
             began: Moment(0),
             duration: Duration::from_micros(12_900),
             upstream: Some(Duration::from_micros(11_200)),
+            sent_after: Some(Duration::from_micros(1_100)),
+            upstream_local: Some("10.0.0.9:51000".parse().expect("an address")),
             attempts: 1,
+            sends: 1,
+            retried: Retried::default(),
         }
     }
 
@@ -178,7 +184,10 @@ impl Call {
             cause: Some(cause),
             flags: cause.flag().into_iter().collect(),
             upstream: None,
+            sent_after: None,
+            upstream_local: None,
             attempts: 0,
+            sends: 0,
             ..self.record()
         }
     }

@@ -1,12 +1,13 @@
 //! What an HTTP connection manager says of its calls, and the routes that go with it.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use crossdock_framework::{
     filter::Filters,
     log::AccessLog,
     route::Router as _,
-    snapshot::{ClusterIx, HttpMetric, Policy, Terms},
+    snapshot::{AnswerMetric, ClusterIx, HttpMetric, Policy, Terms},
+    stats::{Registry, Scope},
 };
 use crossdock_routers::{Options, RouteTable};
 use crossdock_xds::envoy_types::pb::envoy::{
@@ -69,6 +70,14 @@ impl PolicyPlan {
         })
     }
 
+    /// Counts answers for the listener of this name in metrics, too.
+    pub(crate) fn count_at(&self, listener: &str, registry: &Registry) {
+        self.terms.answers.get_or_init(|| {
+            let names = [listener, &*self.terms.name];
+            registry.group_of::<AnswerMetric>(Scope::new("listener.*.http.*", &names))
+        });
+    }
+
     /// The policy with these routes, whose clusters are linked already.
     pub(crate) fn with(&self, bound: &Bound, links: Box<[Option<ClusterIx>]>) -> Policy {
         Policy {
@@ -110,6 +119,7 @@ impl ListenerCompiler<'_, '_> {
                 .chain(rpc)
                 .collect(),
             stats: registry.group::<HttpMetric>("http", &hcm.stat_prefix),
+            answers: OnceLock::new(),
             limits: settings.downstream(http::limits(hcm)),
             http,
         });
@@ -150,7 +160,10 @@ impl ListenerCompiler<'_, '_> {
         };
         let path = format!("{path}.route_config");
         let table = match RouteTable::compile_with(config, options) {
-            Ok(table) => Arc::new(table),
+            Ok(table) => {
+                table.count_in(&self.tools.registry);
+                Arc::new(table)
+            }
             Err(inner) => {
                 self.problems.within(&path, inner);
                 return None;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use crossdock_framework::stats::Registry;
 use crossdock_routers::{Options, RouteTable};
 use crossdock_xds::{
     Problem,
@@ -18,6 +19,7 @@ pub(crate) struct Routes {
     table: Arc<RouteTable>,
     /// The same, but for hosts that are not told what Envoy adds.
     silent: OnceLock<Option<Arc<RouteTable>>>,
+    registry: Arc<Registry>,
 }
 
 impl Routes {
@@ -26,7 +28,11 @@ impl Routes {
         if options == Options::default() {
             return Some(&self.table);
         }
-        let compile = || RouteTable::compile_with(&self.message, options).ok();
+        let compile = || {
+            let table = RouteTable::compile_with(&self.message, options).ok()?;
+            table.count_in(&self.registry);
+            Some(table)
+        };
         self.silent.get_or_init(|| compile().map(Arc::new)).as_ref()
     }
 }
@@ -41,7 +47,8 @@ impl Compiler {
         let mut fresh = Known::default();
         for resource in self.memory.routes.unknown(resources) {
             let mut problems = Problems::of_resource(&resource.origin, &self.base.positions);
-            if let Some(routes) = compile(resource, resources, &mut problems) {
+            if let Some(routes) = compile(resource, resources, &self.tools.registry, &mut problems)
+            {
                 fresh.put(resource, routes);
             }
             all.append(&mut problems.list);
@@ -53,6 +60,7 @@ impl Compiler {
 fn compile(
     resource: &Resource<RouteConfiguration>,
     resources: &Resources,
+    registry: &Arc<Registry>,
     problems: &mut Problems<'_>,
 ) -> Option<Routes> {
     let (message, path) = (&resource.message, resource.origin.path());
@@ -76,9 +84,11 @@ fn compile(
             }
         }
     }
+    table.count_in(registry);
     Some(Routes {
         message: Arc::clone(message),
         table: Arc::new(table),
         silent: OnceLock::new(),
+        registry: Arc::clone(registry),
     })
 }

@@ -36,7 +36,16 @@ const REREAD: usize = 8;
 const LOOKS: u32 = 40;
 
 /// Kinds of things that come and go, and their metrics with them, as in Envoy.
-const GOING: [&str; 5] = ["cluster", "listener", "http", "tcp", "http.*.rds.*"];
+const GOING: [&str; 8] = [
+    "cluster",
+    "listener",
+    "listener.*.http.*",
+    "http",
+    "tcp",
+    "http.*.rds.*",
+    "vhost.*.route.*",
+    "vhost.*.vcluster.*",
+];
 
 metrics! {
     /// Metrics of the clusters as a whole, `cluster_manager.…`, named as Envoy does.

@@ -1,6 +1,6 @@
 //! The way to a host: cluster, circuit breaker, balancer, and as many attempts as there may be.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use crossdock_framework::{
     cluster::{Cluster, ClusterMetric, Host, HostIx, HostState, Pick, UpstreamConnection},
@@ -157,7 +157,7 @@ impl Session<'_> {
                 Ok(opened) => {
                     conclude(cluster, ix, &CONNECTED, self.worker);
                     outcome.failure = None;
-                    outcome.upstream_local = local(&opened.io);
+                    outcome.upstream_local = opened.local;
                     return Some(Upstream::open(opened.io, place, self.worker));
                 }
                 Err(failure) => {
@@ -238,13 +238,6 @@ async fn broken(io: &Io) {
             let _ = socket.ready(Interest::ERROR).await;
         }
         Io::Other(_) => std::future::pending().await,
-    }
-}
-
-fn local(io: &Io) -> Option<SocketAddr> {
-    match io {
-        Io::Tcp(socket) => socket.local_addr().ok(),
-        Io::Other(_) => None,
     }
 }
 

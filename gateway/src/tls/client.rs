@@ -172,6 +172,7 @@ impl Secure for ClientTls {
                     Ok(Opened {
                         io: Io::Other(Box::new(stream)),
                         alpn: tls.alpn,
+                        local: None,
                     })
                 }
                 Err(failure) => {

@@ -18,7 +18,9 @@ use envoy_types::pb::{
 };
 
 use super::{
-    Fraction, Options, Origin, RouteTable, Rule, VirtualHost, action, domains::Domains,
+    Fraction, Options, Origin, RouteTable, Rule, VirtualHost, action,
+    counted::{Counted, VirtualClusters},
+    domains::Domains,
     index::PathIndex,
 };
 use crate::{
@@ -55,6 +57,7 @@ pub(super) fn table(
         hosts: Vec::with_capacity(config.virtual_hosts.len()),
         routes: Vec::new(),
         origins: Vec::new(),
+        prefixes: Vec::new(),
         clusters: Clusters::default(),
         problems,
     };
@@ -69,6 +72,7 @@ pub(super) fn table(
         origins: build.origins,
         clusters: build.clusters.names,
         ignore_path_parameters: config.ignore_path_parameters_in_path_matching,
+        counted: Counted::new(build.prefixes),
     })
 }
 
@@ -131,6 +135,8 @@ struct Build {
     hosts: Vec<VirtualHost>,
     routes: Vec<Route>,
     origins: Vec<Origin>,
+    /// The `stat_prefix` of routes that have one.
+    prefixes: Vec<(RouteId, Box<str>)>,
     clusters: Clusters,
     problems: Problems,
 }
@@ -158,10 +164,12 @@ impl Build {
             again: action::Again::of(message, place, &mut self.problems),
         };
         let mut compiled = VirtualHost {
+            name: host.name.clone(),
             index: PathIndex::default(),
             rules: Vec::with_capacity(message.routes.len()),
             first: self.routes.len() as u32,
             tls: None,
+            clusters: VirtualClusters::compile(message, place, &mut self.problems),
         };
         for (n, message) in message.routes.iter().enumerate() {
             self.route(message, n, &host, &mut compiled, &place.item("routes", n));
@@ -211,6 +219,11 @@ impl Build {
             .index
             .insert(number, &rule.path, path::ignores_case(matcher));
         compiled.rules.push(rule);
+        if !message.stat_prefix.is_empty() {
+            let id = RouteId(self.routes.len() as u32);
+            self.prefixes
+                .push((id, message.stat_prefix.as_str().into()));
+        }
         let mut levels = [&own, &host.levels, &self.levels];
         if self.specific_last {
             levels.reverse();

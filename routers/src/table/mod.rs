@@ -3,6 +3,7 @@
 mod action;
 mod bytes;
 mod compile;
+mod counted;
 mod direct;
 mod domains;
 mod index;
@@ -15,7 +16,9 @@ use std::sync::Arc;
 
 use crossdock_framework::{
     edits::Edits,
+    log::Record,
     route::{Action, Facts, Route, RouteId, Router, is_grpc},
+    stats::{Registry, Shard},
     view::{Key, RoutingView},
 };
 use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
@@ -31,6 +34,7 @@ use crate::{
         query::QueryRule,
     },
 };
+use counted::{Counted, VirtualClusters};
 use domains::Domains;
 use index::PathIndex;
 
@@ -50,6 +54,7 @@ pub struct RouteTable {
     origins: Vec<Origin>,
     clusters: Vec<Arc<str>>,
     ignore_path_parameters: bool,
+    counted: Counted,
 }
 
 /// What the route table is told besides its own configuration.
@@ -72,12 +77,15 @@ pub struct Origin {
 
 #[derive(Debug)]
 struct VirtualHost {
+    name: Arc<str>,
     index: PathIndex,
     rules: Vec<Rule>,
     /// The number of its first rule's route.
     first: u32,
     /// Whether it requires TLS, and the route that redirects there.
     tls: Option<(RequireTls, RouteId)>,
+    /// Its `virtual_clusters`.
+    clusters: VirtualClusters,
 }
 
 /// When a route is taken.
@@ -131,6 +139,11 @@ impl RouteTable {
         compile::table(config, options)
     }
 
+    /// Counts calls of virtual clusters and of routes with a `stat_prefix` in metrics of `registry`.
+    pub fn count_in(&self, registry: &Registry) {
+        self.counted.begin(self, registry);
+    }
+
     /// How many routes there are, with those that `require_tls` makes. Their ids are the numbers
     /// below.
     #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
@@ -174,6 +187,11 @@ impl RouteTable {
         Some(RouteId(host.first + number))
     }
 
+    fn host_of(&self, id: RouteId) -> Option<&VirtualHost> {
+        let origin = self.origins.get(id.0 as usize)?;
+        self.hosts.get(origin.virtual_host)
+    }
+
     fn bare<'p>(&self, path: &'p str) -> &'p str {
         let bare = path::bare(path);
         if self.ignore_path_parameters {
@@ -203,6 +221,17 @@ impl Router for RouteTable {
             Action::Forward(forward) => hash::hash(&forward.hash, request, facts, response),
             Action::Direct(_) | Action::Redirect(_) => None,
         }
+    }
+
+    fn virtual_cluster(&self, id: RouteId, request: &dyn RoutingView) -> Option<&str> {
+        self.host_of(id)?
+            .clusters
+            .find(request)
+            .map(|(_, name)| name)
+    }
+
+    fn account(&self, id: RouteId, http: u16, record: &Record<'_>, shard: Shard) {
+        self.counted.count(self, id, (http, record), shard);
     }
 
     fn allows_upgrades(&self) -> bool {

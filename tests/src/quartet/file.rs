@@ -76,6 +76,15 @@ impl File {
         })
     }
 
+    /// Sets further fields of every virtual host.
+    #[must_use]
+    pub fn hosts(mut self, more: &Value) -> Self {
+        for host in &mut self.hosts {
+            extend(host.as_object_mut(), more);
+        }
+        self
+    }
+
     /// Sets further fields of the connection manager.
     #[must_use]
     pub fn manager(mut self, more: &Value) -> Self {

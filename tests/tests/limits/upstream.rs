@@ -154,7 +154,7 @@ fn circuit_breakers() {
         refused(&client.recv(), id, "max_requests", OVERLOAD);
     }
     assert_eq!(
-        requests.stat("cluster.narrow.upstream_rq_pending_overflow"),
+        requests.stat("cluster.narrow.upstream_rq_active_overflow"),
         2
     );
     assert_eq!(requests.stat("cluster.narrow.upstream_rq_active"), 3);

@@ -3,3 +3,5 @@
 
 mod exact;
 mod flags;
+mod lines;
+mod places;

@@ -82,7 +82,7 @@ fn the_circuit_breaker_bounds_calls_in_flight() {
         assert_eq!((refused.id, refused.status), (3, statuses(wire).1));
         assert_eq!(refused.token(), None);
         assert_eq!(
-            gateway.stat("cluster.narrow.upstream_rq_pending_overflow"),
+            gateway.stat("cluster.narrow.upstream_rq_active_overflow"),
             1
         );
         assert_eq!(gateway.stat("cluster.narrow.upstream_rq_active"), 2);

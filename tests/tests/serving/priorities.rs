@@ -42,7 +42,7 @@ fn each_priority_has_as_many_calls_as_it_may_whichever_worker_takes_them() {
         }
         gateway.until("cluster.narrow.upstream_rq_active", |active| active == 8);
         let refused = 2 * CLIENTS * EACH - 8;
-        let overflow = "cluster.narrow.upstream_rq_pending_overflow";
+        let overflow = "cluster.narrow.upstream_rq_active_overflow";
         gateway.until(overflow, |count| count == refused);
         let gauge = |name: &str| gateway.stat(&format!("cluster.narrow.circuit_breakers.{name}"));
         for name in ["default", "high"] {

@@ -6,6 +6,7 @@ use std::{
     cell::{Cell, RefCell},
     error::Error as _,
     future::{Future as _, poll_fn},
+    net::SocketAddr,
     pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
@@ -79,6 +80,8 @@ struct Up {
     cluster: Arc<Cluster>,
     host: Host,
     born: Moment,
+    /// Our end of it.
+    local: Option<SocketAddr>,
     last: Cell<Moment>,
     busy: Cell<bool>,
     served: Cell<u32>,
@@ -243,6 +246,7 @@ impl Pool {
         host: &Host,
     ) -> Result<Ready, Failure> {
         let meter = Meter::new(&self.worker);
+        let local = opened.local;
         let wire = Wire::new(opened.io, BytesMut::new(), &meter);
         let http = &cluster.http;
         let limits = Limits {
@@ -272,6 +276,7 @@ impl Pool {
             cluster: Arc::clone(cluster),
             host: host.clone(),
             born: now,
+            local,
             last: Cell::new(now),
             busy: Cell::new(true),
             served: Cell::new(0),
@@ -434,7 +439,7 @@ pub(crate) async fn send(
     ready.up.served.set(ready.up.served.get() + 1);
     let repeatable = head.method.is_idempotent();
     let upgrades = head.headers.contains_key(header::UPGRADE) || head.method == Method::CONNECT;
-    body.begin(attempt.cluster);
+    body.begin(attempt.cluster, ready.up.local);
     let asked = upgrades.then(|| Asked::prepare(&mut head, &ready.up, &pool.worker));
     // What a tunnel's client sends is no body of HTTP/1: it follows the answer.
     let (body, rest) = match Wanted::of(&head) {

@@ -6,6 +6,7 @@ use std::{
     cell::{Cell, RefCell},
     fmt,
     future::{Future, poll_fn},
+    net::SocketAddr,
     pin::pin,
     rc::Rc,
     sync::Arc,
@@ -81,6 +82,8 @@ struct Up {
     served: Cell<u32>,
     born: Cell<Moment>,
     last: Cell<Moment>,
+    /// Our end of it, once it is open.
+    local: Cell<Option<SocketAddr>>,
 }
 
 /// A stream's place on its connection, for as long as the stream lasts.
@@ -182,6 +185,7 @@ impl Up {
             served: Cell::new(0),
             born: Cell::new(now),
             last: Cell::new(now),
+            local: Cell::new(None),
         })
     }
 
@@ -249,6 +253,7 @@ impl Up {
 
     async fn serve(self: Rc<Self>, opened: Opened) {
         let meter = Meter::new(&self.worker);
+        self.local.set(opened.local);
         let wire = Wire::new(opened.io, BytesMut::new(), &meter);
         let bulk = Bulk::new(wire, &self.worker);
         let http = &self.cluster.http;

@@ -210,6 +210,7 @@ impl Rig {
                 name: "test".into(),
                 logs: Box::default(),
                 stats: self.registry.group::<HttpMetric>("http", "test"),
+                answers: Default::default(),
                 limits: setup.limits,
                 http: setup.http.clone(),
             }),

@@ -82,8 +82,8 @@ fn istios_default_is_understood() {
     assert_eq!(
         one(format),
         "[2026-11-23T11:05:42.357Z] \"POST /com.acme.Orders/create dubbo\" 200 - via_upstream - \
-         \"-\" 128 64 12 11 \"-\" \"-\" \"-\" \"com.acme.Orders\" \"10.0.0.2:20880\" orders - \
-         [::1]:20880 10.0.0.1:4711 - to-orders\n"
+         \"-\" 128 64 12 11 \"-\" \"-\" \"-\" \"com.acme.Orders\" \"10.0.0.2:20880\" orders \
+         10.0.0.9:51000 [::1]:20880 10.0.0.1:4711 - to-orders\n"
     );
 }
 
@@ -123,6 +123,13 @@ fn every_operator_has_its_value() {
         ("%DOWNSTREAM_LOCAL_PORT%", "20880"),
         ("%UPSTREAM_REQUEST_ATTEMPT_COUNT%", "1"),
         ("%VIRTUAL_CLUSTER_NAME%", "-"),
+        ("%UPSTREAM_LOCAL_PORT%", "51000"),
+        ("%PATH%", "/com.acme.Orders/create"),
+        ("%PATH(NQ:ORIG)%", "-"),
+        ("%QUERY_PARAM(a)%", "-"),
+        ("%COMMON_DURATION(DS_RX_BEG:US_TX_BEG:us)%", "1100"),
+        ("%COMMON_DURATION(US_TX_END:US_RX_BEG)%", "11"),
+        ("%COMMON_DURATION(DS_TX_END:DS_RX_BEG)%", "-"),
         ("%DYNAMIC_METADATA(a:b):3%", "-"),
         ("%FILTER_STATE(a:PLAIN)%", "-"),
         ("%DOWNSTREAM_PEER_URI_SAN%", "-"),

@@ -97,12 +97,12 @@ fn loggers_and_filters_that_are_not_known_are_refused() {
         let told: Vec<_> = problems.iter().map(|p| p.to_string()).collect();
         assert!(told.len() == 1 && told[0].starts_with(expected), "{told:?}");
     }
-    let cel = "{header_filter: {header: {name: x, present_match: true}}}";
-    let and = format!("{{and_filter: {{filters: [{{not_health_check_filter: {{}}}}, {cel}]}}}}");
+    let other = "{metadata_filter: {}}";
+    let and = format!("{{and_filter: {{filters: [{{not_health_check_filter: {{}}}}, {other}]}}}}");
     let found = refusals(&stdout("{}").replace("name: x", &format!("filter: {and}")));
     assert!(
         found[0].starts_with(
-            "access_log[0].filter.and_filter.filters[1]: the filter header_filter is not supported"
+            "access_log[0].filter.and_filter.filters[1]: the filter metadata_filter is not supported"
         ),
         "{found:?}"
     );

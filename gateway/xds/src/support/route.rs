@@ -1,7 +1,7 @@
 //! Route configurations: virtual hosts, matches, actions, edits of headers.
 
 use super::{
-    Message, REMOVE, RUNTIME, STATISTICS,
+    Message, REMOVE, RUNTIME,
     Support::{Acts, Harmless, Ignored, Judged, Refused},
     TRACING,
 };
@@ -69,7 +69,7 @@ pub(super) const MESSAGES: &[Message] = &[
                 Acts,
                 &["name", "routes", "require_tls", "typed_per_filter_config"],
             ),
-            (Harmless(STATISTICS), &["virtual_clusters"]),
+            (Acts, &["virtual_clusters"]),
             (Harmless(NOT_READ), &["metadata"]),
             (Acts, &["rate_limits"]),
             (Ignored(MIRRORS), &["request_mirror_policies"]),
@@ -98,6 +98,10 @@ pub(super) const MESSAGES: &[Message] = &[
         ],
     },
     Message {
+        name: "envoy.config.route.v3.VirtualCluster",
+        fields: &[(Acts, &["name", "headers"])],
+    },
+    Message {
         name: "envoy.config.route.v3.Route",
         fields: &[
             (
@@ -116,7 +120,7 @@ pub(super) const MESSAGES: &[Message] = &[
                     "typed_per_filter_config",
                 ],
             ),
-            (Harmless(STATISTICS), &["stat_prefix"]),
+            (Acts, &["stat_prefix"]),
             (Harmless(NOT_READ), &["metadata"]),
             (Ignored(TRACING), &["decorator", "tracing"]),
             (

@@ -52,7 +52,7 @@ pub(crate) async fn send(
     }
     let over = body.is_end_stream();
     let expected = Expected::of(&head.headers, &pool.worker);
-    body.begin(attempt.cluster);
+    body.begin(attempt.cluster, hold.up.local.get());
     let sent = sender.send_request(Request::from_parts(head, ()), over);
     let (answer, stream) = sent.map_err(|error| failure(&error, host))?;
     hold.up.served.set(hold.up.served.get() + 1);
