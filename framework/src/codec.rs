@@ -105,6 +105,13 @@ pub trait Codec: Default + 'static {
     /// [`Codec::classify`] tells of was found within it.
     fn conceals(response: &Frame<Self::Head>) -> bool;
 
+    /// Whether the host says with this response that it has not begun the call, so that another one may: it had no
+    /// room for it or, `leaving`, has told before that it is going away. Where a protocol cannot tell: no.
+    fn refuses(response: &Frame<Self::Head>, leaving: bool) -> bool {
+        let _ = (response, leaving);
+        false
+    }
+
     /// Writes a heartbeat request under `id`.
     fn heartbeat(&mut self, variant: Variant, id: WireId, out: &mut Out);
 

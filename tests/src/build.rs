@@ -85,16 +85,12 @@ fn parts(kind: Kind) -> Vec<&'static str> {
         Kind::JavaDubbo | Kind::JavaDubbo27 => {
             vec!["java-common", "java-dubbo-common", kind.name()]
         }
-        Kind::JavaSofa | Kind::JavaBolt => vec!["java-common", kind.name()],
+        Kind::JavaSofa | Kind::JavaBolt | Kind::JavaGrpc => vec!["java-common", kind.name()],
         // What speaks the line protocol of the one is the other's as well.
         Kind::NodeHttp => vec![Kind::Node.name(), kind.name()],
-        Kind::Node
-        | Kind::Python
-        | Kind::Go
-        | Kind::JavaGrpc
-        | Kind::PythonGrpc
-        | Kind::H2spec
-        | Kind::Envoy => vec![kind.name()],
+        Kind::Node | Kind::Python | Kind::Go | Kind::PythonGrpc | Kind::H2spec | Kind::Envoy => {
+            vec![kind.name()]
+        }
     }
 }
 

@@ -53,7 +53,8 @@ pub(crate) fn command(
         Kind::Node | Kind::NodeHttp => script("node", &format!("{}.js", word(role))),
         Kind::Python => script("venv/bin/python", &format!("{}.py", word(role))),
         Kind::Go => script("bin/echo", word(role)),
-        Kind::JavaGrpc | Kind::PythonGrpc | Kind::H2spec | Kind::Envoy => {
+        Kind::JavaGrpc => java("peer.grpc", role, &[], scratch, settings),
+        Kind::PythonGrpc | Kind::H2spec | Kind::Envoy => {
             panic!("{} has programs of its own", kind.name())
         }
     };

@@ -53,7 +53,7 @@ pub enum Kind {
     Python,
     /// grpc-go: provider and consumer, and the interoperability programs.
     Go,
-    /// grpc-java: the interoperability programs.
+    /// grpc-java: a provider, and the interoperability programs.
     JavaGrpc,
     /// grpcio: the interoperability programs.
     PythonGrpc,

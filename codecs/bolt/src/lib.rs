@@ -103,6 +103,11 @@ impl Codec for Bolt {
         response.head.status() == Some(status::SUCCESS)
     }
 
+    /// The pool of threads takes no call: it is full, or the server is about to close.
+    fn refuses(response: &Frame<Head>, _: bool) -> bool {
+        response.head.status() == Some(status::SERVER_BUSY)
+    }
+
     fn heartbeat(&mut self, variant: Variant, id: WireId, out: &mut Out) {
         answer::heartbeat(variant, id, out);
     }

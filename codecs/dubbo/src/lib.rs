@@ -118,6 +118,10 @@ impl Codec for Dubbo {
         response.head.status() == head::status::OK
     }
 
+    fn refuses(response: &Frame<Head>, leaving: bool) -> bool {
+        reply::refuses(response.head, response.bytes.get(HEADER_LEN..), leaving)
+    }
+
     /// A two-way event whose body is null in hessian2, which every Dubbo reads.
     fn heartbeat(&mut self, _: Variant, id: WireId, out: &mut Out) {
         let flag = head::REQUEST | head::TWO_WAY | head::EVENT | Serialization::HESSIAN2.0;

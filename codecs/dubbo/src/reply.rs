@@ -111,6 +111,28 @@ pub(crate) fn classify(head: Head, body: &[u8]) -> Class {
     }
 }
 
+/// Of the text of an error, so much is looked at: the class of the exception and the begin of its message.
+const LOOKED_AT: usize = 160;
+
+/// What a provider says (`DubboProtocol.getInvoker`) of a service that it does not offer, or no longer.
+const NOT_EXPORTED: &[u8] = b"Not found exported service";
+
+/// Whether the provider has not begun the call: its pool of threads was full or, after its read-only event, it has
+/// withdrawn its services, as 2.7 does at once.
+pub(crate) fn refuses(head: Head, body: Option<&[u8]>, leaving: bool) -> bool {
+    let withdrawn = || {
+        let text = body.unwrap_or_default();
+        let text = text.get(..LOOKED_AT.min(text.len())).unwrap_or_default();
+        text.windows(NOT_EXPORTED.len())
+            .any(|words| words == NOT_EXPORTED)
+    };
+    match head.status() {
+        status::THREADPOOL_EXHAUSTED => true,
+        status::SERVICE_ERROR => leaving && withdrawn(),
+        _ => false,
+    }
+}
+
 /// A body that cannot be read counts as a success: status 20 says that the call was carried out.
 fn class_of_body(serialization: Serialization, body: &[u8]) -> Class {
     match serialization {

@@ -27,6 +27,7 @@ impl<C: Codec> Relay<C> {
             Some(_) => self.again(&mut call, &end),
         };
         match wait {
+            None if self.turns(&call, &end) => self.turn(call, end),
             None => self.finish(&mut call, &end),
             Some(wait) => self.pause(call, &end, wait),
         }

@@ -69,6 +69,7 @@ impl<C: Codec> Relay<C> {
         let call = self.take_answered(up, frame);
         let found = call.is_some();
         if let Some(call) = call {
+            up.earn_turn();
             self.end(call, End::Response(frame));
         }
         found

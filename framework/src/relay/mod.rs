@@ -17,6 +17,7 @@ mod inbound;
 mod pool;
 mod table;
 mod time;
+mod turned;
 mod up;
 mod upstream;
 mod wake;

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Relay, downstream::Down, pool::PoolKey, table::CallKey, wake::Wake};
+use super::{Relay, downstream::Down, pool::PoolKey, table::CallKey, turned, wake::Wake};
 use crate::{
     cluster::{Cluster, ClusterMetric, Host},
     codec::Codec,
@@ -49,6 +49,8 @@ pub(super) struct Up<C: Codec> {
     pub(super) unanswered: Cell<u32>,
     /// One-way calls of which bytes wait to be written, in order, each with the offset behind it.
     oneways: RefCell<VecDeque<(u64, CallKey)>>,
+    /// How many refused calls may still turn elsewhere, see [`turned`].
+    pub(super) turns: Cell<u32>,
 }
 
 impl<C: Codec> Up<C> {
@@ -68,6 +70,7 @@ impl<C: Codec> Up<C> {
             heartbeats: Cell::new(0),
             unanswered: Cell::new(0),
             oneways: RefCell::default(),
+            turns: Cell::new(turned::STORE),
         }
     }
 

@@ -20,6 +20,8 @@ const label = given.label || 'v1';
 // The pattern of the octets repeats after so many.
 const PIECE = 1 << 16;
 const LATE_MILLIS = 100;
+// WebSockets have no end of their own.
+const END_MILLIS = 2000;
 const INTERNAL_ERROR = http2.constants.NGHTTP2_INTERNAL_ERROR;
 
 function seen(request, response) {
@@ -70,10 +72,14 @@ function octets(size, chunked, response) {
   more();
 }
 
+// Told in every answer from then on.
+let ending = false;
+
 function answer(request, response) {
   const { pathname, searchParams } = new URL(request.url, 'http://peer');
   const [ , what, number ] = pathname.split('/');
   response.setHeader('x-label', label);
+  if (ending && given.wire !== 'h2') response.setHeader('connection', 'close');
   switch (what) {
     case 'seen':
       return seen(request, response);
@@ -106,7 +112,17 @@ if (given.wire !== 'h2') takeWebSockets(server, label);
 // A burst of connections beyond the usual 511 would be reset by the kernel, not by the host.
 const at = { port: Number(given.port || 0), host: '127.0.0.1', backlog: 4096 };
 server.listen(at, () => ready(server.address().port));
+const sessions = new Set();
+server.on('session', session => {
+  sessions.add(session);
+  session.on('close', () => sessions.delete(session));
+});
+
+// Gracefully: what is at work is finished, over HTTP/2 after a GOAWAY.
 endWith(async () => {
-  server.close();
-  if (server.closeAllConnections) server.closeAllConnections();
+  ending = true;
+  const ended = new Promise(resolve => server.close(resolve));
+  sessions.forEach(session => session.close());
+  const patience = new Promise(resolve => setTimeout(resolve, END_MILLIS));
+  await Promise.race([ended, patience]);
 });

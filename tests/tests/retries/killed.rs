@@ -8,15 +8,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crossdock_tests::Gateway;
 use crossdock_tests::quartet::{Answer, Caller, File, Protocol, Service, otherwise, when};
+use crossdock_tests::{Gateway, eventually};
 use serde_json::json;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::WORKERS;
 
 /// Says which protocol a child serves.
 const SERVE: &str = "CROSSDOCK_SERVE_AS_HOST";
 const CALLERS: usize = 4;
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A host in a process of its own: this program, told to run [`serves_when_told_to`]. Killed by its id when dropped.
 struct Host {
@@ -49,6 +52,14 @@ impl Host {
         }
     }
 
+    /// SIGSTOP: it takes calls, as far as the kernel does, and answers none.
+    fn freeze(&self) {
+        let id = i32::try_from(self.process.id())
+            .ok()
+            .and_then(Pid::from_raw);
+        kill_process(id.expect("it has an id"), Signal::STOP).expect("it runs");
+    }
+
     /// `kill -9`.
     fn kill(&mut self) {
         self.process.kill().expect("it runs");
@@ -74,6 +85,16 @@ fn serves_when_told_to() {
     let mut line = String::new();
     // Ends when the other end of the pipe does.
     while matches!(std::io::stdin().read_line(&mut line), Ok(1..)) {}
+}
+
+/// Calls that the gateway has in flight at a host.
+fn in_flight(gateway: &Gateway, host: &Host) -> u64 {
+    let (_, body) = gateway.admin("GET", "/clusters");
+    let name = format!("::{}::rq_active::", host.address);
+    let found = body.lines().find_map(|line| line.split_once(&name));
+    found
+        .and_then(|(_, value)| value.trim().parse().ok())
+        .expect("a gauge for each host")
 }
 
 /// Calls until told to stop, half of the callers by the route with a policy, and counts those that fail by each.
@@ -141,8 +162,40 @@ fn the_calls_in_flight_are_all_that_a_killed_host_costs() {
         });
         println!("{protocol:?}: {all} calls, {with} and {without} failed");
         assert_eq!(with, 0, "{protocol:?}: {all} calls");
-        let in_flight = CALLERS as u64;
-        assert!(without <= in_flight, "{protocol:?}: {without} of {all}");
+        let callers = CALLERS as u64;
+        assert!(without <= callers, "{protocol:?}: {without} of {all}");
         assert!(all > 100, "{protocol:?}: there was load: {all}");
+        exactly_those(*protocol, &gateway, &mut hosts[2]);
     }
+}
+
+/// What is in flight at a host cannot be counted while it changes. One that is frozen first gets a call of every
+/// caller and keeps it: these fail when it is killed, and no other.
+fn exactly_those(protocol: Protocol, gateway: &Gateway, host: &mut Host) {
+    let callers = CALLERS as u64;
+    let stop = AtomicBool::new(false);
+    let address = gateway.address();
+    let [with, without, all] = thread::scope(|scope| {
+        let load = scope.spawn(|| load(protocol, address, &stop));
+        thread::sleep(Duration::from_millis(100));
+        host.freeze();
+        let there = || in_flight(gateway, host);
+        let stuck = eventually(PATIENCE, || (there() == 2 * callers).then_some(()));
+        assert!(stuck.is_some(), "{protocol:?}: {} at work", there());
+        host.kill();
+        thread::sleep(Duration::from_millis(100));
+        stop.store(true, Ordering::Relaxed);
+        load.join().expect("every call is answered")
+    });
+    assert_eq!(with, 0, "{protocol:?}: of {all}");
+    // A GET on a connection that was used before goes elsewhere as it is.
+    let least = if protocol == Protocol::Http {
+        0
+    } else {
+        callers
+    };
+    assert!(
+        (least..=callers).contains(&without),
+        "{protocol:?}: {without} of {all}"
+    );
 }

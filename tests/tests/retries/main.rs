@@ -5,6 +5,7 @@ mod envoy;
 mod killed;
 mod limits;
 mod policy;
+mod refused;
 
 use crossdock_tests::Gateway;
 use crossdock_tests::quartet::{File, Protocol, Service};
