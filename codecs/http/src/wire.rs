@@ -35,6 +35,8 @@ pub(crate) struct Meter {
     pub(crate) stalled: Cell<Option<Moment>>,
     /// When something last moved.
     pub(crate) moved: Cell<Moment>,
+    /// When something last came.
+    pub(crate) heard: Cell<Moment>,
     /// When the first byte came that belongs to no call yet: the beginning of one.
     pub(crate) begun: Cell<Option<Moment>>,
     /// Whether a call is on its way whose peer might break off while nothing is read.
@@ -51,6 +53,7 @@ impl Meter {
             written: Cell::new(0),
             stalled: Cell::new(None),
             moved: Cell::new(worker.now()),
+            heard: Cell::new(worker.now()),
             begun: Cell::new(None),
             watched: Cell::new(false),
             flooded: Cell::new(None),
@@ -153,6 +156,7 @@ impl AsyncRead for Wire {
                 let meter = &this.meter;
                 meter.read.set(meter.read.get() + read as u64);
                 meter.moved.set(meter.worker.tick());
+                meter.heard.set(meter.moved.get());
                 meter.begin();
             }
         } else {

@@ -50,6 +50,8 @@ metrics! {
         counter CxHeartbeatFail = "upstream_cx_heartbeat_fail",
         /// Connections on which the host announced its end.
         counter CxGoaway = "upstream_cx_close_notify",
+        /// HTTP/2 connections whose host did not answer a PING in time.
+        counter CxKeepalive = "http2.keepalive_timeout",
         /// Connections closed because the framing was lost.
         counter CxProtocolError = "upstream_cx_protocol_error",
         /// Bytes received.

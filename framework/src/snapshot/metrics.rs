@@ -48,6 +48,8 @@ metrics! {
         counter CxSlow = "downstream_cx_unread_closed",
         /// Connections closed because a frame was left unfinished.
         counter CxFrameTimeout = "downstream_cx_frame_timeout",
+        /// HTTP/2 connections whose client did not answer a PING in time.
+        counter CxKeepalive = "http2.keepalive_timeout",
         /// Connections closed for being idle.
         counter CxIdleTimeout = "downstream_cx_idle_timeout",
         /// Connections that have lasted as long as they may.

@@ -20,6 +20,7 @@ pub use codec::{Attempt, Broken, Caller, Failure, StreamCodec};
 pub use flight::Upload;
 pub use interim::Interim;
 pub use settings::{
-    HttpPolicy, HttpUpstream, ServerHeader, Slashes, StripPort, Underscores, UpstreamVersion,
+    HttpPolicy, HttpUpstream, Keepalive, ServerHeader, Slashes, StripPort, Underscores,
+    UpstreamVersion,
 };
 pub use timers::{Expires, TimerKey, Timers};

@@ -4,6 +4,20 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{network::Network, xfcc};
 
+/// Whether and how the peer of an HTTP/2 connection is asked if it is still there
+/// (`connection_keepalive`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Keepalive {
+    /// The time between an answer and the next PING; `None` for no PINGs.
+    pub interval: Option<Duration>,
+    /// The longest time without a byte of the peer while an answer is awaited.
+    pub timeout: Duration,
+    /// The part of the interval, from 0 to 1, that is added to it at random. Default 0.15.
+    pub jitter: f64,
+}
+
+impl Eq for Keepalive {}
+
 /// What an HTTP connection manager says of its HTTP connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpPolicy {
@@ -31,6 +45,8 @@ pub struct HttpPolicy {
     pub stream_window: u32,
     /// The HTTP/2 window of a connection; `None` for [`HttpPolicy::connection_window`].
     pub own_connection_window: Option<u32>,
+    /// Whether clients of HTTP/2 are asked if they are still there. Default no, as Envoy.
+    pub keepalive: Option<Keepalive>,
     /// Streams that a client may reset before their answer, beyond which it is told to calm down.
     /// Default 250, where Envoy acts too.
     pub resets: u32,
@@ -112,6 +128,7 @@ impl Default for HttpPolicy {
             stream_window: 64 * 1024,
             own_connection_window: None,
             resets: 250,
+            keepalive: None,
             http_10: false,
             http_10_host: "".into(),
             scheme: None,
@@ -257,6 +274,8 @@ pub struct HttpUpstream {
     pub header_bytes: u32,
     /// The most header fields of a response. Default 100.
     pub headers: u32,
+    /// Whether hosts are asked over HTTP/2 if they are still there. Default no, as Envoy.
+    pub keepalive: Option<Keepalive>,
     /// Whether hosts are asked for the authority of each call as server name (`auto_sni`).
     pub auto_sni: bool,
     /// The header whose value goes before the authority (`override_auto_sni_header`).
@@ -276,6 +295,7 @@ impl Default for HttpUpstream {
             own_connection_window: None,
             header_bytes: 60 * 1024,
             headers: 100,
+            keepalive: None,
             auto_sni: false,
             sni_header: None,
             auto_san: false,

@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use crossdock_framework::{
     snapshot::DownstreamLimits,
     stream::{
-        HttpPolicy, HttpUpstream, ServerHeader, Slashes, StripPort, Underscores, UpstreamVersion,
+        HttpPolicy, HttpUpstream, Keepalive, ServerHeader, Slashes, StripPort, Underscores,
+        UpstreamVersion,
     },
     xfcc::{Details, Forward},
 };
@@ -14,7 +15,7 @@ use crossdock_xds::envoy_types::pb::{
         config::{
             cluster::v3::{Cluster, cluster::ClusterProtocolSelection},
             core::v3::{
-                Http2ProtocolOptions, HttpProtocolOptions as CommonOptions,
+                Http2ProtocolOptions, HttpProtocolOptions as CommonOptions, KeepaliveSettings,
                 UpstreamHttpProtocolOptions, http_protocol_options::HeadersWithUnderscoresAction,
                 scheme_header_transformation::Transformation,
             },
@@ -79,6 +80,7 @@ pub(super) fn policy(
             http2.initial_stream_window_size.as_ref(),
         );
         policy.own_connection_window = number(http2.initial_connection_window_size.as_ref());
+        policy.keepalive = http2.connection_keepalive.as_ref().and_then(keepalive);
     }
     let upgrades = |name: &str| {
         hcm.upgrade_configs.iter().any(|upgrade| {
@@ -336,6 +338,19 @@ fn http2_options(http2: &Http2ProtocolOptions, upstream: &mut HttpUpstream) {
         http2.initial_stream_window_size.as_ref(),
     );
     upstream.own_connection_window = number(http2.initial_connection_window_size.as_ref());
+    upstream.keepalive = http2.connection_keepalive.as_ref().and_then(keepalive);
+}
+
+/// Whether peers of HTTP/2 are asked if they are still there.
+fn keepalive(given: &KeepaliveSettings) -> Option<Keepalive> {
+    let jitter = given.interval_jitter.as_ref();
+    Some(Keepalive {
+        interval: time(given.interval.as_ref()).flatten(),
+        timeout: duration(given.timeout.as_ref()?)?,
+        jitter: jitter
+            .map_or(0.15, |percent| percent.value / 100.0)
+            .clamp(0.0, 1.0),
+    })
 }
 
 fn upstream_common(common: &CommonOptions, upstream: &mut HttpUpstream) {

@@ -28,7 +28,7 @@ use tokio::sync::Notify;
 
 pub(crate) use send::send;
 
-use super::bulk::Bulk;
+use super::{bulk::Bulk, keepalive::Pings};
 use crate::{
     pools,
     stop::Stop,
@@ -299,8 +299,12 @@ impl Up {
         bulk: Bulk,
         meter: &Meter,
     ) {
+        let mut connection = connection;
+        let pings = connection.ping_pong();
+        let mut pings = Pings::of(self.cluster.http.keepalive, pings, &self.worker);
         let mut connection = pin!(connection);
         let mut check = pin!(tokio::time::sleep(CHECK));
+        let mut dead = false;
         loop {
             let ended = poll_fn(|cx| {
                 loop {
@@ -314,9 +318,20 @@ impl Up {
                 if self.opening.get() {
                     self.note_settings();
                 }
+                if let Some(pings) = &mut pings
+                    && pings.poll(cx, meter).is_ready()
+                {
+                    dead = true;
+                    return Poll::Ready(None);
+                }
                 check.as_mut().poll(cx).map(|()| None)
             });
             let ended = ended.await;
+            if dead {
+                let (stats, shard) = (&self.cluster.stats, self.worker.shard());
+                stats.inc(shard, ClusterMetric::CxKeepalive);
+                return;
+            }
             if self.opening.get() && !matches!(ended, Some(Err(_))) {
                 return self.refuse(&"no settings came");
             }

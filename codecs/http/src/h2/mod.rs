@@ -3,6 +3,7 @@
 mod bulk;
 pub(crate) mod client;
 pub(crate) mod flood;
+mod keepalive;
 mod pump;
 mod server;
 

@@ -24,6 +24,7 @@ use http_body::Body as _;
 use super::{
     bulk::Bulk,
     flood::Flood,
+    keepalive::Pings,
     pump::{self, Stopped, Watch},
 };
 use crate::{
@@ -81,7 +82,8 @@ pub(super) async fn serve(connection: Connection, worker: Worker) {
                 door: Rc::clone(&door),
                 terms: Arc::clone(&terms),
             };
-            let mut keeper = Keeper::new(client, &meter);
+            let pings = Pings::of(terms.http.keepalive, served.ping_pong(), &worker);
+            let mut keeper = Keeper::new(client, &meter, pings);
             let ended = keeper.run(&mut served, &bulk).await;
             if let Err(metric) = ended {
                 terms.stats.inc(shard, metric);
@@ -161,13 +163,19 @@ struct Keeper {
     meter: Rc<Meter>,
     born: Moment,
     streams: u32,
+    /// When there last was a stream.
+    last: Moment,
+    pings: Option<Pings>,
     leaving: bool,
 }
 
 impl Keeper {
-    fn new(client: Client, meter: &Rc<Meter>) -> Self {
+    fn new(client: Client, meter: &Rc<Meter>, pings: Option<Pings>) -> Self {
+        let now = client.door.worker.now();
         Self {
-            born: client.door.worker.now(),
+            born: now,
+            last: now,
+            pings,
             client: Rc::new(client),
             meter: Rc::clone(meter),
             streams: 0,
@@ -185,7 +193,7 @@ impl Keeper {
         let door = &client.door;
         let mut check = pin!(tokio::time::sleep(CHECK));
         let mut drain = pin!(door.worker.drain_begins(&door.drain));
-        let mut listens = false;
+        let (mut listens, mut dead) = (false, false);
         loop {
             let accepted = poll_fn(|cx| {
                 loop {
@@ -203,12 +211,20 @@ impl Keeper {
                 if !self.leaving && door.drain().is_some() {
                     return Poll::Ready(None);
                 }
+                if let Some(pings) = &mut self.pings
+                    && pings.poll(cx, &self.meter).is_ready()
+                {
+                    dead = true;
+                    return Poll::Ready(None);
+                }
                 check.as_mut().poll(cx).map(|()| None)
             });
             match accepted.await {
+                _ if dead => return Err(HttpMetric::CxKeepalive),
                 Some(None) => return Ok(()),
                 Some(Some(Ok((request, respond)))) => {
                     self.streams += 1;
+                    self.last = door.worker.now();
                     // Boxed first: a task is copied several times while it is made.
                     spawn(Box::pin(Rc::clone(&self.client).stream(request, respond)));
                     if self.is_worn_out() {
@@ -264,7 +280,11 @@ impl Keeper {
             return Err(HttpMetric::CxSlow);
         }
         let quiet = Rc::strong_count(&client) == HOLDERS;
-        if quiet && now.since(self.meter.moved.get()) > limits.idle_timeout {
+        if !quiet {
+            self.last = now;
+        }
+        // PINGs are no reason to stay.
+        if quiet && now.since(self.last) > limits.idle_timeout {
             stats.inc(shard, HttpMetric::CxIdleTimeout);
             self.leave(served);
         }

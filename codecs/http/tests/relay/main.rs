@@ -3,6 +3,7 @@
 mod across;
 mod conclusions;
 mod interim;
+mod keepalive;
 mod peer;
 mod plain;
 mod retries;

@@ -83,6 +83,7 @@ pub(super) const MESSAGES: &[Message] = &[
                     "max_concurrent_streams",
                     "initial_stream_window_size",
                     "initial_connection_window_size",
+                    "connection_keepalive",
                 ],
             ),
             (
@@ -117,10 +118,6 @@ pub(super) const MESSAGES: &[Message] = &[
                 ],
             ),
             (
-                Ignored("no PING asks whether a silent connection is alive"),
-                &["connection_keepalive"],
-            ),
-            (
                 Ignored("settings that HTTP/2 does not define are not sent"),
                 &["custom_settings_parameters"],
             ),
@@ -135,6 +132,16 @@ pub(super) const MESSAGES: &[Message] = &[
             (
                 Harmless("there is one codec, which chooses the shorter form of each header"),
                 &["use_oghttp2_codec", "enable_huffman_encoding"],
+            ),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.KeepaliveSettings",
+        fields: &[
+            (Acts, &["interval", "timeout", "interval_jitter"]),
+            (
+                Ignored("peers are asked at intervals, not before a stream"),
+                &["connection_idle_interval"],
             ),
         ],
     },
