@@ -1,4 +1,4 @@
-//! HTTP/1 over hyper, HTTP/2 and gRPC over the h2 crate: the stream half of Crossdock.
+//! HTTP/1, over hyper towards clients, HTTP/2 and gRPC over the h2 crate: the stream half of Crossdock.
 //!
 //! A connection is served by [`Http1`] or [`Http2`]; each request is made fit for rules
 //! (`inbound`), carried by the framework's stream relay, and sent over the worker's `pools` in

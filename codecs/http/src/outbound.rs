@@ -98,7 +98,10 @@ pub(crate) fn receive(head: &mut response::Parts) -> Result<(), &'static str> {
         // Some say a length, which it cannot have (RFC 9110 section 8.6).
         head.headers.remove(header::CONTENT_LENGTH);
     }
-    inbound::judge_length(&head.headers)?;
+    if head.version == Version::HTTP_2 {
+        // The guard of HTTP/1 has judged it.
+        inbound::judge_length(&head.headers)?;
+    }
     inbound::strip_hops(&mut head.headers).map(|_| ())
 }
 

@@ -17,11 +17,12 @@ use crossdock_framework::{
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use tokio::sync::oneshot;
-
 use crate::{
     grpc_web::{self, Web},
-    h1::{Hush, Lease, client::Upgraded},
+    h1::{
+        Hush,
+        client::{Reply, Upgraded},
+    },
     tunnel::{Gate, Inlet},
 };
 
@@ -31,12 +32,14 @@ pub(crate) enum Payload {
     /// None.
     #[default]
     Empty,
-    /// Of an HTTP/1 message.
+    /// Of an HTTP/1 request.
     One(Stretch),
+    /// Of an HTTP/1 answer.
+    Reply(Reply),
     /// Of an HTTP/2 stream.
     Two(Inflow),
     /// None, because the connection speaks something else now; until it is taken.
-    Upgraded(Option<oneshot::Receiver<Upgraded>>),
+    Upgraded(Option<Box<Upgraded>>),
     /// What the host of a tunnel sends over a connection of its own.
     Inlet(Inlet),
     /// What the client of a tunnel sends once the host has agreed to it.
@@ -45,7 +48,7 @@ pub(crate) enum Payload {
     Text(Box<grpc_web::Text>),
 }
 
-/// The body of an HTTP/1 message.
+/// The body of an HTTP/1 request.
 #[derive(Debug)]
 pub(crate) struct Stretch {
     body: Incoming,
@@ -53,33 +56,20 @@ pub(crate) struct Stretch {
     begun: bool,
     /// The waker of the connection that it comes on.
     hush: Hush,
-    /// That connection, if it leads to a host.
-    lease: Option<Lease>,
 }
 
 impl Stretch {
-    pub(crate) fn new(body: Incoming, hush: &Hush, lease: Option<Lease>) -> Self {
+    pub(crate) fn new(body: Incoming, hush: &Hush) -> Self {
         Self {
             body,
             begun: false,
             hush: hush.clone(),
-            lease,
         }
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let polled = self.hush.poll_body(&mut self.body, &mut self.begun, cx);
-        let frame = ready!(polled);
-        let last = match &frame {
-            Some(Ok(frame)) => frame.is_trailers(),
-            Some(Err(_)) => false,
-            None => true,
-        };
-        let over = last || self.body.is_end_stream();
-        if let Some(lease) = self.lease.take_if(|_| over) {
-            lease.give_back();
-        }
-        Poll::Ready(frame.map(|frame| frame.map_err(|error| broken_h1(&error))))
+        polled.map_err(|error| broken_h1(&error))
     }
 }
 
@@ -197,6 +187,7 @@ impl Body for Payload {
         match &mut *self {
             Self::Empty | Self::Upgraded(_) => Poll::Ready(None),
             Self::One(stretch) => stretch.poll_frame(cx),
+            Self::Reply(reply) => reply.poll_frame(cx),
             Self::Two(inflow) => inflow.poll_frame(cx),
             Self::Inlet(inlet) => inlet.poll_data(cx).map_ok(Frame::data),
             Self::Gate(gate) => gate.poll_data(cx).map_ok(Frame::data),
@@ -209,6 +200,7 @@ impl Body for Payload {
             Self::Empty => true,
             Self::Upgraded(_) | Self::Inlet(_) | Self::Gate(_) => false,
             Self::One(stretch) => stretch.body.is_end_stream(),
+            Self::Reply(reply) => reply.is_end_stream(),
             Self::Two(inflow) => inflow.stream.is_end_stream(),
             Self::Text(text) => text.is_end(),
         }
@@ -218,6 +210,7 @@ impl Body for Payload {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::One(stretch) => stretch.body.size_hint(),
+            Self::Reply(reply) => reply.size_hint(),
             Self::Two(_) | Self::Upgraded(_) | Self::Inlet(_) | Self::Gate(_) | Self::Text(_) => {
                 SizeHint::default()
             }

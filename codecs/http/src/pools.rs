@@ -174,7 +174,7 @@ impl Pools {
         self.remember(way.key, version);
         match version {
             Version::HTTP_2 => self.two(way).adopt(opened, attempt.cluster, host),
-            _ => self.one(way).adopt(opened, attempt.cluster, host).await,
+            _ => self.one(way).adopt(opened, attempt.cluster, host),
         }
         Ok(version)
     }

@@ -1,20 +1,23 @@
 //! HTTP/1 connections to hosts: one call at a time each, kept for the next.
 
 mod answer;
+mod head;
+mod link;
+mod reply;
+mod sending;
 
 use std::{
     cell::{Cell, RefCell},
-    error::Error as _,
-    future::{Future as _, poll_fn},
+    future::poll_fn,
+    io,
     net::SocketAddr,
-    pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::Poll,
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use crossdock_framework::{
     cluster::{Cluster, ClusterMetric, Host, UpstreamConnection},
     protocol::Io,
@@ -24,21 +27,19 @@ use crossdock_framework::{
     transport::Opened,
     worker::{Worker, spawn},
 };
-use http::{HeaderValue, Method, Request, Response, header, request};
-use http_body::{Body, Frame, SizeHint};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::sync::{Notify, oneshot};
+use http::{HeaderValue, Method, Response, header, request};
+use http_body::Body as _;
+use tokio::sync::Notify;
 
 use answer::Asked;
+use link::Link;
+pub(crate) use reply::Reply;
+use sending::Sending;
 
-use super::{
-    Hush, USUAL_HEADERS,
-    guard::{Awaited, Guard, Guarded, Limits, Notes},
-};
+use super::guard::{Awaited, Guard, Guarded, Limits, Notes};
 use crate::{
     alarm::Alarm,
-    expect::Expected,
+    expect::{self, Expected},
     named::Way,
     payload::{self, Payload},
     pools::{self, Pools},
@@ -50,16 +51,14 @@ use crate::{
 /// How often an open connection looks after itself.
 const CHECK: Duration = Duration::from_secs(5);
 
-/// Bytes of a body that wait to be written.
-const WRITE_BUFFER: usize = 64 * 1024;
-
 /// The connections of one worker to one host.
 #[derive(Debug)]
 pub(crate) struct Pool {
     worker: Worker,
     /// The server name that hosts are asked for, where calls say it.
     name: Option<Rc<str>>,
-    idle: RefCell<Vec<Ready>>,
+    /// Connections that wait for a call.
+    idle: RefCell<Vec<Rc<Up>>>,
     open: Cell<usize>,
     /// The host is no longer configured: its connections end with their calls.
     left: Cell<bool>,
@@ -67,66 +66,59 @@ pub(crate) struct Pool {
     room: Notify,
 }
 
-/// A connection that waits for a call.
-#[derive(Debug)]
-struct Ready {
-    sender: SendRequest<Sending>,
-    up: Rc<Up>,
-}
-
 /// What is known of one connection.
 #[derive(Debug)]
 struct Up {
     cluster: Arc<Cluster>,
     host: Host,
-    born: Moment,
     /// Our end of it.
     local: Option<SocketAddr>,
+    born: Moment,
     last: Cell<Moment>,
     busy: Cell<bool>,
     served: Cell<u32>,
-    /// Whether all of the request has been handed over.
-    sent: Cell<bool>,
     /// What its next answer belongs to, and what its guard says of what came.
     awaited: Rc<Cell<Awaited>>,
     notes: Rc<Notes>,
-    hush: Hush,
+    link: Link,
     /// Ends the connection whatever it is doing.
     stop: Stop,
-    /// Takes the socket after an upgrade.
-    upgrade: RefCell<Option<oneshot::Sender<Upgraded>>>,
 }
 
 /// A connection that speaks something else now, and what had been read of it.
 pub(crate) type Upgraded = (Io, BytesMut);
 
-/// The connection that an answer comes on. It is closed if the answer does not come to its end.
+/// The connection that a call has. It is closed if the answer does not come to its end.
 #[derive(Debug)]
-pub(crate) struct Lease {
-    ready: Option<Ready>,
+pub(super) struct Lease {
+    up: Rc<Up>,
     pool: Rc<Pool>,
+    /// The answer says that the connection may take another call.
+    keeps: bool,
+    returned: bool,
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(ready) = &self.ready {
-            ready.up.stop.stop();
+        if !self.returned {
+            self.up.stop.stop();
         }
     }
 }
 
 impl Lease {
+    fn link(&self) -> &Link {
+        &self.up.link
+    }
+
     /// The answer has come to its end: the connection takes the next call, unless the host answered
     /// before the end of the request or sent more than an answer.
-    pub(crate) fn give_back(mut self) {
-        // Otherwise dropped here, and so closed.
-        let clean =
-            |ready: &mut Ready| ready.up.sent.get() && ready.up.notes.refusal.get().is_none();
-        let Some(ready) = self.ready.take_if(clean) else {
+    fn give_back(mut self) {
+        let (pool, up) = (&self.pool, &self.up);
+        if up.notes.refusal.get().is_some() || !up.link.is_clean() {
+            // Closed.
             return;
-        };
-        let pool = &self.pool;
-        let up = &ready.up;
+        }
         let now = pool.worker.now();
         up.busy.set(false);
         up.last.set(now);
@@ -137,10 +129,14 @@ impl Lease {
         let old = http
             .connection_duration
             .is_some_and(|age| now.since(up.born) > age);
-        if !worn && !old && !pool.left.get() && !ready.sender.is_closed() {
-            pool.idle.borrow_mut().push(ready);
+        if !self.keeps {
+            up.link.end();
         }
-        pool.room.notify_one();
+        if self.keeps && !worn && !old && !pool.left.get() && up.link.watch().is_pending() {
+            pool.idle.borrow_mut().push(Rc::clone(up));
+            self.returned = true;
+        }
+        self.pool.room.notify_one();
     }
 }
 
@@ -156,61 +152,54 @@ impl Pool {
         })
     }
 
-    /// Whether there is no connection.
-    pub(crate) fn is_unused(&self) -> bool {
-        self.open.get() == 0
-    }
-
     /// Whether no call uses one.
     pub(crate) fn rests(&self) -> bool {
         self.open.get() == self.idle.borrow().len()
     }
 
+    /// Whether there is no connection.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.open.get() == 0
+    }
+
     /// Closes every connection, each after its call.
     pub(crate) fn leave(&self) {
         self.left.set(true);
-        self.idle.borrow_mut().clear();
+        let idle = self.idle.take();
+        idle.iter().for_each(|up| up.stop.stop());
     }
 
     /// Takes a connection that is open already.
-    pub(crate) async fn adopt(
-        self: &Rc<Self>,
-        opened: Opened,
-        cluster: &Arc<Cluster>,
-        host: &Host,
-    ) {
+    pub(crate) fn adopt(self: &Rc<Self>, opened: Opened, cluster: &Arc<Cluster>, host: &Host) {
         if !cluster.breakers[0].begin_connection() {
             cluster.breakers[0].add_connection();
         }
-        if let Ok(ready) = self.begin(opened, cluster, host).await {
-            ready.up.busy.set(false);
-            self.idle.borrow_mut().push(ready);
-        }
+        let up = self.begin(opened, cluster, host);
+        up.busy.set(false);
+        self.idle.borrow_mut().push(up);
     }
 
     /// A connection that waits for a call and is still good, the latest used first.
-    async fn idle(&self) -> Option<Ready> {
+    fn idle(&self) -> Option<Rc<Up>> {
         loop {
-            let mut ready = self.idle.borrow_mut().pop()?;
-            if ready.sender.is_closed() {
-                continue;
+            let up = self.idle.borrow_mut().pop()?;
+            if up.link.is_good() {
+                up.busy.set(true);
+                return Some(up);
             }
-            if ready.sender.is_ready() || ready.sender.ready().await.is_ok() {
-                ready.up.busy.set(true);
-                return Some(ready);
-            }
+            up.stop.stop();
         }
     }
 
     /// A connection for one call.
-    async fn take(self: &Rc<Self>, attempt: Attempt<'_>, host: &Host) -> Result<Ready, Failure> {
+    async fn take(self: &Rc<Self>, attempt: Attempt<'_>, host: &Host) -> Result<Rc<Up>, Failure> {
         let cluster = attempt.cluster;
         let mut waiting = None;
         loop {
             if !attempt.fresh
-                && let Some(ready) = self.idle().await
+                && let Some(up) = self.idle()
             {
-                return Ok(ready);
+                return Ok(up);
             }
             if waiting.is_none() {
                 waiting = Some(pools::Waiting::begin(attempt, &self.worker)?);
@@ -224,7 +213,7 @@ impl Pool {
         }
     }
 
-    async fn open(self: &Rc<Self>, cluster: &Arc<Cluster>, host: &Host) -> Result<Ready, Failure> {
+    async fn open(self: &Rc<Self>, cluster: &Arc<Cluster>, host: &Host) -> Result<Rc<Up>, Failure> {
         let mut place = Place(Some(Arc::clone(cluster)));
         let opened = pools::open(
             &self.worker,
@@ -235,61 +224,37 @@ impl Pool {
         )
         .await?;
         place.0 = None;
-        self.begin(opened, cluster, host).await
+        Ok(self.begin(opened, cluster, host))
     }
 
     /// Begins to speak HTTP/1 on a connection that holds its place in the circuit breaker.
-    async fn begin(
-        self: &Rc<Self>,
-        opened: Opened,
-        cluster: &Arc<Cluster>,
-        host: &Host,
-    ) -> Result<Ready, Failure> {
+    fn begin(self: &Rc<Self>, opened: Opened, cluster: &Arc<Cluster>, host: &Host) -> Rc<Up> {
         let meter = Meter::new(&self.worker);
         let local = opened.local;
         let wire = Wire::new(opened.io, BytesMut::new(), &meter);
-        let http = &cluster.http;
         let limits = Limits {
-            fields: http.headers,
-            bytes: http.header_bytes,
+            fields: cluster.http.headers,
+            bytes: cluster.http.header_bytes,
         };
         let (awaited, notes) = (Rc::default(), Rc::default());
         let guard = Guard::of_answers(limits, &awaited);
-        let mut builder = http1::Builder::new();
-        builder
-            // A head and a short body in one buffer cost less than two.
-            .writev(false)
-            .max_buf_size(WRITE_BUFFER.max(limits.longest()));
-        if http.headers != USUAL_HEADERS {
-            builder.max_headers(http.headers as usize);
-        }
-        let shaken = builder
-            .handshake(TokioIo::new(Guarded::host(wire, guard, &notes)))
-            .await;
-        let (sender, connection) = shaken.map_err(|error| {
-            cluster.breakers[0].end_connection();
-            let text = format!("no HTTP/1 connection to {}: {error}", host.address);
-            Failure::Unsent(Status::new(Cause::ConnectFailed, text))
-        })?;
         let now = self.worker.now();
         let up = Rc::new(Up {
             cluster: Arc::clone(cluster),
             host: host.clone(),
-            born: now,
             local,
+            born: now,
             last: Cell::new(now),
             busy: Cell::new(true),
             served: Cell::new(0),
-            sent: Cell::new(true),
+            link: Link::new(Guarded::host(wire, guard, &notes), &self.worker),
             awaited,
             notes,
-            hush: Hush::default(),
             stop: Stop::default(),
-            upgrade: RefCell::new(None),
         });
         self.open.set(self.open.get() + 1);
-        spawn(keep(Rc::clone(self), Rc::clone(&up), connection, meter));
-        Ok(Ready { sender, up })
+        spawn(keep(Rc::clone(self), Rc::clone(&up), meter));
+        up
     }
 }
 
@@ -304,75 +269,26 @@ impl Drop for Place {
     }
 }
 
-/// A request body on its way.
-struct Sending {
-    /// `None` for a request without a body.
-    upload: Option<Upload<Payload>>,
-    /// Holds it back.
-    expected: Option<Rc<Expected>>,
-    up: Rc<Up>,
-}
-
-impl Drop for Sending {
-    fn drop(&mut self) {
-        self.up.sent.set(true);
-    }
-}
-
-impl Body for Sending {
-    type Data = Bytes;
-    type Error = Broken;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        if let Some(expected) = &self.expected {
-            ready!(expected.poll_wanted(cx));
-        }
-        match &mut self.upload {
-            Some(upload) => Pin::new(upload).poll_frame(cx),
-            None => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.upload.as_ref().is_none_or(Body::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let none = || SizeHint::with_exact(0);
-        self.upload.as_ref().map_or_else(none, Body::size_hint)
-    }
-}
-
-/// Moves a connection's bytes until it ends.
-async fn keep(
-    pool: Rc<Pool>,
-    up: Rc<Up>,
-    mut connection: http1::Connection<TokioIo<Guarded>, Sending>,
-    meter: Rc<Meter>,
-) {
+/// Sees to a connection until it ends.
+async fn keep(pool: Rc<Pool>, up: Rc<Up>, meter: Rc<Meter>) {
     let worker = pool.worker.clone();
     let (stats, shard) = (Arc::clone(&up.cluster.stats), worker.shard());
     let account = UpstreamConnection::begin(&stats, &worker);
     stats.inc(shard, ClusterMetric::CxHttp1Total);
     let check = Alarm::after(CHECK, &worker);
-    let result = loop {
+    loop {
         let ended = poll_fn(|cx| {
-            let polled = up.hush.poll(cx, |cx| connection.poll_without_shutdown(cx));
-            if let Poll::Ready(ended) = polled {
-                return Poll::Ready(Some(ended));
+            let over = up.link.poll_keep(cx, up.busy.get()).is_ready();
+            match over || up.stop.poll_stopped(cx).is_ready() {
+                true => Poll::Ready(true),
+                false => check.poll(cx).map(|()| false),
             }
-            if up.stop.poll_stopped(cx).is_ready() {
-                *up.upgrade.borrow_mut() = None;
-                account.ends_here();
-                return Poll::Ready(Some(Ok(())));
-            }
-            check.poll(cx).map(|()| None)
         });
-        if let Some(ended) = ended.await {
-            break ended;
+        if ended.await {
+            if !up.link.is_over() {
+                account.ends_here();
+            }
+            break;
         }
         check.set(CHECK);
         let now = worker.tick();
@@ -382,28 +298,8 @@ async fn keep(
             stats.inc(shard, ClusterMetric::CxIdleTimeout);
         }
         if !up.busy.get() && (idle || !known) {
-            let mut idle = pool.idle.borrow_mut();
-            idle.retain(|ready| !Rc::ptr_eq(&ready.up, &up));
             account.ends_here();
-            break Ok(());
-        }
-    };
-    let upgrade = up.upgrade.borrow_mut().take();
-    match (result, upgrade) {
-        (Ok(()), Some(upgrade)) => {
-            let parts = connection.into_parts();
-            let mut wire = parts.io.into_inner();
-            wire.put_back(&parts.read_buf);
-            let (io, rest) = wire.into_parts();
-            // The caller may have gone.
-            let _ = upgrade.send((io, rest));
-        }
-        (Ok(()), None) => {}
-        (Err(error), _) => {
-            if error.is_parse() && up.notes.refusal.get().is_none() {
-                stats.inc(shard, ClusterMetric::CxProtocolError);
-            }
-            tracing::debug!(cluster = %up.cluster.name, host = %up.host.address, "HTTP/1 connection ended: {error}");
+            break;
         }
     }
     if let Some(refusal) = up.notes.refusal.get() {
@@ -419,8 +315,19 @@ async fn keep(
     pool.open.set(pool.open.get().saturating_sub(1));
     pool.idle
         .borrow_mut()
-        .retain(|ready| !Rc::ptr_eq(&ready.up, &up));
+        .retain(|other| !Rc::ptr_eq(other, &up));
     pool.room.notify_one();
+}
+
+/// Why there is no answer, or no end of one.
+#[derive(Debug)]
+enum Trouble {
+    /// The body of the request broke off.
+    Broken(Broken),
+    /// The connection is lost.
+    Lost(io::Error),
+    /// The answer cannot be read.
+    Wrong(httparse::Error),
 }
 
 /// Sends a request and waits for the head of its answer.
@@ -434,92 +341,97 @@ pub(crate) async fn send(
         return Err(pools::gone());
     };
     let pool = pools.one(way);
-    let mut ready = pool.take(attempt, host).await?;
-    let reused = ready.up.served.get() > 0;
-    ready.up.served.set(ready.up.served.get() + 1);
+    let up = pool.take(attempt, host).await?;
+    let mut lease = Lease {
+        up: Rc::clone(&up),
+        pool: Rc::clone(&pool),
+        keeps: false,
+        returned: false,
+    };
+    let reused = up.served.get() > 0;
+    up.served.set(up.served.get() + 1);
     let repeatable = head.method.is_idempotent();
     let upgrades = head.headers.contains_key(header::UPGRADE) || head.method == Method::CONNECT;
-    body.begin(attempt.cluster, ready.up.local);
-    let asked = upgrades.then(|| Asked::prepare(&mut head, &ready.up, &pool.worker));
+    body.begin(attempt.cluster, up.local);
+    let asked = upgrades.then(|| Asked::prepare(&mut head, &pool.worker));
     // What a tunnel's client sends is no body of HTTP/1: it follows the answer.
     let (body, rest) = match Wanted::of(&head) {
         Some(Wanted::Stream) => (None, Some(body)),
         Some(Wanted::Connection) => (None, None),
         None => (Some(body), None),
     };
-    let over = body.as_ref().is_none_or(Body::is_end_stream);
-    if !over && !head.headers.contains_key(header::CONTENT_LENGTH) {
-        // Said here because hyper takes methods that usually have no body to have none.
+    let over = body.as_ref().is_none_or(|body| body.is_end_stream());
+    let length = match over {
+        true => Some(0),
+        false => sending::length(&head.headers),
+    };
+    if length.is_none() {
+        head.headers.remove(header::CONTENT_LENGTH);
         let chunked = HeaderValue::from_static("chunked");
         head.headers.insert(header::TRANSFER_ENCODING, chunked);
     }
-    ready.up.awaited.set(match head.method {
+    let awaited = match head.method {
         Method::CONNECT => Awaited::Tunnel,
         _ if upgrades => Awaited::Upgrade,
         Method::HEAD => Awaited::Head,
         _ => Awaited::Answer,
-    });
-    let up = Rc::clone(&ready.up);
-    up.sent.set(false);
-    let expected = Expected::of(&head.headers, &pool.worker);
-    let sending = Sending {
-        upload: body,
-        expected: expected.clone(),
-        up,
     };
-    let request = Request::from_parts(head, sending);
-    let mut sent = pin!(ready.sender.try_send_request(request));
-    let notes = &ready.up.notes;
+    up.awaited.set(awaited);
+    let expected = Expected::of(&head.headers, &pool.worker);
+    let sending = Sending::new(&head, (body, length), &expected, &pool.worker);
+    up.link.begin(sending);
+    let limit = up.cluster.http.headers;
     let answered = poll_fn(|cx| {
-        let answered = sent.as_mut().poll(cx);
-        notes.pass_interim(cx, expected.as_deref(), attempt.interim);
+        let mut hear = |head| {
+            // The guard has counted them.
+            let _ = expect::receive(head, expected.as_deref(), attempt.interim);
+        };
+        let answered = up.link.poll_answer(cx, (awaited, limit), &mut hear);
         if let Some(expected) = &expected {
             expected.wait(cx);
         }
         answered
     });
-    let response = match answered.await {
-        Ok(response) => {
-            if let Some(expected) = &expected {
-                expected.hear(response.status());
-            }
-            response
-        }
-        Err(mut error) => {
-            let unsent = error.take_message().is_some();
-            let retry = unsent || (reused && repeatable);
-            return Err(failure(error.error(), &ready.up, retry));
-        }
-    };
+    let answer = answered.await;
+    let answer = answer.map_err(|trouble| failure(&trouble, &up, reused && repeatable))?;
+    if let Some(expected) = &expected {
+        expected.hear(answer.parts.status);
+    }
+    lease.keeps = answer.keeps;
+    let response = Response::from_parts(answer.parts, answer.framing);
     match asked {
-        None => answer::receive(response, ready, pool),
-        Some(asked) => Box::pin(answer::receive_asked(response, ready, pool, asked, rest)).await,
+        None => answer::receive(response, lease),
+        Some(asked) => Box::pin(answer::receive_asked(response, lease, asked, rest)).await,
     }
 }
 
-/// What an error before the answer means to the call; one that says nothing of the answer may mean
-/// that the connection was stale.
-fn failure(error: &hyper::Error, up: &Up, retry: bool) -> Failure {
+/// What it means to the call that there is no answer; where nothing is known of it, the connection
+/// may have been stale.
+fn failure(trouble: &Trouble, up: &Up, repeatable: bool) -> Failure {
     let host = up.host.address;
-    let broken = error
-        .source()
-        .and_then(|source| source.downcast_ref::<Broken>());
-    if let Some(status) = broken.and_then(payload::blame) {
-        return Failure::Refused(status);
-    }
-    let wrong = match up.notes.refusal.get() {
-        Some(refusal) => Some(refusal.why.to_owned()),
-        None if error.is_parse() => Some(error.to_string()),
-        None => None,
+    let wrong = match (trouble, up.notes.refusal.get()) {
+        (Trouble::Broken(broken), _) => {
+            if let Some(status) = payload::blame(broken) {
+                return Failure::Refused(status);
+            }
+            let text = format!("no answer from {host}: the request is not complete: {broken}");
+            return Failure::Lost(Status::new(Cause::ConnectionLost, text));
+        }
+        (_, Some(refusal)) => refusal.why.to_owned(),
+        (Trouble::Wrong(error), None) => {
+            let (stats, shard) = (&up.cluster.stats, up.link.shard());
+            stats.inc(shard, ClusterMetric::CxProtocolError);
+            error.to_string()
+        }
+        (Trouble::Lost(error), None) => {
+            let text = format!("no answer from {host}: {error}");
+            let status = Status::new(Cause::ConnectionLost, text);
+            return match repeatable || up.link.is_unsent() {
+                true => Failure::Stale(status),
+                false => Failure::Lost(status),
+            };
+        }
     };
-    if let Some(wrong) = wrong {
-        let text = format!("the answer of {host} cannot be passed on: {wrong}");
-        return Failure::Lost(Status::new(Cause::BadResponse, text));
-    }
-    let text = format!("no answer from {host}: {error}");
-    let status = Status::new(Cause::ConnectionLost, text);
-    match retry {
-        true => Failure::Stale(status),
-        false => Failure::Lost(status),
-    }
+    let text = format!("the answer of {host} cannot be passed on: {wrong}");
+    Failure::Lost(Status::new(Cause::BadResponse, text))
 }

@@ -1,4 +1,4 @@
-//! HTTP/1 over hyper.
+//! HTTP/1: over hyper to clients, by itself to hosts.
 
 pub(crate) mod client;
 mod ending;
@@ -13,7 +13,6 @@ use crossdock_framework::{
     worker::Worker,
 };
 
-pub(crate) use client::Lease;
 pub(crate) use hush::Hush;
 
 /// Header fields that hyper allows without an allocation for each message.

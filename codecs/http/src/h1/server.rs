@@ -340,7 +340,7 @@ impl Session {
         }
         let payload = match body.is_end_stream() {
             true => Payload::Empty,
-            false => Payload::One(Stretch::new(body, &self.hush, None)),
+            false => Payload::One(Stretch::new(body, &self.hush)),
         };
         let web = Web::of(&head);
         let request = Request::from_parts(head, payload.decoded(web));

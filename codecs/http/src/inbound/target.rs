@@ -15,7 +15,10 @@ pub(super) fn judge(head: &request::Parts) -> Result<(), Status> {
             ..bad("TRACE is not served here")
         });
     }
-    judge_length(&head.headers).map_err(bad)?;
+    if head.version == Version::HTTP_2 {
+        // The guard of HTTP/1 has judged it.
+        judge_length(&head.headers).map_err(bad)?;
+    }
     let Some(authority) = head.uri.authority() else {
         return match head.method == Method::CONNECT {
             true => Err(bad("the target of CONNECT is not host:port")),

@@ -6,15 +6,12 @@
 //! of a refused head is passed on. Bytes of bodies are not looked at.
 
 mod fields;
-mod interim;
 mod start;
 #[cfg(test)]
 mod tests;
 mod wire;
 
 use std::{cell::Cell, rc::Rc};
-
-use http::response;
 
 use fields::Fields;
 use memchr::memchr;
@@ -129,8 +126,6 @@ pub(crate) struct Guard {
     searched: usize,
     empty_lines: u32,
     interim: u32,
-    /// Interim answers that have passed, for those who want to know.
-    told: Vec<response::Parts>,
     extensions: usize,
     fields: Fields,
     refusal: Option<Refusal>,
@@ -156,7 +151,6 @@ impl Guard {
             searched: 0,
             empty_lines: 0,
             interim: 0,
-            told: Vec::new(),
             extensions: 0,
             fields: Fields::default(),
             refusal: None,
@@ -166,11 +160,6 @@ impl Guard {
     /// Why nothing more is passed.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         self.refusal
-    }
-
-    /// The interim answers that have passed since this was last asked.
-    pub(crate) fn take_interim(&mut self) -> Vec<response::Parts> {
-        std::mem::take(&mut self.told)
     }
 
     /// What was asked for has been declined: the next message follows. `false` if nothing was.
@@ -248,14 +237,9 @@ impl Guard {
             };
             self.line = end + 1;
             self.searched = self.line;
-            let before = self.interim;
             if self.judge_line(line)? {
                 self.line = 0;
                 self.searched = 0;
-                if self.interim > before {
-                    let head = held.get(..end + 1).and_then(interim::read);
-                    self.told.extend(head);
-                }
                 return Ok(end + 1);
             }
         }

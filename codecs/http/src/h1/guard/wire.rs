@@ -6,19 +6,16 @@ use std::{
     mem::MaybeUninit,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
 };
 
 use bytes::{Buf, BytesMut};
-use crossdock_framework::{protocol::Io, stream::Interim};
+use crossdock_framework::protocol::Io;
 use http::response;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Guard, Refusal};
-use crate::{
-    expect::{self, Expected},
-    wire::Wire,
-};
+use crate::wire::Wire;
 
 /// Bytes that are read at once while something is held back.
 const MORE: usize = 4 * 1024;
@@ -30,9 +27,6 @@ pub(crate) struct Notes {
     pub(crate) refusal: Cell<Option<Refusal>>,
     /// The peer has sent its last byte.
     pub(crate) ended: Cell<bool>,
-    /// Interim answers of the host, and who waits for them.
-    interim: RefCell<Vec<response::Parts>>,
-    waiting: RefCell<Option<Waker>>,
     /// Interim answers to the client, as they are written.
     told: RefCell<BytesMut>,
     /// All that hyper had to write has been written.
@@ -40,32 +34,6 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    /// Moves the interim answers that have come to `interim`, and wakes the caller when more come.
-    pub(crate) fn pass_interim(
-        &self,
-        cx: &Context<'_>,
-        expected: Option<&Expected>,
-        interim: &Interim,
-    ) {
-        let heads = std::mem::take(&mut *self.interim.borrow_mut());
-        let mut waiting = self.waiting.borrow_mut();
-        match &mut *waiting {
-            Some(known) => known.clone_from(cx.waker()),
-            None => *waiting = Some(cx.waker().clone()),
-        }
-        for head in heads {
-            // The guard has counted them.
-            let _ = expect::receive(head, expected, interim);
-        }
-    }
-
-    fn note_interim(&self, heads: Vec<response::Parts>) {
-        self.interim.borrow_mut().extend(heads);
-        if let Some(waker) = self.waiting.borrow_mut().take() {
-            waker.wake();
-        }
-    }
-
     /// Writes an interim answer before what hyper writes next.
     pub(crate) fn tell(&self, head: &response::Parts) {
         let mut told = self.told.borrow_mut();
@@ -155,16 +123,7 @@ impl Guarded {
     fn judge(&mut self) {
         self.judged = self.guard.judge(&self.held);
         self.incomplete = self.judged == 0;
-        self.note();
-    }
-
-    /// Notes what the guard found.
-    fn note(&mut self) {
         self.notes.refusal.set(self.guard.refusal());
-        let interim = self.guard.take_interim();
-        if !interim.is_empty() {
-            self.notes.note_interim(interim);
-        }
     }
 
     /// Writes the interim answers that the client is to be told: between two messages of hyper's.
@@ -210,7 +169,7 @@ impl Guarded {
             return Poll::Ready(Ok(true));
         }
         let passed = self.guard.judge(fresh);
-        self.note();
+        self.notes.refusal.set(self.guard.refusal());
         if let Some(rest) = fresh.get(passed..).filter(|rest| !rest.is_empty()) {
             self.held.extend_from_slice(rest);
             self.incomplete = true;

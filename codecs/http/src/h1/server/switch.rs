@@ -12,7 +12,6 @@ use crossdock_framework::{
 use http::{HeaderValue, Method, Request, Response, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use tokio::sync::oneshot;
 
 use super::{Out, Session};
 use crate::{
@@ -32,7 +31,7 @@ pub(super) struct Switched {
 /// The other end of a tunnel.
 enum Upstream {
     /// A connection of its own.
-    Connection(oneshot::Receiver<Upgraded>),
+    Connection(Box<Upgraded>),
     /// A stream, which takes what comes through the gate and answers with the body.
     Stream(Opener),
 }
@@ -66,7 +65,7 @@ impl Session {
                 head.extensions.insert(Wanted::Connection);
                 Payload::Gate(asked.opener.gate())
             }
-            false => Payload::One(Stretch::new(body, &self.hush, None)),
+            false => Payload::One(Stretch::new(body, &self.hush)),
         };
         let (version, interim) = (head.version, Interim::default());
         let request = Request::from_parts(head, payload);
@@ -105,11 +104,7 @@ impl Session {
     pub(super) async fn tunnel(&self, io: Io, prefix: BytesMut, switched: Switched) {
         let Switched { upstream, answer } = switched;
         match upstream {
-            Upstream::Connection(upstream) => {
-                if let Ok(upstream) = upstream.await {
-                    self.join(io, prefix, upstream, answer).await;
-                }
-            }
+            Upstream::Connection(upstream) => self.join(io, prefix, *upstream, answer).await,
             Upstream::Stream(opener) => self.feed(io, prefix, opener, answer).await,
         }
     }
