@@ -199,6 +199,11 @@ pub struct Status {
     /// The `grpc-status` that a caller of gRPC gets, where a rule names one; by cause or HTTP status
     /// else. A rule that names it says with `http` what it means to everybody else.
     pub grpc: Option<u16>,
+    /// The kind of `text`, where configuration gave it its form (`content-type`).
+    pub kind: Option<Box<str>>,
+    /// Whether configuration gave the answer another HTTP status than that of its cause, so that
+    /// what follows from a status follows from this one.
+    pub renamed: bool,
     /// What access logs and counters tell besides.
     pub detail: Detail,
     /// Why no connection to the host could be opened, in words without spaces
@@ -215,6 +220,8 @@ impl Status {
             text: text.into(),
             headers: Edits::none(),
             grpc: None,
+            kind: None,
+            renamed: false,
             detail: Detail::Plain,
             transport: None,
         }

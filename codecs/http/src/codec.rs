@@ -118,8 +118,10 @@ impl StreamCodec for Http {
     }
 
     fn answer(request: &request::Parts, status: &Status) -> Response<Bytes> {
-        let mut response = match request.headers.get(header::CONTENT_TYPE) {
-            Some(_) if grpc::is_grpc(&request.headers) => grpc::answer(status),
+        let kind = request.headers.get(header::CONTENT_TYPE);
+        let grpc = kind.is_some() && grpc::is_grpc(&request.headers);
+        let mut response = match kind {
+            Some(_) if grpc => grpc::answer(status),
             Some(_) if triple::is_unary(&request.headers) => {
                 triple::answer(status).unwrap_or_else(|| plain(status))
             }
@@ -137,6 +139,11 @@ impl StreamCodec for Http {
             let (mut head, body) = response.into_parts();
             // A field that cannot be written is left out: there is nobody else to tell.
             let _ = edits::response(&mut head, &status.headers);
+            // Whatever is said of the kind of texts, a caller of gRPC reads its own.
+            if grpc {
+                let kind = HeaderValue::from_static("application/grpc");
+                head.headers.insert(header::CONTENT_TYPE, kind);
+            }
             response = Response::from_parts(head, body);
         }
         response
@@ -193,7 +200,10 @@ fn plain(status: &Status) -> Response<Bytes> {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_LENGTH, length);
     if !empty {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        let kind = status.kind.as_deref().map(HeaderValue::from_str);
+        let kind = kind.and_then(Result::ok);
+        let kind = kind.unwrap_or(HeaderValue::from_static("text/plain"));
+        headers.insert(header::CONTENT_TYPE, kind);
     }
     response
 }

@@ -90,6 +90,9 @@ fn code(status: &Status) -> u16 {
     if let Some(chosen) = status.grpc {
         return chosen;
     }
+    if status.renamed {
+        return of_http(status.http).into();
+    }
     u16::from(match status.cause {
         Cause::Overload => 14,
         Cause::Timeout => 4,
@@ -120,8 +123,12 @@ pub(crate) fn answer(status: &Status) -> Response<Bytes> {
     let kind = HeaderValue::from_static("application/grpc");
     headers.insert(header::CONTENT_TYPE, kind);
     headers.insert(STATUS, HeaderValue::from(code(status)));
-    if !status.text.is_empty() {
-        headers.insert(MESSAGE, message(&status.text));
+    // The line feed that ends a text of JSON is none of the message, as in Envoy.
+    let json = status.kind.as_deref() == Some("application/json");
+    let text = status.text.strip_suffix('\n').filter(|_| json);
+    let text = text.unwrap_or(&status.text);
+    if !text.is_empty() {
+        headers.insert(MESSAGE, message(text));
     }
     response
 }

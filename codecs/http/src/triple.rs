@@ -76,7 +76,7 @@ pub(crate) fn class(headers: &HeaderMap) -> Option<Class> {
 /// A local answer to a call without gRPC's framing, as a Dubbo 3.3 provider writes its own
 /// (`HttpResult`); `None` where a rule said what the answer is.
 pub(crate) fn answer(status: &Status) -> Option<Response<Bytes>> {
-    if status.cause == Cause::DirectResponse || status.http < 400 {
+    if status.cause == Cause::DirectResponse || status.http < 400 || status.kind.is_some() {
         return None;
     }
     let mut body = String::with_capacity(status.text.len() + 40);

@@ -12,6 +12,7 @@ use super::{
     flight::{Expiry, Flight, Limits},
     interim::Interim,
     ledger::{Heard, Ledger},
+    replies,
 };
 use crate::{
     accounts,
@@ -296,6 +297,8 @@ fn edit_response<C: StreamCodec>(
 
 /// The gateway's own answer.
 fn reply<C: StreamCodec>(mut ledger: Box<Ledger<C>>, status: &Status) -> Response<Answer<C>> {
+    let rewritten = replies::rewritten(&ledger, status);
+    let status = rewritten.as_ref().unwrap_or(status);
     ledger.end_locally(status);
     let (mut head, body): (_, Bytes) = C::answer(&ledger.request, status).into_parts();
     ledger.tell_attempts(&mut head);

@@ -11,6 +11,7 @@ mod codec;
 mod flight;
 mod interim;
 mod ledger;
+mod replies;
 mod settings;
 mod timers;
 
@@ -19,6 +20,7 @@ pub use call::{Door, carry, refuse};
 pub use codec::{Attempt, Broken, Caller, Failure, StreamCodec};
 pub use flight::Upload;
 pub use interim::Interim;
+pub use replies::{Replies, Rewrite};
 pub use settings::{
     HttpPolicy, HttpUpstream, Keepalive, ServerHeader, Slashes, StripPort, Underscores,
     UpstreamVersion,

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::replies::Replies;
 use crate::{network::Network, xfcc};
 
 /// Whether and how the peer of an HTTP/2 connection is asked if it is still there
@@ -109,6 +110,8 @@ pub struct HttpPolicy {
     pub client_cert: xfcc::Forward,
     /// Which parts of it (`set_current_client_cert_details`).
     pub client_cert_parts: xfcc::Details,
+    /// What becomes of the gateway's own answers (`local_reply_config`).
+    pub replies: Option<Replies>,
     /// Tell hosts and callers times and overload in `x-envoy-…` headers; the router filter's
     /// `suppress_envoy_headers` says no. Default on.
     pub envoy_headers: bool,
@@ -156,6 +159,7 @@ impl Default for HttpPolicy {
             forwarded_port: false,
             client_cert: xfcc::Forward::default(),
             client_cert_parts: xfcc::Details::default(),
+            replies: None,
             envoy_headers: true,
         }
     }

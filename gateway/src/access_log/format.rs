@@ -216,7 +216,10 @@ impl Writer<'_, '_> {
         for piece in pieces {
             match piece {
                 Piece::Literal(text) => self.out.extend_from_slice(text.as_bytes()),
-                Piece::Operator(operator) => self.plain(operator),
+                Piece::Operator(operator) => match operator.value(self.line) {
+                    Value::Verbatim(text) => self.out.extend_from_slice(text.as_bytes()),
+                    _ => self.plain(operator),
+                },
             }
         }
     }
@@ -317,6 +320,10 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
         Value::Number(number) | Value::Digits(number) => write!(out, "{number}"),
         Value::Address(address) => write!(out, "{address}"),
         Value::Ip(ip) => write!(out, "{ip}"),
+        Value::Verbatim(text) => {
+            escape(text, out);
+            Ok(())
+        }
         Value::Text(text) => {
             escape(&text, out);
             Ok(())

@@ -9,6 +9,7 @@ mod filter;
 mod format;
 mod operator;
 mod outcome;
+mod replies;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -38,6 +39,7 @@ use prost::{Message, Name};
 pub(crate) use self::{
     connection::Connection,
     file::{Files, Flush, can_write},
+    replies::local_replies,
     time::TimeFormat,
 };
 use self::{
@@ -269,6 +271,7 @@ impl Log {
         let line = Line {
             record,
             connection,
+            reply: None,
             now: SystemTime::now(),
         };
         if !self.filter.passes(line) {

@@ -41,6 +41,7 @@ enum What {
     Text(for<'r> fn(Line<'r>) -> Option<&'r str>),
     Made(fn(Line<'_>) -> Option<String>),
     Details,
+    Reply,
     /// The path, with its query or without: before rewrites, after them, or the earlier one.
     Path {
         query: bool,
@@ -141,6 +142,8 @@ pub(super) enum Value<'r> {
     /// A number that is a text by its kind, as the value of a header.
     Digits(u64),
     Text(Cow<'r, str>),
+    /// A text that stands in text formats as it is, whatever is in it.
+    Verbatim(&'r str),
     /// By their long or short names, each after the first with a comma before it.
     Flags(Flags, bool),
     Address(SocketAddr),
@@ -154,6 +157,8 @@ pub(super) struct Line<'r> {
     pub(super) record: &'r Record<'r>,
     /// The connection that `record` stands for; `None` for a call.
     pub(super) connection: Option<&'r Connection<'r>>,
+    /// The text of the answer that is being made; `None` for a line of a log.
+    pub(super) reply: Option<&'r str>,
     pub(super) now: SystemTime,
 }
 
@@ -249,6 +254,7 @@ impl Operator {
                     .and_then(|(table, route)| table.virtual_cluster(route, record.request));
                 self.text(name.map(Cow::Borrowed))
             }
+            What::Reply => line.reply.map_or(Value::Missing, Value::Verbatim),
             What::Details => self.text(outcome::details(record)),
             What::List(list) => {
                 let list = list(line).filter(|list| !list.is_empty());
@@ -428,6 +434,7 @@ fn without_arguments(name: &str) -> Option<What> {
         }),
         "RESPONSE_CODE" => What::Number(|line| Some(line.record.http.into())),
         "RESPONSE_CODE_DETAILS" => What::Details,
+        "LOCAL_REPLY_BODY" => What::Reply,
         "RESPONSE_FLAGS" => What::Flags { long: false },
         "RESPONSE_FLAGS_LONG" => What::Flags { long: true },
         "GRPC_STATUS" => What::GrpcStatus { number: false },

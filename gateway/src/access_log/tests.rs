@@ -198,6 +198,7 @@ fn ended<'r>(record: &'r Record<'r>) -> Line<'r> {
     Line {
         record,
         connection: None,
+        reply: None,
         now: SystemTime::now(),
     }
 }

@@ -105,7 +105,11 @@ impl ListenerCompiler<'_, '_> {
         let logs = access_log::compile(&hcm.access_log, &self.tools.files)
             .map_err(|inner| self.problems.within(path, inner))
             .ok();
-        let http = http::policy(hcm, path, self.problems);
+        let mut http = http::policy(hcm, path, self.problems);
+        match access_log::local_replies(hcm.local_reply_config.as_ref()) {
+            Ok(replies) => http.replies = replies,
+            Err(inner) => self.problems.within(path, inner),
+        }
         let registry = &self.tools.registry;
         let (routes, logs) = (routes?, logs?);
         let pairs = settings.rpc_pairs();

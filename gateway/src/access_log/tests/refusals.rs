@@ -135,3 +135,43 @@ fn filters_within_each_other_have_a_limit() {
     );
     assert!(compile(&logs(&with(&nested(16))), &Files::unopened()).is_ok());
 }
+
+#[test]
+fn local_replies_are_judged_as_logs_are() {
+    use super::super::replies::local_replies;
+    use crossdock_xds::envoy_types::pb::envoy::{
+        config::core::v3::{HeaderValue, HeaderValueOption},
+        extensions::filters::network::http_connection_manager::v3::{
+            LocalReplyConfig, ResponseMapper,
+        },
+    };
+
+    assert_eq!(local_replies(None).expect("nothing is wrong"), None);
+    let header = |key: &str, value: &str| HeaderValueOption {
+        header: Some(HeaderValue {
+            key: key.into(),
+            value: value.into(),
+            ..HeaderValue::default()
+        }),
+        ..HeaderValueOption::default()
+    };
+    let mapper = ResponseMapper {
+        headers_to_add: vec![
+            header("x", "%NO_SUCH%"),
+            header("a b", "1"),
+            HeaderValueOption::default(),
+        ],
+        ..ResponseMapper::default()
+    };
+    let config = LocalReplyConfig {
+        mappers: vec![mapper],
+        ..LocalReplyConfig::default()
+    };
+    let problems = local_replies(Some(&config)).expect_err("three headers");
+    let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    let at = |field: &str| format!("local_reply_config.mappers[0].headers_to_add{field}");
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[0].starts_with(&at("[0].header.value: the operator %NO_SUCH%")));
+    assert!(told[1].starts_with(&at("[1].header.key: 'a b' is no name of a header")));
+    assert!(told[2].starts_with(&at("[2].header: there is no header")));
+}

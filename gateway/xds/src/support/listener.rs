@@ -4,7 +4,7 @@
 use super::{
     DEFAULT, Message, REMOVE, RUNTIME, STATIC, STATISTICS,
     Support::{Acts, Harmless, Ignored, Judged, Refused},
-    TLS, TRACING,
+    TRACING,
 };
 
 const ONE_CHAIN: &str = "choosing a filter chain by the connection is not in this version";
@@ -266,16 +266,15 @@ pub(super) const MESSAGES: &[Message] = &[
                 ],
             ),
             (
-                Ignored(TLS),
+                Acts,
                 &[
                     "forward_client_cert_details",
                     "set_current_client_cert_details",
-                    "forward_client_cert_matcher",
                 ],
             ),
             (
-                Ignored("answers made here have the form of the caller's protocol"),
-                &["local_reply_config"],
+                Ignored("callers are told of in one way, whatever their requests say"),
+                &["forward_client_cert_matcher"],
             ),
             (
                 Harmless("HTTP/3 is not in this version"),
@@ -345,6 +344,35 @@ pub(super) const MESSAGES: &[Message] = &[
             (
                 Ignored("x-forwarded-proto says whether the caller came by TLS"),
                 &["forward_proto_config"],
+            ),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.SetCurrentClientCertDetails",
+        fields: &[
+            (Acts, &["subject", "cert", "uri", "dns"]),
+            (
+                Ignored("endpoints are told of the caller's own certificate, in the text form"),
+                &["chain", "issuer", "format"],
+            ),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig",
+        fields: &[(Acts, &["mappers", "body_format"])],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.http_connection_manager.v3.ResponseMapper",
+        fields: &[
+            (Judged, &["filter"]),
+            (
+                Acts,
+                &[
+                    "status_code",
+                    "body",
+                    "body_format_override",
+                    "headers_to_add",
+                ],
             ),
         ],
     },
@@ -519,6 +547,7 @@ const HTTP_FIELDS: &[&str] = &[
     "stream_idle_timeout",
     "upgrade_configs",
     "proxy_100_continue",
+    "local_reply_config",
     "use_remote_address",
     "xff_num_trusted_hops",
     "skip_xff_append",

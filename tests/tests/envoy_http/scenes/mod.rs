@@ -10,6 +10,7 @@ mod limits;
 mod manager;
 mod matching;
 mod redirects;
+mod replies;
 mod retries;
 mod rewrites;
 
@@ -30,6 +31,7 @@ pub(crate) fn all() -> Vec<Scene> {
         hashing::scenes(),
         manager::scenes(),
         errors::scenes(),
+        replies::scenes(),
         faults::scenes(),
         limits::scenes(),
         retries::scenes(),
