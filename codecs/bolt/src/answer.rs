@@ -8,7 +8,7 @@
 //! | no route, no cluster | error `RPC-020100010: text`, a provider's words for an unknown service | `SofaRpcException` (199) with the text | `InvokeServerException`, the text in its cause |
 //! | no host | error `RPC-020060001: text`, the client's own words for a service without address | (199) with the text | as above |
 //! | denied, cannot edit, draining, direct response, fault | error with the text | (199) with the text | as above |
-//! | overload, rate limited | status 4 | (100) | `InvokeServerBusyException` |
+//! | overload, rate limited | a thrown `SofaRpcException` of type 100; raw: status 4 | (100) with the text | `InvokeServerBusyException` |
 //! | timeout | status 7 | `SofaTimeOutException` (200) | `InvokeTimeoutException` |
 //! | connect failed | status 8 | (250) | `InvokeSendFailedException` |
 //! | connection lost | status 16 | (250) | `ConnectionClosedException` |
@@ -18,6 +18,9 @@
 //! - An *error* is, for SOFARPC, status 0 with `sofa_head_response_error=true` and a `SofaResponse`
 //!   whose `isError` is true, in the request's own grammar (protobuf: the text; JSON: the text as a
 //!   JSON string). For raw Bolt with hessian2 it is status 2 with an `RpcServerException`.
+//! - Status 4 would be repeated by a SOFARPC client with retries, three times in all for two of them,
+//!   and so multiply the load of whoever refuses. An exception in a response is not: it is thrown as it
+//!   is. Without hessian2 there is none, and status 4 must do.
 //! - Where neither can be written (another serialisation, a content whose grammar cannot be told),
 //!   the status alone must do: 6 for no route, 16 for no host and draining, 2 else.
 //! - A direct response or a fault follows the HTTP status that it names: 429 as overload, 408 and
@@ -46,6 +49,8 @@ use crate::{
 enum Speech {
     /// By a status alone.
     Bare(u16),
+    /// By an exception that says busy, with a text; by status 4 where none can be written.
+    Busy,
     /// By an error with a text behind `code`; by the status alone where no text can be written.
     Error {
         code: Option<&'static str>,
@@ -75,7 +80,7 @@ impl Speech {
         match told.cause {
             Cause::NoRoute | Cause::NoCluster => Self::NOT_FOUND,
             Cause::NoHost => Self::NO_HOST,
-            Cause::Overload | Cause::RateLimited => Self::Bare(status::SERVER_BUSY),
+            Cause::Overload | Cause::RateLimited => Self::Busy,
             Cause::Timeout => Self::Bare(status::TIMEOUT),
             Cause::ConnectFailed => Self::Bare(status::SEND_ERROR),
             Cause::ConnectionLost => Self::Bare(status::CONNECTION_CLOSED),
@@ -93,7 +98,7 @@ impl Speech {
 
     fn of_http(http: u16) -> Self {
         match class_of_http(http) {
-            Class::Overload => Self::Bare(status::SERVER_BUSY),
+            Class::Overload => Self::Busy,
             Class::Timeout => Self::Bare(status::TIMEOUT),
             Class::NotFound => Self::NOT_FOUND,
             Class::Ok | Class::Business | Class::Client | Class::Unavailable | Class::Codec => {
@@ -110,6 +115,7 @@ pub(crate) fn answer(to: &Frame<Head>, told: &Status, out: &mut Out) {
     }
     let error = match Speech::of(told) {
         Speech::Bare(status) => Err(status),
+        Speech::Busy => Body::busy(to, &told.text).ok_or(status::SERVER_BUSY),
         Speech::Error { code, bare } => Body::error(to, code, &told.text).ok_or(bare),
     };
     match error {
@@ -160,6 +166,15 @@ impl Body {
         }
     }
 
+    /// An exception that says busy, if the caller of `to` has a form for that.
+    fn busy(to: &Frame<Head>, text: &str) -> Option<Self> {
+        let view = View::new(to);
+        let is_sofa = to.head.codec == sofa::HESSIAN && view.class() == sofa::REQUEST_CLASS;
+        let grammar = view.content().first().copied().and_then(Grammar::of_object);
+        let grammar = grammar.filter(|_| is_sofa)?;
+        Some(Self::sofa(busy_response(text, grammar)))
+    }
+
     const fn sofa(content: Vec<u8>) -> Self {
         Self {
             status: status::SUCCESS,
@@ -194,16 +209,32 @@ impl Body {
     }
 }
 
+/// Fields of a `SofaResponse`.
+const RESPONSE: [&str; 4] = ["isError", "errorMsg", "appResponse", "responseProps"];
+
 /// A `SofaResponse` that tells of a framework error.
 fn sofa_response(text: &str, grammar: Grammar) -> Vec<u8> {
     let mut content = Vec::new();
     let mut writer = Writer::new(&mut content, grammar);
-    let fields = ["isError", "errorMsg", "appResponse", "responseProps"];
-    let class = writer.define_class(sofa::RESPONSE_CLASS, &fields);
+    let class = writer.define_class(sofa::RESPONSE_CLASS, &RESPONSE);
     writer.object(class);
     writer.bool(true);
     writer.string(text);
     writer.null();
+    writer.null();
+    content
+}
+
+/// A `SofaResponse` with an exception to throw: the server is busy.
+fn busy_response(text: &str, grammar: Grammar) -> Vec<u8> {
+    let mut content = Vec::new();
+    let mut writer = Writer::new(&mut content, grammar);
+    let class = writer.define_class(sofa::RESPONSE_CLASS, &RESPONSE);
+    writer.object(class);
+    writer.bool(false);
+    writer.null();
+    let kind = (sofa::ERROR_TYPE, sofa::SERVER_BUSY);
+    writer.throwable(sofa::RPC_EXCEPTION_CLASS, &[kind], text);
     writer.null();
     content
 }
@@ -311,6 +342,7 @@ mod tests {
         for http in [200, 404, 408, 429, 500, 501, 503, 504] {
             match Speech::of_http(http) {
                 Speech::Bare(bare) | Speech::Error { bare, .. } => assert!(status::is_known(bare)),
+                Speech::Busy => assert!(status::is_known(status::SERVER_BUSY)),
             }
         }
         let denied = Status::new(Cause::Denied, "no");

@@ -17,6 +17,13 @@ pub const RESPONSE_CLASS: &str = "com.alipay.sofa.rpc.core.response.SofaResponse
 /// The class name of the object in an answer of status 2.
 pub const SERVER_EXCEPTION_CLASS: &str = "com.alipay.remoting.rpc.exception.RpcServerException";
 
+/// The class of the exceptions that SOFARPC itself throws.
+pub(crate) const RPC_EXCEPTION_CLASS: &str = "com.alipay.sofa.rpc.core.exception.SofaRpcException";
+/// Its field for the kind of error.
+pub(crate) const ERROR_TYPE: &str = "errorType";
+/// The server is busy (`RpcErrorType.SERVER_BUSY`).
+pub(crate) const SERVER_BUSY: i32 = 100;
+
 /// Serialisation hessian2, of either grammar.
 pub(crate) const HESSIAN: u8 = 1;
 /// Serialisation protobuf.
@@ -133,10 +140,11 @@ pub(crate) fn walker(content: &[u8]) -> Option<Walker<'_>> {
 /// repeats the call nor ejects the host.
 pub(crate) fn hidden_error(serialization: u8, content: &[u8]) -> Class {
     match serialization {
-        HESSIAN => match error_text(content) {
-            Ok(Some(text)) if is_not_found(&text) => Class::NotFound,
-            Ok(Some(_)) => Class::Unavailable,
-            Ok(None) | Err(_) => Class::Business,
+        HESSIAN => match hidden(content) {
+            Ok(Hidden::Error(text)) if is_not_found(&text) => Class::NotFound,
+            Ok(Hidden::Error(_)) => Class::Unavailable,
+            Ok(Hidden::Busy) => Class::Overload,
+            Ok(Hidden::Thrown) | Err(_) => Class::Business,
         },
         // The text alone, of either kind of error.
         PROTOBUF if is_not_found(&text(content)) => Class::NotFound,
@@ -149,19 +157,48 @@ fn is_not_found(text: &str) -> bool {
     text.starts_with(SERVICE_NOT_FOUND) || text.starts_with(METHOD_NOT_FOUND)
 }
 
-/// The `errorMsg` of a `SofaResponse` whose `isError` is true; `None` when it is false.
-fn error_text(content: &[u8]) -> Result<Option<Cow<'_, str>>, Error> {
+/// What a `SofaResponse` tells.
+enum Hidden<'c> {
+    /// `isError` and the `errorMsg`.
+    Error(Cow<'c, str>),
+    /// A `SofaRpcException` that says busy.
+    Busy,
+    /// Any other exception.
+    Thrown,
+}
+
+fn hidden(content: &[u8]) -> Result<Hidden<'_>, Error> {
     let Some(mut walker) = walker(content) else {
-        return Ok(None);
+        return Ok(Hidden::Thrown);
     };
-    let (mut is_error, mut message) = (false, None);
+    let (mut is_error, mut message, mut busy) = (false, None, false);
     let mut fields = walker.object()?;
     while let Some(name) = fields.next_field()? {
         match name.as_str() {
             Some("isError") => is_error = fields.value().read_bool()?,
             Some("errorMsg") => message = fields.value().read_string_or_null()?,
+            Some("appResponse") => busy = says_busy(fields.value())?,
             _ => {}
         }
     }
-    Ok(is_error.then(|| message.map_or(Cow::Borrowed(""), |text| text.to_cow())))
+    Ok(match (is_error, busy) {
+        (true, _) => Hidden::Error(message.map_or(Cow::Borrowed(""), |text| text.to_cow())),
+        (false, true) => Hidden::Busy,
+        (false, false) => Hidden::Thrown,
+    })
+}
+
+fn says_busy(value: &mut Walker<'_>) -> Result<bool, Error> {
+    let class = value.peek_class()?;
+    if !class.is_some_and(|class| class.eq_str(RPC_EXCEPTION_CLASS)) {
+        return Ok(false);
+    }
+    let mut kind = 0;
+    let mut fields = value.object()?;
+    while let Some(name) = fields.next_field()? {
+        if name.as_str() == Some(ERROR_TYPE) {
+            kind = fields.value().read_int()?;
+        }
+    }
+    Ok(kind == SERVER_BUSY)
 }

@@ -1,6 +1,7 @@
 //! What a caller sees when the gateway itself answers: the exception of its own framework for that cause. Each
 //! test makes a column of the tables in `docs/local-replies.md`, see [`table::check`].
 
+mod policies;
 mod scene;
 mod table;
 

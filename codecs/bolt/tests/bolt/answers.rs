@@ -118,6 +118,19 @@ fn raw_bolt_callers_get_an_exception_with_the_text() {
     }
 }
 
+/// Which a client with retries does not repeat, as it does status 4.
+#[test]
+fn a_busy_gateway_throws_the_exception_of_a_busy_server() {
+    for grammar in [Grammar::V2, Grammar::V3] {
+        for cause in [Cause::Overload, Cause::RateLimited] {
+            let answer = told(&sofa(grammar), cause);
+            assert_eq!(answer.head.status(), Some(0));
+            assert!(inspect(&answer).walked);
+            assert_eq!(Bolt::classify(&answer), Class::Overload);
+        }
+    }
+}
+
 #[test]
 fn a_status_alone_where_no_text_can_be_written() {
     let opaque = Made {
@@ -135,6 +148,8 @@ fn a_status_alone_where_no_text_can_be_written() {
             (Cause::NoHost, 16),
             (Cause::Draining, 16),
             (Cause::Denied, 2),
+            (Cause::Overload, 4),
+            (Cause::RateLimited, 4),
         ] {
             let answer = told(&made, cause);
             assert_eq!(answer.head.status(), Some(status), "{cause:?}");
@@ -147,8 +162,6 @@ fn a_status_alone_where_no_text_can_be_written() {
 #[test]
 fn causes_with_a_status_of_their_own_are_a_header_alone() {
     for (cause, status) in [
-        (Cause::Overload, 4),
-        (Cause::RateLimited, 4),
         (Cause::Timeout, 7),
         (Cause::ConnectFailed, 8),
         (Cause::ConnectionLost, 16),
