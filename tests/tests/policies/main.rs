@@ -3,6 +3,7 @@
 
 mod fault;
 mod rate_limit;
+mod share;
 
 use std::time::Duration;
 
