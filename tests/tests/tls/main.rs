@@ -6,6 +6,7 @@ mod chains;
 mod downstream;
 mod file;
 mod hostile;
+mod identity;
 mod names;
 mod peer;
 mod reload;
