@@ -132,7 +132,8 @@ impl Lease {
         if !self.keeps {
             up.link.end();
         }
-        if self.keeps && !worn && !old && !pool.left.get() && up.link.watch().is_pending() {
+        let good = !up.link.is_over() && !worn && !old && !pool.left.get();
+        if good && up.link.watch().is_pending() {
             pool.idle.borrow_mut().push(Rc::clone(up));
             self.returned = true;
         }

@@ -263,6 +263,37 @@ fn a_call_on_a_stale_connection_is_sent_again() {
 }
 
 #[test]
+fn connections_that_end_with_an_answer_end_without_a_call() {
+    run(async {
+        let host = Host::bind();
+        let rig = Rig::start(Setup::to(&host)).await;
+        for (answer, closes) in [
+            ("HTTP/1.1 200 OK\r\n\r\nall", true),
+            (
+                "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 3\r\n\r\nall",
+                false,
+            ),
+        ] {
+            let mut client = rig.client().await;
+            client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n").await;
+            let mut up = host.accept().await;
+            up.message().await;
+            up.send(answer).await;
+            if closes {
+                drop(up);
+            }
+            assert_eq!(client.message().await.text(), "all");
+            eventually("the connection is gone", || {
+                rig.upstream(ClusterMetric::CxActive) == 0
+            })
+            .await;
+        }
+        assert_eq!(rig.upstream(ClusterMetric::CxDestroyRemote), 2);
+        assert_eq!(rig.upstream(ClusterMetric::CxDestroyWithActive), 0);
+    });
+}
+
+#[test]
 fn an_idle_connection_that_its_host_closes_is_not_used() {
     run(async {
         let host = Host::bind();

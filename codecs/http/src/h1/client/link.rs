@@ -109,7 +109,7 @@ impl Link {
 
     /// Whether the request has been sent and nothing is left of its answer.
     pub(super) fn is_clean(&self) -> bool {
-        self.sending.borrow().is_none() && self.read.borrow().is_empty() && !self.over.get()
+        self.sending.borrow().is_none() && self.read.borrow().is_empty()
     }
 
     /// Whether the connection has come to its end, and not by the gateway's doing.
