@@ -1,8 +1,8 @@
 //! The configuration files of the contenders.
 //!
 //! All do the same work and no more: take a connection, read the call, find its route by path (or by
-//! interface and method), pass it on over a kept connection. None writes an access log, and none adds
-//! a request id.
+//! interface and method), pass it on over a kept connection. None adds a request id, and none writes an
+//! access log or looks at policies, but for those that are compared with themselves without.
 
 use super::contender::{Contender, Kind, Variant};
 use super::setting::Setting;
@@ -24,14 +24,15 @@ impl Setting<'_> {
                 include_str!("config/crossdock.yaml")
             }
         };
-        let (rule, echo) = if contender.variant == Variant::Attachment {
-            (
+        let (rule, echo) = match contender.variant {
+            Variant::Attachment => (
                 include_str!("config/crossdock-header-route.yaml"),
                 include_str!("config/envoy-header-route.yaml"),
-            )
-        } else {
-            ("", include_str!("config/envoy-route.yaml"))
+            ),
+            Variant::Policies => (POLICIES_ROUTE, include_str!("config/envoy-route.yaml")),
+            Variant::Plain | Variant::Mtls => ("", include_str!("config/envoy-route.yaml")),
         };
+        let policies = contender.variant == Variant::Policies;
         let bound = contender.kind == Kind::EnvoyBound;
         let clusters = ["backends", "gray"].map(|name| self.cluster(contender, name));
         let (mtls, grpc) = (contender.variant == Variant::Mtls, self.wire == Wire::Grpc);
@@ -39,6 +40,9 @@ impl Setting<'_> {
             .replace("@HEADER_ROUTE@\n", rule)
             .replace("@ECHO@\n", echo)
             .replace("@CLUSTERS@\n", &clusters.concat())
+            .replace("@RETRIES@\n", when(policies, RETRIES))
+            .replace("@LIMIT@\n", when(policies, LIMIT))
+            .replace("@ACCESS_LOG@\n", when(policies, ACCESS_LOG))
             .replace("@DOWNSTREAM_TLS@\n", when(mtls, DOWNSTREAM_TLS))
             .replace("@BOUND@", &bound.to_string())
             .replace("@ALPN@", if grpc { "h2" } else { "http/1.1" })
@@ -67,6 +71,7 @@ impl Setting<'_> {
             .replace("@ENDPOINTS@\n", &endpoints)
             + when(self.wire == Wire::Grpc, CLUSTER_HTTP2)
             + when(contender.variant == Variant::Mtls, UPSTREAM_TLS)
+            + when(contender.variant == Variant::Policies, OUTLIERS)
     }
 
     fn haproxy_servers(&self) -> String {
@@ -81,6 +86,11 @@ impl Setting<'_> {
     }
 }
 
+const POLICIES_ROUTE: &str = include_str!("config/policies-route.yaml");
+const RETRIES: &str = include_str!("config/policies-retries.yaml");
+const LIMIT: &str = include_str!("config/policies-limit.yaml");
+const ACCESS_LOG: &str = include_str!("config/policies-access-log.yaml");
+const OUTLIERS: &str = include_str!("config/policies-outliers.yaml");
 const CLUSTER_HTTP2: &str = include_str!("config/cluster-http2.yaml");
 const UPSTREAM_TLS: &str = include_str!("config/upstream-tls.yaml");
 const DOWNSTREAM_TLS: &str = include_str!("config/downstream-tls.yaml");

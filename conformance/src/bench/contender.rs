@@ -66,6 +66,9 @@ pub(crate) enum Variant {
     Attachment,
     /// It speaks mutual TLS on both sides.
     Mtls,
+    /// Its calls are under policies, the same text for every protocol: a route that reads a header,
+    /// a local rate limit, retries, outlier detection and an access log.
+    Policies,
 }
 
 /// A proxy in a scenario.
@@ -82,6 +85,7 @@ impl Contender {
             Variant::Plain => "",
             Variant::Attachment => "+attachment",
             Variant::Mtls => "+mtls",
+            Variant::Policies => "+policies",
         };
         format!("{}{more}", self.kind.name())
     }

@@ -113,7 +113,26 @@ impl Scenario {
             ..dubbo("idle")
         });
         all.extend(Self::http(shape));
+        all.extend(Self::policies(&all));
         all
+    }
+
+    /// What policies cost each protocol: its calls of 128 octets, with and without.
+    fn policies(all: &[Self]) -> Vec<Self> {
+        let names = ["dubbo-128", "bolt-128", "http1-128", "grpc-128"];
+        let plain = names
+            .iter()
+            .filter_map(|name| all.iter().find(|one| one.name == *name));
+        let under = |same: &Self| Self {
+            name: format!("{}-policies", same.name),
+            about: format!(
+                "{}; and a header route, a local limit, retries, outlier detection and an access log",
+                same.about
+            ),
+            variant: Some(Variant::Policies),
+            ..same.clone()
+        };
+        plain.map(under).collect()
     }
 
     /// The scenarios of HTTP.
@@ -182,8 +201,14 @@ impl Scenario {
     /// The proxies of this scenario among the kinds that are wanted.
     pub(crate) fn contenders(&self, wanted: &[Kind]) -> Vec<Contender> {
         let speaking = wanted.iter().filter(|kind| kind.speaks(self.wire));
+        // Envoy's proxies of frames know none of the policies.
+        let varies = |kind: Kind| {
+            let framed = matches!(self.wire, Wire::Dubbo | Wire::Bolt);
+            let foreign = matches!(kind, Kind::Envoy | Kind::EnvoyBound);
+            kind.varies() && !(self.variant == Some(Variant::Policies) && framed && foreign)
+        };
         let variants = |kind: &Kind| {
-            let more = self.variant.filter(|_| kind.varies());
+            let more = self.variant.filter(|_| varies(*kind));
             let kind = *kind;
             std::iter::once(Variant::Plain)
                 .chain(more)
@@ -191,7 +216,7 @@ impl Scenario {
         };
         // Who has no such variant has nothing to be compared with, but for the floor.
         let taking_part =
-            |kind: &&Kind| self.variant.is_none() || kind.varies() || **kind == Kind::Relay;
+            |kind: &&Kind| self.variant.is_none() || varies(**kind) || **kind == Kind::Relay;
         speaking.filter(taking_part).flat_map(variants).collect()
     }
 }

@@ -36,7 +36,7 @@ impl Setting<'_> {
     pub(crate) const fn backends_of(&self, contender: Contender) -> &[u16] {
         match contender.variant {
             Variant::Mtls => self.tls_backends,
-            Variant::Plain | Variant::Attachment => self.backends,
+            Variant::Plain | Variant::Attachment | Variant::Policies => self.backends,
         }
     }
 

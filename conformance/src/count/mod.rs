@@ -70,7 +70,7 @@ impl Case {
     }
 }
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 12] = [
     Case {
         name: "dubbo-alone",
         wire: Wire::Dubbo,
@@ -126,6 +126,34 @@ const CASES: [Case; 8] = [
         connections: 1,
         in_flight: 32,
         variant: Variant::Plain,
+    },
+    Case {
+        name: "dubbo-32-policies",
+        wire: Wire::Dubbo,
+        connections: 1,
+        in_flight: 32,
+        variant: Variant::Policies,
+    },
+    Case {
+        name: "bolt-32-policies",
+        wire: Wire::Bolt,
+        connections: 1,
+        in_flight: 32,
+        variant: Variant::Policies,
+    },
+    Case {
+        name: "http1-64-policies",
+        wire: Wire::Http1,
+        connections: 64,
+        in_flight: 1,
+        variant: Variant::Policies,
+    },
+    Case {
+        name: "grpc-32-policies",
+        wire: Wire::Grpc,
+        connections: 1,
+        in_flight: 32,
+        variant: Variant::Policies,
     },
 ];
 
