@@ -6,7 +6,7 @@ use crossdock_routers::format::{self, Token};
 use crossdock_xds::envoy_types::pb::google::protobuf::{Struct, Value as Json, value::Kind};
 
 use super::{
-    Problems,
+    Problems, digits,
     operator::{Line, Operator, Value},
 };
 
@@ -41,8 +41,33 @@ enum Form {
 
 #[derive(Clone, Debug)]
 enum Piece {
-    Literal(Box<str>),
+    /// What stands between two operators, mostly a few octets.
+    Literal(Box<str>, Option<Short>),
     Operator(Operator),
+}
+
+/// Few octets, appended without a call to copy them: all eight, and the rest is cut off.
+#[derive(Clone, Copy, Debug)]
+struct Short {
+    octets: [u8; 8],
+    len: usize,
+}
+
+impl Short {
+    fn of(text: &str) -> Option<Self> {
+        let mut octets = [0; 8];
+        octets
+            .get_mut(..text.len())?
+            .copy_from_slice(text.as_bytes());
+        let len = text.len();
+        Some(Self { octets, len })
+    }
+
+    fn write(self, out: &mut Vec<u8>) {
+        let end = out.len() + self.len;
+        out.extend_from_slice(&self.octets);
+        out.truncate(end);
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -135,7 +160,10 @@ fn pieces(text: &str) -> Result<Vec<Piece>, (String, String)> {
     }
     let pieces = tokens.into_iter().map(|token| {
         Ok(match token {
-            Token::Literal(text) => Piece::Literal(text),
+            Token::Literal(text) => {
+                let short = Short::of(&text);
+                Piece::Literal(text, short)
+            }
             Token::Operator(operator) => Piece::Operator(Operator::compile(&operator)?),
         })
     });
@@ -215,10 +243,11 @@ impl Writer<'_, '_> {
     fn pieces(&mut self, pieces: &[Piece]) {
         for piece in pieces {
             match piece {
-                Piece::Literal(text) => self.out.extend_from_slice(text.as_bytes()),
+                Piece::Literal(_, Some(short)) => short.write(self.out),
+                Piece::Literal(text, None) => self.out.extend_from_slice(text.as_bytes()),
                 Piece::Operator(operator) => match operator.value(self.line) {
                     Value::Verbatim(text) => self.out.extend_from_slice(text.as_bytes()),
-                    _ => self.plain(operator),
+                    value => self.value(value),
                 },
             }
         }
@@ -229,7 +258,7 @@ impl Writer<'_, '_> {
         self.out.push(b'"');
         for piece in pieces {
             match piece {
-                Piece::Literal(text) => escape(text, self.out),
+                Piece::Literal(text, _) => escape(text, self.out),
                 Piece::Operator(operator) => self.plain(operator),
             }
         }
@@ -237,7 +266,11 @@ impl Writer<'_, '_> {
     }
 
     fn plain(&mut self, operator: &Operator) {
-        match operator.value(self.line) {
+        self.value(operator.value(self.line));
+    }
+
+    fn value(&mut self, value: Value<'_>) {
+        match value {
             Value::Missing if self.omit_empty => {}
             Value::Missing => self.out.push(b'-'),
             value => write_value(value, self.out),
@@ -314,24 +347,14 @@ impl Writer<'_, '_> {
 
 /// A value as text, safe within a line and within a JSON string.
 fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
-    // Writing to memory cannot fail.
-    let _ = match value {
-        Value::Missing => Ok(()),
-        Value::Number(number) | Value::Digits(number) => write!(out, "{number}"),
-        Value::Address(address) => write!(out, "{address}"),
-        Value::Ip(ip) => write!(out, "{ip}"),
-        Value::Verbatim(text) => {
-            escape(text, out);
-            Ok(())
-        }
-        Value::Text(text) => {
-            escape(&text, out);
-            Ok(())
-        }
-        Value::Time(format, moment) => {
-            format.write(moment, out);
-            Ok(())
-        }
+    match value {
+        Value::Missing => {}
+        Value::Number(number) | Value::Digits(number) => digits::number(number, out),
+        Value::Address(address) => digits::address(address, out),
+        Value::Ip(ip) => digits::ip(ip, out),
+        Value::Verbatim(text) => escape(text, out),
+        Value::Text(text) => escape(&text, out),
+        Value::Time(format, moment) => format.write(moment, out),
         Value::Flags(flags, long) => {
             let before = out.len();
             for flag in flags.iter() {
@@ -344,9 +367,8 @@ fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
             if out.len() == before {
                 out.push(b'-');
             }
-            Ok(())
         }
-    };
+    }
 }
 
 fn quoted(text: &str, out: &mut Vec<u8>) {
@@ -361,10 +383,7 @@ fn quoted(text: &str, out: &mut Vec<u8>) {
 fn escape(text: &str, out: &mut Vec<u8>) {
     let mut rest = text;
     // Nearly always there is nothing to do, and octets are looked at faster than characters.
-    if rest
-        .bytes()
-        .all(|octet| matches!(octet, b' '..=b'~') && octet != b'"' && octet != b'\\')
-    {
+    if is_plain(rest.as_bytes()) {
         return out.extend_from_slice(rest.as_bytes());
     }
     while let Some(at) = rest.find(is_special) {
@@ -386,7 +405,53 @@ fn escape(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(rest.as_bytes());
 }
 
+/// Whether nothing but printable ASCII stands there that means nothing in JSON; eight octets at a
+/// time, as one number.
+fn is_plain(octets: &[u8]) -> bool {
+    let (eights, rest) = octets.as_chunks();
+    let mut last = [b' '; 8];
+    last.iter_mut()
+        .zip(rest)
+        .for_each(|(place, octet)| *place = *octet);
+    let odd = |eight: &[u8; 8]| odd_octets(u64::from_ne_bytes(*eight));
+    eights
+        .iter()
+        .fold(odd(&last), |all, eight| all | odd(eight))
+        == 0
+}
+
+/// The highest bits of the octets that are not printable or mean something in JSON. What stands behind
+/// such an octet may have its bit set too.
+fn odd_octets(eight: u64) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    // Bit Twiddling Hacks, "Determine if a word has a zero byte", "... a byte less than n".
+    let below = |number: u64, least: u64| number.wrapping_sub(ONES * least) & !number;
+    let is = |octet: u8| below(eight ^ (ONES * u64::from(octet)), 1);
+    (eight | below(eight, 0x20) | is(0x7f) | is(b'"') | is(b'\\')) & HIGH
+}
+
 /// Control characters of ASCII and Latin-1, and the line ends of Unicode.
 fn is_special(c: char) -> bool {
     c.is_control() || matches!(c, '"' | '\\' | '\u{2028}' | '\u{2029}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_octets_are_found_wherever_they_stand() {
+        for octet in 0..=u8::MAX {
+            let plain = matches!(octet, b' '..=b'~') && octet != b'"' && octet != b'\\';
+            for len in 1..=24 {
+                for at in 0..len {
+                    let mut octets = vec![b'~'; len];
+                    octets[at] = octet;
+                    assert_eq!(is_plain(&octets), plain, "{octet} at {at} of {len}");
+                }
+            }
+        }
+        assert!(is_plain(b""));
+    }
 }

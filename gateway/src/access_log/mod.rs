@@ -4,6 +4,7 @@
 //! [`file`].
 
 mod connection;
+mod digits;
 mod file;
 mod filter;
 mod format;
@@ -14,9 +15,16 @@ mod replies;
 mod tests;
 mod time;
 
-use std::{cell::RefCell, sync::Arc, time::SystemTime};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+    time::SystemTime,
+};
 
-use crossdock_framework::log::{AccessLog, Record};
+use crossdock_framework::{
+    log::{AccessLog, Record},
+    time::Moment,
+};
 use crossdock_routers::Problem;
 use crossdock_xds::envoy_types::pb::{
     envoy::{
@@ -250,6 +258,9 @@ pub(crate) struct Log {
 thread_local! {
     /// Lines take shape here, one at a time.
     static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// The end of the call whose line was written last, and what the calendar said then: calls that
+    /// end in one turn of their worker end at one moment.
+    static LAST: Cell<Option<(Moment, SystemTime)>> = const { Cell::new(None) };
 }
 
 /// A line buffer that has grown beyond this is made smaller again.
@@ -272,7 +283,10 @@ impl Log {
             record,
             connection,
             reply: None,
-            now: SystemTime::now(),
+            now: match connection {
+                None => calendar(record),
+                Some(_) => SystemTime::now(),
+            },
         };
         if !self.filter.passes(line) {
             return;
@@ -284,6 +298,17 @@ impl Log {
             text.shrink_to(LINE_KEPT);
         });
     }
+}
+
+/// What the calendar says at the end of a call.
+fn calendar(record: &Record<'_>) -> SystemTime {
+    let end = record.began.after(record.duration);
+    if let Some((_, now)) = LAST.get().filter(|last| last.0 == end) {
+        return now;
+    }
+    let now = SystemTime::now();
+    LAST.set(Some((end, now)));
+    now
 }
 
 /// What is wrong, with the field that is looked at.

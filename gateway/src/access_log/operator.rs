@@ -70,11 +70,52 @@ enum Source {
     Trailers,
 }
 
-/// A header, and the one to take when it is missing; both in lower case.
+/// A header, and the one to take when it is missing.
 #[derive(Clone, Debug)]
 struct Header {
-    name: Box<str>,
-    alternative: Option<Box<str>>,
+    name: Name,
+    alternative: Option<Name>,
+    /// It is the one that Envoy adds to every response.
+    service_time: bool,
+}
+
+/// The name of a header in lower case, and the word that it stands for.
+#[derive(Clone, Debug)]
+struct Name {
+    text: Box<str>,
+    word: Word,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Word {
+    Authority,
+    Path,
+    HttpMethod,
+    Scheme,
+    Header,
+}
+
+impl Name {
+    fn new(text: Box<str>) -> Self {
+        let word = match Key::from_header_name(&text) {
+            Key::Authority => Word::Authority,
+            Key::Path => Word::Path,
+            Key::HttpMethod => Word::HttpMethod,
+            Key::Scheme => Word::Scheme,
+            Key::Header(_) => Word::Header,
+        };
+        Self { text, word }
+    }
+
+    fn key(&self) -> Key<'_> {
+        match self.word {
+            Word::Authority => Key::Authority,
+            Word::Path => Key::Path,
+            Word::HttpMethod => Key::HttpMethod,
+            Word::Scheme => Key::Scheme,
+            Word::Header => Key::Header(&self.text),
+        }
+    }
 }
 
 /// Which path is meant where rules have rewritten it.
@@ -291,11 +332,11 @@ impl Header {
             Source::Response | Source::Trailers => record.response?,
             Source::Request | Source::RequestWithoutQuery => record.request,
         };
-        let get = |name: &str| match source {
-            Source::Trailers => view.trailer(name),
-            _ => view.get(Key::from_header_name(name)),
+        let get = |name: &Name| match source {
+            Source::Trailers => view.trailer(&name.text),
+            _ => view.get(name.key()),
         };
-        let found = get(&self.name).or_else(|| get(self.alternative.as_deref()?));
+        let found = get(&self.name).or_else(|| get(self.alternative.as_ref()?));
         match source {
             Source::RequestWithoutQuery => found.map(without_query),
             Source::Request | Source::Response | Source::Trailers => found,
@@ -305,8 +346,7 @@ impl Header {
     /// What Envoy adds to every response as a header; a framed response carries no such header,
     /// but formats ask for it.
     fn own(&self, record: &Record<'_>) -> Value<'static> {
-        let asked = self.name.as_ref() == "x-envoy-upstream-service-time";
-        let time = record.upstream.filter(|_| asked);
+        let time = record.upstream.filter(|_| self.service_time);
         time.map_or(Value::Missing, |time| Value::Digits(millis(time)))
     }
 }
@@ -376,7 +416,12 @@ fn with_arguments(name: &str, args: Option<&str>) -> Result<Option<What>, (Strin
     let names = args.and_then(format::header_names);
     let (name, alternative) =
         names.ok_or_else(|| needs(name, "the name of a header, as in %REQ(:PATH)%"))?;
-    Ok(Some(What::Header(source, Header { name, alternative })))
+    let header = Header {
+        service_time: &*name == "x-envoy-upstream-service-time",
+        name: Name::new(name),
+        alternative: alternative.map(Name::new),
+    };
+    Ok(Some(What::Header(source, header)))
 }
 
 /// `%PATH(WQ:ORIG_OR_PATH)%`.

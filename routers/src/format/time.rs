@@ -1,10 +1,17 @@
 //! Calendar time in UTC, as `%START_TIME(FORMAT)%` writes it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    cell::Cell,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 /// A compiled time format: `strftime` with the additions of Envoy for parts of a second.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TimeFormat(Vec<Piece>);
+pub struct TimeFormat {
+    pieces: Vec<Piece>,
+    /// It is the default, which nearly every access log writes.
+    is_default: bool,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
@@ -35,6 +42,14 @@ enum Piece {
 /// The default of `%START_TIME%`: ISO 8601 with milliseconds.
 const ISO_8601: &str = "%Y-%m-%dT%H:%M:%E3SZ";
 
+/// What the default writes before the milliseconds: `2026-01-31T23:59:59.`
+type ToSeconds = [u8; 20];
+
+thread_local! {
+    /// The last second that the thread wrote by the default: the next line is mostly of the same.
+    static LAST: Cell<Option<(u64, ToSeconds)>> = const { Cell::new(None) };
+}
+
 impl TimeFormat {
     /// ISO 8601 with milliseconds, such as `2026-01-31T23:59:59.999Z`.
     pub fn iso_8601() -> Self {
@@ -64,15 +79,34 @@ impl TimeFormat {
         if !rest.is_empty() {
             pieces.push(Piece::Literal(rest.into()));
         }
-        Ok(Self(pieces))
+        Ok(Self {
+            pieces,
+            is_default: text == ISO_8601,
+        })
     }
 
     /// Writes a moment.
     pub fn write(&self, moment: SystemTime, out: &mut Vec<u8>) {
         let since = moment.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let millis = since.subsec_millis();
+        let digit = |tens: u32| b'0' + (millis / tens % 10) as u8;
+        let end = [digit(100), digit(10), digit(1), b'Z'];
+        let last = LAST.get().filter(|last| last.0 == since.as_secs());
+        if let (true, Some((_, start))) = (self.is_default, last) {
+            out.extend_from_slice(&start);
+            out.extend_from_slice(&end);
+            return;
+        }
+        let before = out.len();
         let civil = Civil::of(since.as_secs());
-        for piece in &self.0 {
+        for piece in &self.pieces {
             civil.write(piece, since, out);
+        }
+        if self.is_default
+            && let Some((start, end)) = out.get(before..).and_then(|text| text.split_first_chunk())
+            && end.len() == 4
+        {
+            LAST.set(Some((since.as_secs(), *start)));
         }
     }
 }
@@ -143,7 +177,7 @@ fn expand_longer(conversion: &str, pieces: &mut Vec<Piece>) -> Option<()> {
             return Some(());
         }
     };
-    pieces.extend(TimeFormat::parse(written).ok()?.0);
+    pieces.extend(TimeFormat::parse(written).ok()?.pieces);
     Some(())
 }
 
@@ -316,6 +350,25 @@ mod tests {
         let mut out = Vec::new();
         TimeFormat::iso_8601().write(UNIX_EPOCH + Duration::from_micros(1_999), &mut out);
         assert_eq!(out, b"1970-01-01T00:00:00.001Z");
+    }
+
+    #[test]
+    fn lines_of_one_second_differ_in_milliseconds_alone() {
+        let format = TimeFormat::iso_8601();
+        for (millis, expected) in [
+            (999, "1970-01-01T00:00:00.999Z"),
+            (7, "1970-01-01T00:00:00.007Z"),
+            (1_070, "1970-01-01T00:00:01.070Z"),
+            (1_071, "1970-01-01T00:00:01.071Z"),
+            (0, "1970-01-01T00:00:00.000Z"),
+            // A year of five digits is longer than what is kept.
+            (253_402_300_800_000, "10000-01-01T00:00:00.000Z"),
+            (253_402_300_800_001, "10000-01-01T00:00:00.001Z"),
+        ] {
+            let mut out = Vec::new();
+            format.write(UNIX_EPOCH + Duration::from_millis(millis), &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+        }
     }
 
     #[test]
