@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::{
     edits::Edits,
     frame::{Frame, Head, Variant, WireId},
+    notes::Notes,
     out::Out,
     status::{Class, Status},
     view::RoutingView,
@@ -55,6 +56,13 @@ pub trait Codec: Default + 'static {
 
     /// The frame in the words that rules use. Nothing is parsed until it is asked for.
     fn view(frame: &Frame<Self::Head>) -> Self::View<'_>;
+
+    /// The same for a frame that is looked at more than once: `notes` are those of the looks before,
+    /// and take what this one finds. A codec whose frames are read quickly has no use for them.
+    fn view_noted<'f>(frame: &'f Frame<Self::Head>, notes: &'f Notes) -> Self::View<'f> {
+        let _ = notes;
+        Self::view(frame)
+    }
 
     /// Writes `frame` under `id`.
     ///

@@ -16,6 +16,7 @@ pub mod flags;
 pub mod frame;
 pub mod log;
 pub mod network;
+pub mod notes;
 pub mod out;
 pub mod outcome;
 pub mod outlier;

@@ -87,6 +87,23 @@ impl RpcStats {
         }
     }
 
+    /// Does something with the pair of a call if it is among those that were asked for lately: a call
+    /// is mostly of few methods, and comparing names costs less than a hash that nobody can guess.
+    fn seen_lately<R>(
+        &self,
+        service: &str,
+        method: &str,
+        then: impl FnOnce(&Group) -> R,
+    ) -> Option<R> {
+        KNOWN.with_borrow(|known| {
+            if known.registry.as_ptr() != Arc::as_ptr(&self.registry) {
+                return None;
+            }
+            let group = known.lately.get(place(service, method))?.as_deref()?;
+            is_named(group, [&*self.prefix, service, method]).then(|| then(group))
+        })
+    }
+
     /// The pair of a call, which is learnt if a host has `served` it.
     fn pair(&self, service: &str, method: &str, served: bool) -> Arc<Group> {
         let names = [&*self.prefix, service, method];
@@ -95,8 +112,12 @@ impl RpcStats {
             let hash = known.hash(names);
             if let Some(group) = known.groups.get(&hash) {
                 // Another pair may have the same hash.
-                let same = is_named(group, names);
-                return Arc::clone(if same { group } else { &self.other });
+                if !is_named(group, names) {
+                    return Arc::clone(&self.other);
+                }
+                let group = Arc::clone(group);
+                known.remember(place(service, method), &group);
+                return group;
             }
             let learnable = served && is_plain(service) && is_plain(method);
             if !learnable || known.full {
@@ -132,12 +153,18 @@ impl AccessLog for RpcStats {
         };
         let well = matches!(record.class, Class::Ok | Class::Business);
         let served = well && record.cause.is_none() && record.upstream.is_some();
-        let group = self.pair(&service, &method, served);
-        let shard = Shard::current();
-        group.inc(shard, RpcMetric::of(record.class));
-        let micros = u64::try_from(record.duration.as_micros()).unwrap_or(u64::MAX);
-        group.record(shard, RpcMetric::Time, micros);
+        let found = self.seen_lately(&service, &method, |group| count(group, record));
+        if found.is_none() {
+            count(&self.pair(&service, &method, served), record);
+        }
     }
+}
+
+fn count(group: &Group, record: &Record<'_>) {
+    let shard = Shard::current();
+    group.inc(shard, RpcMetric::of(record.class));
+    let micros = u64::try_from(record.duration.as_micros()).unwrap_or(u64::MAX);
+    group.record(shard, RpcMetric::Time, micros);
 }
 
 /// Whether a group is a pair of its own, and not what all others count for.
@@ -166,8 +193,21 @@ struct Known {
     /// Not to be guessed, because callers choose the names.
     seed: RandomState,
     groups: HashMap<u64, Arc<Group>, BuildHasherDefault<Hashed>>,
+    /// Some of them, by [`place`].
+    lately: Vec<Option<Arc<Group>>>,
     /// There are as many pairs as there may be, and all of them are known.
     full: bool,
+}
+
+/// How many pairs are found without a hash.
+const LATELY: usize = 64;
+
+/// Where a pair stands among those that were asked for lately, if it does.
+fn place(service: &str, method: &str) -> usize {
+    let last = |name: &str| name.bytes().next_back().map_or(0, usize::from);
+    let first = method.bytes().next().map_or(0, usize::from);
+    let lengths = 5 * method.len() + 3 * service.len();
+    (lengths + first + 7 * last(method) + 11 * last(service)) % LATELY
 }
 
 impl Known {
@@ -175,7 +215,15 @@ impl Known {
         if self.registry.as_ptr() != Arc::as_ptr(registry) {
             self.registry = Arc::downgrade(registry);
             self.groups.clear();
+            self.lately.clear();
             self.full = false;
+        }
+    }
+
+    fn remember(&mut self, place: usize, group: &Arc<Group>) {
+        self.lately.resize(LATELY, None);
+        if let Some(at) = self.lately.get_mut(place) {
+            *at = Some(Arc::clone(group));
         }
     }
 
@@ -237,6 +285,29 @@ mod tests {
                 "{service}"
             );
         }
+    }
+
+    #[test]
+    fn pairs_seen_lately_are_those_of_their_names() {
+        let registry = Arc::new(Registry::new(1));
+        let [one, two] = ["one", "two"].map(|prefix| RpcStats::new(&registry, prefix, 10_000));
+        let lately = |stats: &RpcStats, method: &str| stats.seen_lately("s", method, names);
+        assert_eq!(lately(&one, "a"), None);
+        for _ in 0..2 {
+            one.pair("s", "a", true);
+        }
+        assert_eq!(lately(&one, "a").as_deref(), Some("rpc.one.s.a"));
+        assert_eq!(lately(&two, "a"), None, "another prefix");
+        // More than there are places for: each finds its own or none.
+        for method in 0..1000 {
+            let method = format!("m{method}");
+            for _ in 0..2 {
+                one.pair("s", &method, true);
+            }
+            assert_eq!(lately(&one, &method), Some(format!("rpc.one.s.{method}")));
+        }
+        let other = Arc::new(Registry::new(1));
+        assert_eq!(lately(&RpcStats::new(&other, "one", 10), "m999"), None);
     }
 
     #[test]

@@ -73,7 +73,11 @@ impl<'f> Entry<'f> {
 
 /// What Java would make of `octets`: invalid UTF-8 becomes U+FFFD.
 pub(crate) fn text(octets: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(octets)
+    // Lossy is several times slower, also where nothing is lost.
+    match std::str::from_utf8(octets) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(octets),
+    }
 }
 
 /// Walks a [`HeaderMap`].

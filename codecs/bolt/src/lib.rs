@@ -12,6 +12,7 @@ mod encode;
 mod head;
 mod header_map;
 mod inspect;
+mod noted;
 mod sofa;
 mod status;
 mod view;
@@ -23,6 +24,7 @@ use crossdock_framework::{
     codec::{CannotEdit, Codec, DecodeError, Decoded, FrameLimits, PoolMode, Probe},
     edits::Edits,
     frame::{Frame, Variant, WireId},
+    notes::{Noted, Notes},
     out::Out,
     status::{Class, Status},
 };
@@ -66,6 +68,10 @@ impl Codec for Bolt {
 
     fn view(frame: &Frame<Head>) -> View<'_> {
         View::new(frame)
+    }
+
+    fn view_noted<'f>(frame: &'f Frame<Head>, notes: &'f Notes) -> View<'f> {
+        View::noted(frame, Noted::Kept(notes))
     }
 
     fn encode(

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use crossdock_framework::status::Class;
 use crossdock_hessian::{Error, Grammar, Limits, Walker};
 
-use crate::header_map::{HeaderMap, text};
+use crate::header_map::{Entry, HeaderMap, text};
 
 /// The class name of SOFARPC requests, and of the object in a hessian2 request.
 pub const REQUEST_CLASS: &str = "com.alipay.sofa.rpc.core.request.SofaRequest";
@@ -48,25 +48,49 @@ pub(crate) struct Target<'f> {
     pub(crate) method: Option<Cow<'f, str>>,
 }
 
+/// The entries of a header map that name service and method, as far as they were seen.
+#[derive(Debug, Default)]
+pub(crate) struct Named<'f> {
+    service: Option<&'f [u8]>,
+    target: Option<&'f [u8]>,
+    pub(crate) method: Option<&'f [u8]>,
+}
+
+impl<'f> Named<'f> {
+    #[inline]
+    pub(crate) fn see(&mut self, entry: &Entry<'f>) {
+        let name = match entry.key {
+            Some(b"service") => &mut self.service,
+            Some(b"sofa_head_target_service") => &mut self.target,
+            Some(b"sofa_head_method_name") => &mut self.method,
+            _ => return,
+        };
+        *name = entry.value.filter(|value| !value.is_empty());
+    }
+
+    pub(crate) fn service(&self) -> Option<&'f [u8]> {
+        self.service.or(self.target)
+    }
+}
+
 impl<'f> Target<'f> {
     /// What the header map names. `service` comes before `sofa_head_target_service`, as in
     /// SOFARPC's `SofaRpcSerialization`; its keys are case-sensitive.
     pub(crate) fn of_headers(map: HeaderMap<'f>) -> Self {
-        let (mut service, mut target, mut method) = (None, None, None);
+        let mut named = Named::default();
         for entry in map.entries() {
-            let Ok(entry) = entry else {
-                return Self::default();
-            };
-            let value = entry.value.filter(|value| !value.is_empty());
-            match entry.key {
-                Some(b"service") => service = value,
-                Some(b"sofa_head_target_service") => target = value,
-                Some(b"sofa_head_method_name") => method = value,
-                _ => {}
+            match entry {
+                Ok(entry) => named.see(&entry),
+                Err(_) => return Self::default(),
             }
         }
+        Self::named(named.service(), named.method)
+    }
+
+    /// A target of these names.
+    pub(crate) fn named(service: Option<&'f [u8]>, method: Option<&'f [u8]>) -> Self {
         Self {
-            service: service.or(target).map(text),
+            service: service.map(text),
             method: method.map(text),
         }
     }
@@ -111,9 +135,8 @@ impl<'f> Target<'f> {
 
 /// The parts of a unique name: `interface:version[:uniqueId]`.
 pub(crate) fn interface(unique: &str) -> &str {
-    unique
-        .split_once(':')
-        .map_or(unique, |(interface, _)| interface)
+    let colon = unique.bytes().position(|octet| octet == b':');
+    colon.and_then(|at| unique.get(..at)).unwrap_or(unique)
 }
 
 /// The version in a unique name, `1.0` where nobody set one.

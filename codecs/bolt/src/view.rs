@@ -4,12 +4,14 @@ use std::{borrow::Cow, cell::OnceCell, fmt, ops::Range};
 
 use crossdock_framework::{
     frame::{Frame, Kind},
+    notes::Noted,
     view::{Key, RoutingView},
 };
 
 use crate::{
     head::Head,
     header_map::{HeaderMap, text},
+    noted,
     sofa::{self, Target},
 };
 
@@ -41,6 +43,7 @@ const INLINE: usize = 255;
 /// neither and is known by its class.
 pub struct View<'f> {
     frame: &'f Frame<Head>,
+    notes: Noted<'f>,
     target: OnceCell<Target<'f>>,
     path: OnceCell<Option<Path>>,
 }
@@ -52,8 +55,13 @@ pub(crate) fn is_derived(name: &str) -> bool {
 
 impl<'f> View<'f> {
     pub(crate) fn new(frame: &'f Frame<Head>) -> Self {
+        Self::noted(frame, Noted::default())
+    }
+
+    pub(crate) fn noted(frame: &'f Frame<Head>, notes: Noted<'f>) -> Self {
         Self {
             frame,
+            notes,
             target: OnceCell::new(),
             path: OnceCell::new(),
         }
@@ -89,7 +97,7 @@ impl<'f> View<'f> {
             if !matches!(head.kind, Kind::Request | Kind::Oneway) {
                 return Target::default();
             }
-            let target = Target::of_headers(self.header_map());
+            let target = noted::target(self.part(head.header_range()), &self.notes);
             match head.codec {
                 sofa::HESSIAN => target.or_content(self.content()),
                 _ => target,
@@ -115,7 +123,10 @@ impl<'f> View<'f> {
             UNIQUE_ID => sofa::unique_id(self.unique_name()?).map(Cow::Borrowed),
             CLASS => Some(self.class()).filter(|class| !class.is_empty()),
             CODEC => Some(number(self.frame.head.codec)),
-            _ => self.header_map().get(name).map(text),
+            _ => {
+                let block = self.part(self.frame.head.header_range());
+                noted::find(block, name, &self.notes).map(text)
+            }
         }
     }
 }

@@ -6,9 +6,12 @@
 
 use std::borrow::Cow;
 
+use crossdock_framework::notes::Notes;
+
 use crate::{
     body::{Malformed, Values},
     head::Serialization,
+    noted,
     plain::{self, Name},
 };
 
@@ -32,12 +35,14 @@ pub(crate) struct Call<'f> {
 }
 
 impl<'f> Call<'f> {
-    /// Reads the strings of a call. `None` for a serialization that is not read.
+    /// Reads the strings of a call, as far as they are not noted. `None` for a serialization that is
+    /// not read.
     pub(crate) fn read(
         serialization: Serialization,
         body: &'f [u8],
+        notes: &Notes,
     ) -> Option<Result<Self, Malformed>> {
-        let call = match plain::strings(serialization, body) {
+        let call = match noted::strings(serialization, body, notes) {
             Some(strings) => Self::of(
                 strings.texts.map(|text| text.map(Name::Ascii)),
                 strings.rest,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crossdock_framework::{
     frame::{Frame, Head as _, Kind},
+    notes::Notes,
     view::RoutingView as _,
 };
 
@@ -98,7 +99,8 @@ impl Inspection {
 
     /// Reads a call up to its attachments.
     fn call<'f>(&mut self, head: Head, body: &'f [u8]) -> Result<Option<Values<'f>>, Malformed> {
-        let Some(call) = Call::read(head.serialization(), body).transpose()? else {
+        let Some(call) = Call::read(head.serialization(), body, &Notes::default()).transpose()?
+        else {
             return Ok(None);
         };
         let text = |name: &Name<'_>| name.as_str().to_owned();

@@ -17,6 +17,7 @@ use crossdock_framework::{
     codec::{CannotEdit, Codec, DecodeError, Decoded, FrameLimits, PoolMode, Probe},
     edits::{Edit, Edits},
     frame::{Frame, Head as _, Kind, Variant, WireId},
+    notes::{Noted, Notes},
     out::Out,
     status::{Class, Status},
 };
@@ -29,6 +30,7 @@ mod encode;
 mod head;
 mod inspect;
 mod jsonb;
+mod noted;
 mod patches;
 mod path;
 mod plain;
@@ -77,6 +79,10 @@ impl Codec for Dubbo {
 
     fn view(frame: &Frame<Head>) -> View<'_> {
         View::new(frame)
+    }
+
+    fn view_noted<'f>(frame: &'f Frame<Head>, notes: &'f Notes) -> View<'f> {
+        View::noted(frame, Noted::Kept(notes))
     }
 
     fn encode(

@@ -10,6 +10,7 @@ use crossdock_framework::{
     codec::CannotEdit,
     edits::{Edits, Effect},
     frame::{Frame, Head as _, Kind},
+    notes::Notes,
 };
 use crossdock_hessian::{Grammar, Writer};
 
@@ -160,7 +161,7 @@ fn find_map(head: Head, body: &[u8]) -> Result<Values<'_>, CannotEdit> {
             None => Err(NO_ATTACHMENTS),
         };
     }
-    let call = Call::read(head.serialization(), body).ok_or(OPAQUE)?;
+    let call = Call::read(head.serialization(), body, &Notes::default()).ok_or(OPAQUE)?;
     let call = call.map_err(|_| UNREADABLE)?;
     match call.attachments(head.serialization(), body) {
         Some(Ok((_, values))) => Ok(values),

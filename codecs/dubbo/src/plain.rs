@@ -13,12 +13,17 @@ use crate::{head::Serialization, jsonb};
 pub(crate) struct Ascii<'f>(&'f [u8]);
 
 impl<'f> Ascii<'f> {
+    /// Octets that were found to be ASCII before.
+    pub(crate) const fn known(octets: &'f [u8]) -> Self {
+        Self(octets)
+    }
+
     pub(crate) const fn octets(self) -> &'f [u8] {
         self.0
     }
 
     pub(crate) fn as_str(self) -> &'f str {
-        std::str::from_utf8(self.0).expect("ASCII is UTF-8")
+        std::str::from_utf8(self.0).unwrap_or_default()
     }
 }
 
@@ -102,37 +107,47 @@ pub(crate) enum Found<'f> {
 
 /// Looks for `name` in the map at the start of `octets`, ASCII letters compared without case.
 pub(crate) fn find<'f>(serialization: Serialization, octets: &'f [u8], name: &str) -> Found<'f> {
-    let found = match serialization {
-        Serialization::HESSIAN2 => octets
-            .strip_prefix(b"H")
-            .and_then(|entries| find_entry(entries, name, b'Z', hessian_text)),
-        Serialization::FASTJSON2 => prefixed(octets)
-            .and_then(|(map, _)| map.strip_prefix(&[jsonb::OBJECT]))
-            .and_then(|entries| find_entry(entries, name, jsonb::END, jsonb_text)),
-        _ => None,
-    };
-    found.unwrap_or(Found::Unknown)
-}
-
-/// `None` when something is not plain.
-#[inline]
-fn find_entry<'f>(
-    octets: &'f [u8],
-    name: &str,
-    end: u8,
-    split: impl Fn(&'f [u8]) -> Option<(Ascii<'f>, &'f [u8])>,
-) -> Option<Found<'f>> {
-    let mut rest = octets;
     let mut found = Found::Absent;
-    while *rest.first()? != end {
-        let (key, after) = split(rest)?;
-        let (value, after) = split(after)?;
+    let whole = entries(serialization, octets, |key, value| {
         if key.0.eq_ignore_ascii_case(name.as_bytes()) {
             found = Found::Value(value);
         }
+    });
+    whole.map_or(Found::Unknown, |()| found)
+}
+
+/// Shows every entry of the map at the start of `octets`; `None` when something is not plain.
+pub(crate) fn entries<'f>(
+    serialization: Serialization,
+    octets: &'f [u8],
+    each: impl FnMut(Ascii<'f>, Ascii<'f>),
+) -> Option<()> {
+    match serialization {
+        Serialization::HESSIAN2 => walk(octets.strip_prefix(b"H")?, b'Z', hessian_text, each),
+        Serialization::FASTJSON2 => {
+            let (map, _) = prefixed(octets)?;
+            let entries = map.strip_prefix(&[jsonb::OBJECT])?;
+            walk(entries, jsonb::END, jsonb_text, each)
+        }
+        _ => None,
+    }
+}
+
+#[inline]
+fn walk<'f>(
+    octets: &'f [u8],
+    end: u8,
+    split: impl Fn(&'f [u8]) -> Option<(Ascii<'f>, &'f [u8])>,
+    mut each: impl FnMut(Ascii<'f>, Ascii<'f>),
+) -> Option<()> {
+    let mut rest = octets;
+    while *rest.first()? != end {
+        let (key, after) = split(rest)?;
+        let (value, after) = split(after)?;
+        each(key, value);
         rest = after;
     }
-    Some(found)
+    Some(())
 }
 
 /// The first strings of a call, and where the next value stands; `None` in place of a string is

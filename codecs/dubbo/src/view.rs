@@ -4,6 +4,7 @@ use std::{borrow::Cow, cell::OnceCell, time::Duration};
 
 use crossdock_framework::{
     frame::{Frame, Head as _, Kind},
+    notes::Noted,
     view::{Key, RoutingView},
 };
 
@@ -12,8 +13,9 @@ use crate::{
     body::Values,
     call::Call,
     head::{HEADER_LEN, Head, Serialization},
+    noted,
     path::Path,
-    plain::{self, Found},
+    plain::Found,
     reply,
 };
 
@@ -39,20 +41,23 @@ pub struct View<'f> {
     body: &'f [u8],
     call: OnceCell<Option<Call<'f>>>,
     path: OnceCell<Option<Path>>,
-    /// Where in the body the attachments begin.
-    attachments_at: OnceCell<Option<usize>>,
+    notes: Noted<'f>,
     /// The walker at the attachments, for those that are not plain.
     attachments: OnceCell<Option<Values<'f>>>,
 }
 
 impl<'f> View<'f> {
     pub(crate) fn new(frame: &'f Frame<Head>) -> Self {
+        Self::noted(frame, Noted::default())
+    }
+
+    pub(crate) fn noted(frame: &'f Frame<Head>, notes: Noted<'f>) -> Self {
         Self {
             head: frame.head,
             body: frame.bytes.get(HEADER_LEN..).unwrap_or_default(),
             call: OnceCell::new(),
             path: OnceCell::new(),
-            attachments_at: OnceCell::new(),
+            notes,
             attachments: OnceCell::new(),
         }
     }
@@ -63,7 +68,9 @@ impl<'f> View<'f> {
 
     fn call(&self) -> Option<&Call<'f>> {
         let read = || match self.head.kind() {
-            Kind::Request | Kind::Oneway => Call::read(self.serialization(), self.body)?.ok(),
+            Kind::Request | Kind::Oneway => {
+                Call::read(self.serialization(), self.body, &self.notes)?.ok()
+            }
             _ => None,
         };
         self.call.get_or_init(read).as_ref()
@@ -94,13 +101,13 @@ impl<'f> View<'f> {
             Kind::Response => reply::attachments_at(self.head, self.body),
             _ => self.call()?.attachments_at(self.serialization(), self.body),
         };
-        *self.attachments_at.get_or_init(find)
+        noted::attachments_at(&self.notes, find)
     }
 
     /// The attachment of this name, the last if there are several.
     fn attachment(&self, name: &str) -> Option<Cow<'f, str>> {
         let map = self.body.get(self.attachments_at()?..)?;
-        match plain::find(self.serialization(), map, name) {
+        match noted::find(self.serialization(), map, name, &self.notes) {
             Found::Value(value) => Some(Cow::Borrowed(value.as_str())),
             Found::Absent => None,
             Found::Unknown => self.walked_attachment(name),

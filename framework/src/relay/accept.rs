@@ -21,6 +21,7 @@ use crate::{
     flags::Flags,
     frame::{Frame, Head, Kind},
     log::{Record, Retried},
+    notes::Notes,
     snapshot::{Policy, Terms},
     status::{Cause, Status},
     time::Moment,
@@ -47,6 +48,7 @@ impl<C: Codec> Relay<C> {
         let now = self.worker.now();
         let call = Call {
             frame,
+            notes: Notes::default(),
             down: Rc::clone(down),
             pinned,
             random: self.worker.random(),
@@ -153,7 +155,7 @@ impl<C: Codec> Relay<C> {
             return Some(Decision::Reply(Status::new(Cause::NoRoute, text)));
         };
         let (decision, deadline) = {
-            let view = C::view(&call.frame);
+            let view = C::view_noted(&call.frame, &call.notes);
             let facts = call.facts();
             let decision =
                 exchange::decide(&call.pinned, policy, &view, &facts, &mut call.progress);
@@ -172,15 +174,13 @@ impl<C: Codec> Relay<C> {
             };
             (decision, deadline)
         };
-        if !matches!(decision, Decision::Reply(_))
-            && let Some(target) = self.timers.get()
-        {
-            call.until = deadline;
-            let armed = self.worker.arm(deadline, target, key.pack());
-            let armed = call.timer.replace(armed);
-            armed
-                .into_iter()
-                .for_each(|timer| self.worker.disarm(timer));
+        call.until = deadline;
+        if let Some(timer) = call.timer.take() {
+            self.worker.disarm(timer);
+        }
+        // Each attempt arms its own.
+        if let (Decision::Park(_), Some(target)) = (&decision, self.timers.get()) {
+            call.timer = Some(self.worker.arm(deadline, target, key.pack()));
         }
         let Decision::Forward(aim) = decision else {
             return Some(decision);

@@ -71,7 +71,7 @@ impl<C: Codec> Relay<C> {
                 accounts::end_upstream(cluster, shard, said.http, said.class, took);
             }
         }
-        let request = C::view(&call.frame);
+        let request = call.view();
         let response = match end {
             End::Response(frame) => Some(C::view(frame)),
             End::Failed(..) | End::Local(_) | End::Sent => None,

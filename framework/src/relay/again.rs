@@ -21,21 +21,37 @@ use crate::{
 
 impl<C: Codec> Relay<C> {
     /// Ends a call, or tries it again if that is what its route wants.
-    pub(super) fn end(&self, mut call: Call<C>, end: End<'_, C>) {
-        let wait = match &mut call.again {
+    pub(super) fn end(&self, call: Call<C>, end: End<'_, C>) {
+        self.end_taken(&mut Some(call), end);
+    }
+
+    /// The same, for a call that stays where it is unless it is tried again.
+    pub(super) fn end_taken(&self, taken: &mut Option<Call<C>>, end: End<'_, C>) {
+        let Some(call) = taken else {
+            return;
+        };
+        let outcome = end.outcome();
+        let wait = match &call.again {
             None => None,
-            Some(_) => self.again(&mut call, &end),
+            Some(_) => self.again(call, &end, outcome),
         };
         match wait {
-            None if self.turns(&call, &end) => self.turn(call, end),
-            None => self.finish(&mut call, &end),
-            Some(wait) => self.pause(call, &end, wait),
+            None if self.turns(call, &end) => {
+                if let Some(call) = taken.take() {
+                    self.turn(call, end);
+                }
+            }
+            None => self.finish(call, &end, outcome),
+            Some(wait) => {
+                if let Some(call) = taken.take() {
+                    self.pause(call, outcome, wait);
+                }
+            }
         }
     }
 
     /// How long the call waits for its next attempt, if it gets one.
-    fn again(&self, call: &mut Call<C>, end: &End<'_, C>) -> Option<Duration> {
-        let outcome = end.outcome();
+    fn again(&self, call: &mut Call<C>, end: &End<'_, C>, outcome: Outcome) -> Option<Duration> {
         let mut again = call.again.take()?;
         let wait = self.wait(call, &mut again, end, outcome);
         call.again = Some(again);
@@ -78,8 +94,8 @@ impl<C: Codec> Relay<C> {
 
     /// Lets a call wait for its next attempt. It gets another id, so that nothing that the host
     /// still says finds it.
-    fn pause(&self, mut call: Call<C>, end: &End<'_, C>, wait: Duration) {
-        self.leave_host(&mut call, end.outcome());
+    fn pause(&self, mut call: Call<C>, outcome: Outcome, wait: Duration) {
+        self.leave_host(&mut call, outcome);
         if let Some(timer) = call.timer.take() {
             self.worker.disarm(timer);
         }
@@ -91,7 +107,7 @@ impl<C: Codec> Relay<C> {
             Err(mut call) => {
                 let text = "the gateway has as many calls in flight as it can hold";
                 let status = Status::new(Cause::Overload, text);
-                self.finish(&mut call, &End::Local(status));
+                self.finish(&mut call, &End::Local(status), Outcome::Unknown);
             }
         }
     }

@@ -11,6 +11,7 @@ use crate::{
     codec::Codec,
     exchange::{Aim, Progress},
     frame::{Frame, Head, Kind},
+    notes::Notes,
     route::Facts,
     snapshot::Pinned,
     time::Moment,
@@ -23,6 +24,8 @@ use crate::{
 /// without a copy. It pins the buffer that it was read into.
 pub(super) struct Call<C: Codec> {
     pub(super) frame: Frame<C::Head>,
+    /// What was found in the frame so far.
+    pub(super) notes: Notes,
     pub(super) down: Rc<Down<C>>,
     pub(super) pinned: Pinned,
     /// The random number of [`Facts`]; the rest of them is made when it is asked for, which is
@@ -72,6 +75,11 @@ impl Drop for Parked {
 }
 
 impl<C: Codec> Call<C> {
+    /// The request as rules see it.
+    pub(super) fn view(&self) -> C::View<'_> {
+        C::view_noted(&self.frame, &self.notes)
+    }
+
     /// What is known of the call besides its own words.
     pub(super) fn facts(&self) -> Facts {
         self.down.facts(self.began, self.random)

@@ -66,12 +66,12 @@ impl<C: Codec> End<'_, C> {
 impl<C: Codec> Relay<C> {
     /// An answer came on `up`; `false` when it belongs to no call of that connection.
     pub(super) fn answered(&self, up: &Rc<Up<C>>, frame: &Frame<C::Head>) -> bool {
-        let call = self.take_answered(up, frame);
+        let mut call = self.take_answered(up, frame);
         let found = call.is_some();
-        if let Some(call) = call {
+        if found {
             up.earn_turn();
-            self.end(call, End::Response(frame));
         }
+        self.end_taken(&mut call, End::Response(frame));
         found
     }
 
@@ -132,9 +132,9 @@ impl<C: Codec> Relay<C> {
     }
 
     /// Gives everything back that the call held, answers it, and counts it.
-    pub(super) fn finish(&self, call: &mut Call<C>, end: &End<'_, C>) {
+    pub(super) fn finish(&self, call: &mut Call<C>, end: &End<'_, C>, outcome: Outcome) {
         let sent_at = matches!(call.phase, Phase::Sent { .. }).then_some(call.sent);
-        self.leave_host(call, end.outcome());
+        self.leave_host(call, outcome);
         if let Some(mut again) = call.again.take()
             && let (Some(aim), Some(cluster)) = (&call.aim, call.cluster())
         {
@@ -154,7 +154,7 @@ impl<C: Codec> Relay<C> {
         let orphaned =
             closed && !matches!(end, End::Sent) || call.aim.is_none() && end.is_caller_gone();
         let said = match end {
-            End::Response(frame) => self.forward(call, frame),
+            End::Response(frame) => self.forward(call, frame, outcome),
             End::Failed(_, status) | End::Local(status) => self.say(call, status),
             End::Sent => Said::of(Class::Ok, 0),
         };
@@ -167,8 +167,11 @@ impl<C: Codec> Relay<C> {
     }
 
     /// Passes an upstream's response on, unless a filter replaces it.
-    pub(super) fn forward(&self, call: &Call<C>, frame: &Frame<C::Head>) -> Said {
-        let class = C::classify(frame);
+    fn forward(&self, call: &Call<C>, frame: &Frame<C::Head>, outcome: Outcome) -> Said {
+        let class = match outcome {
+            Outcome::Answered { class, .. } => class,
+            Outcome::Failed(_) | Outcome::Unknown => C::classify(frame),
+        };
         let mut edits = Edits::none();
         if let Some(status) = self.edit_response(call, frame, class, &mut edits) {
             return self.say(call, &status);
@@ -203,7 +206,7 @@ impl<C: Codec> Relay<C> {
         }
         let answer = Answer {
             response: &C::view(frame),
-            request: &C::view(&call.frame),
+            request: &call.view(),
             sent: &call.progress.edits,
             facts: &call.facts(),
             cluster: call.cluster().map(|cluster| &*cluster.name),

@@ -60,7 +60,8 @@ impl<C: Codec> Relay<C> {
 
     /// Sends a call that was refused to another host, under another id. Without one the refusal is its answer.
     pub(super) fn turn(&self, mut call: Call<C>, end: End<'_, C>) {
-        self.leave_host(&mut call, end.outcome());
+        let outcome = end.outcome();
+        self.leave_host(&mut call, outcome);
         call.tried.go_elsewhere();
         if let Some(timer) = call.timer.take() {
             self.worker.disarm(timer);
@@ -72,7 +73,7 @@ impl<C: Codec> Relay<C> {
         let inserted = self.calls.borrow_mut().insert(call);
         let key = match inserted {
             Ok(key) => key,
-            Err(mut call) => return self.finish(&mut call, &end),
+            Err(mut call) => return self.finish(&mut call, &end, outcome),
         };
         match self.attempt(key) {
             Ok(_) => {}
