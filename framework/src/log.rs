@@ -19,6 +19,12 @@ use crate::{
 pub trait AccessLog: fmt::Debug + Send + Sync + 'static {
     /// Takes one ended call.
     fn log(&self, record: &Record<'_>);
+
+    /// Whether it looks at [`Record::response`]. The answer to a stream is copied for it then, because
+    /// its bytes have gone on when the call ends.
+    fn reads_answers(&self) -> bool {
+        true
+    }
 }
 
 /// One ended call.

@@ -35,6 +35,28 @@ impl Notes {
     }
 }
 
+/// The lengths of names, as a note: whether a name may be among them is seen at a glance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lengths(pub u32);
+
+impl Lengths {
+    /// Adds the length of a name.
+    #[inline]
+    pub fn add(&mut self, len: usize) {
+        self.0 |= Self::bit(len);
+    }
+
+    /// Whether a name of this length may have been added: lengths that differ by 32 are not told apart.
+    #[inline]
+    pub fn may_have(self, len: usize) -> bool {
+        self.0 & Self::bit(len) != 0
+    }
+
+    const fn bit(len: usize) -> u32 {
+        1 << (len % 32)
+    }
+}
+
 /// Where an octet string stands: from which octet on, and how many there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
@@ -107,6 +129,16 @@ mod tests {
         }
         assert_eq!(notes.get(NOTES - 1), 7);
         assert_eq!(notes.get(NOTES), 0);
+    }
+
+    #[test]
+    fn lengths_that_were_added_are_there() {
+        let mut lengths = Lengths::default();
+        assert!((0..100).all(|len| !lengths.may_have(len)));
+        lengths.add(9);
+        lengths.add(64);
+        let found: Vec<_> = (0..80).filter(|len| lengths.may_have(*len)).collect();
+        assert_eq!(found, [0, 9, 32, 41, 64, 73]);
     }
 
     #[test]

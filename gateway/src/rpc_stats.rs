@@ -158,6 +158,10 @@ impl AccessLog for RpcStats {
             count(&self.pair(&service, &method, served), record);
         }
     }
+
+    fn reads_answers(&self) -> bool {
+        false
+    }
 }
 
 fn count(group: &Group, record: &Record<'_>) {

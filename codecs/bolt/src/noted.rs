@@ -1,7 +1,7 @@
 //! What is noted of a frame: where the entries of its header map stand, and which of them name the
 //! service and the method. A map with too many entries is read again each time.
 
-use crossdock_framework::notes::{NOTES, Notes, Span};
+use crossdock_framework::notes::{Lengths, NOTES, Notes, Span};
 
 use crate::{
     header_map::HeaderMap,
@@ -14,8 +14,12 @@ const COUNT: usize = 0;
 const SERVICE: usize = 1;
 /// The method.
 const METHOD: usize = 2;
+/// 1 when service and method have been noted.
+const NAMES: usize = 3;
+/// The lengths of the keys.
+const LENGTHS: usize = 4;
 /// Keys and values by turns.
-const ENTRIES: usize = 3;
+const ENTRIES: usize = 5;
 
 const TOO_MANY: u32 = u32::MAX;
 /// There is no such name. Empty ones are none either, so nothing that is there has this span.
@@ -23,22 +27,33 @@ const NONE: u32 = 0;
 
 /// The names of service and method in a header map.
 pub(crate) fn target<'f>(block: &'f [u8], notes: &Notes) -> Target<'f> {
-    match noted(block, notes) {
-        true => {
-            let name = |at| match notes.get(at) {
-                NONE => None,
-                note => Span::unpack(note).of(block),
-            };
-            Target::named(name(SERVICE), name(METHOD))
-        }
-        false => Target::of_headers(HeaderMap::new(block)),
+    if notes.get(NAMES) == 1 {
+        let name = |at| match notes.get(at) {
+            NONE => None,
+            note => Span::unpack(note).of(block),
+        };
+        return Target::named(name(SERVICE), name(METHOD));
     }
+    let named = Named::of_headers(HeaderMap::new(block));
+    let note = |name: Option<&[u8]>| match name {
+        Some(name) => span(name, block).pack(),
+        None => Some(NONE),
+    };
+    if let (Some(service), Some(method)) = (note(named.service()), note(named.method)) {
+        notes.set(SERVICE, service);
+        notes.set(METHOD, method);
+        notes.set(NAMES, 1);
+    }
+    Target::named(named.service(), named.method)
 }
 
 /// The value of the last entry whose key is `name`, ignoring ASCII case.
 pub(crate) fn find<'f>(block: &'f [u8], name: &str, notes: &Notes) -> Option<&'f [u8]> {
     if !noted(block, notes) {
         return HeaderMap::new(block).get(name);
+    }
+    if !Lengths(notes.get(LENGTHS)).may_have(name.len()) {
+        return None;
     }
     let mut found = None;
     for entry in 0..notes.get(COUNT) as usize - 1 {
@@ -65,25 +80,19 @@ fn noted(block: &[u8], notes: &Notes) -> bool {
 
 /// Notes the map; `None` when it is malformed or has too many entries.
 fn note(block: &[u8], notes: &Notes) -> Option<u32> {
-    let (mut named, mut next) = (Named::default(), ENTRIES);
+    let (mut lengths, mut next) = (Lengths::default(), ENTRIES);
     for entry in HeaderMap::new(block).entries() {
         let entry = entry.ok()?;
-        named.see(&entry);
         // Java ignores the others.
         if let (Some(key), Some(value)) = (entry.key, entry.value) {
+            lengths.add(key.len());
             for part in [key, value] {
                 notes.set(next, span(part, block).pack().filter(|_| next < NOTES)?);
                 next += 1;
             }
         }
     }
-    for (at, name) in [(SERVICE, named.service()), (METHOD, named.method)] {
-        let note = match name {
-            Some(name) => span(name, block).pack()?,
-            None => NONE,
-        };
-        notes.set(at, note);
-    }
+    notes.set(LENGTHS, lengths.0);
     u32::try_from((next - ENTRIES) / 2 + 1).ok()
 }
 

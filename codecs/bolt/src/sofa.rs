@@ -57,8 +57,20 @@ pub(crate) struct Named<'f> {
 }
 
 impl<'f> Named<'f> {
+    /// What a header map names; its keys are case-sensitive.
+    pub(crate) fn of_headers(map: HeaderMap<'f>) -> Self {
+        let mut named = Self::default();
+        for entry in map.entries() {
+            match entry {
+                Ok(entry) => named.see(&entry),
+                Err(_) => return Self::default(),
+            }
+        }
+        named
+    }
+
     #[inline]
-    pub(crate) fn see(&mut self, entry: &Entry<'f>) {
+    fn see(&mut self, entry: &Entry<'f>) {
         let name = match entry.key {
             Some(b"service") => &mut self.service,
             Some(b"sofa_head_target_service") => &mut self.target,
@@ -68,25 +80,14 @@ impl<'f> Named<'f> {
         *name = entry.value.filter(|value| !value.is_empty());
     }
 
+    /// The unique name: `service` comes before `sofa_head_target_service`, as in SOFARPC's
+    /// `SofaRpcSerialization`.
     pub(crate) fn service(&self) -> Option<&'f [u8]> {
         self.service.or(self.target)
     }
 }
 
 impl<'f> Target<'f> {
-    /// What the header map names. `service` comes before `sofa_head_target_service`, as in
-    /// SOFARPC's `SofaRpcSerialization`; its keys are case-sensitive.
-    pub(crate) fn of_headers(map: HeaderMap<'f>) -> Self {
-        let mut named = Named::default();
-        for entry in map.entries() {
-            match entry {
-                Ok(entry) => named.see(&entry),
-                Err(_) => return Self::default(),
-            }
-        }
-        Self::named(named.service(), named.method)
-    }
-
     /// A target of these names.
     pub(crate) fn named(service: Option<&'f [u8]>, method: Option<&'f [u8]>) -> Self {
         Self {

@@ -1,7 +1,7 @@
 //! What is noted of a request: its first strings, and where its attachments stand. Only what is plain
 //! is noted; anything else is read again.
 
-use crossdock_framework::notes::{NOTES, Notes, Span};
+use crossdock_framework::notes::{Lengths, NOTES, Notes, Span};
 
 use crate::{
     head::Serialization,
@@ -18,8 +18,10 @@ const REST: usize = 5;
 const ATTACHMENTS: usize = 6;
 /// How many attachments have been noted, and one; [`TOO_MANY`] when they cannot be.
 const COUNT: usize = 7;
+/// The lengths of their keys.
+const LENGTHS: usize = 8;
 /// Keys and values by turns, from the start of the attachments.
-const ENTRIES: usize = 8;
+const ENTRIES: usize = 9;
 
 /// A string that is null. None that is plain is so long.
 const NULL: u32 = u32::MAX;
@@ -75,6 +77,12 @@ pub(crate) fn attachments_at(notes: &Notes, find: impl FnOnce() -> Option<usize>
     }
 }
 
+/// Whether it is known that no attachment has a name of this length.
+#[inline]
+pub(crate) fn lacks(name: &str, notes: &Notes) -> bool {
+    !matches!(notes.get(COUNT), 0 | TOO_MANY) && !Lengths(notes.get(LENGTHS)).may_have(name.len())
+}
+
 /// Looks for an attachment in the map at the start of `map`.
 pub(crate) fn find<'f>(
     serialization: Serialization,
@@ -88,6 +96,9 @@ pub(crate) fn find<'f>(
     let count = notes.get(COUNT);
     if count == TOO_MANY {
         return plain::find(serialization, map, name);
+    }
+    if lacks(name, notes) {
+        return Found::Absent;
     }
     let mut found = Found::Absent;
     for entry in 0..count as usize - 1 {
@@ -107,8 +118,9 @@ pub(crate) fn find<'f>(
 }
 
 fn note_entries(serialization: Serialization, map: &[u8], notes: &Notes) -> u32 {
-    let (mut next, mut fits) = (ENTRIES, true);
+    let (mut next, mut fits, mut lengths) = (ENTRIES, true, Lengths::default());
     let whole = plain::entries(serialization, map, |key, value| {
+        lengths.add(key.octets().len());
         for text in [key, value] {
             match span(text.octets(), map).pack() {
                 Some(note) if next < NOTES => notes.set(next, note),
@@ -118,7 +130,10 @@ fn note_entries(serialization: Serialization, map: &[u8], notes: &Notes) -> u32 
         }
     });
     match whole {
-        Some(()) if fits => ((next - ENTRIES) / 2 + 1) as u32,
+        Some(()) if fits => {
+            notes.set(LENGTHS, lengths.0);
+            ((next - ENTRIES) / 2 + 1) as u32
+        }
         _ => TOO_MANY,
     }
 }

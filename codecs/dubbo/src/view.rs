@@ -106,6 +106,9 @@ impl<'f> View<'f> {
 
     /// The attachment of this name, the last if there are several.
     fn attachment(&self, name: &str) -> Option<Cow<'f, str>> {
+        if noted::lacks(name, &self.notes) {
+            return None;
+        }
         let map = self.body.get(self.attachments_at()?..)?;
         match noted::find(self.serialization(), map, name, &self.notes) {
             Found::Value(value) => Some(Cow::Borrowed(value.as_str())),

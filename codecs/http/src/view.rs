@@ -123,9 +123,19 @@ impl RoutingView for ResponseView<'_> {
     }
 }
 
+/// Up to this many fields it costs less to compare their names than to hash one.
+const FEW: usize = 16;
+
 /// All values of a field, joined with `,`. Bytes that are not text cannot be matched.
 fn field<'h>(headers: &'h HeaderMap, name: &str) -> Option<Cow<'h, str>> {
-    let mut values = headers.get_all(name).iter();
+    if headers.len() > FEW {
+        return joined(headers.get_all(name).iter());
+    }
+    let named = |field: &(&HeaderName, &'h HeaderValue)| field.0.as_str() == name;
+    joined(headers.iter().filter(named).map(|field| field.1))
+}
+
+fn joined<'h>(mut values: impl Iterator<Item = &'h HeaderValue>) -> Option<Cow<'h, str>> {
     let first = std::str::from_utf8(values.next()?.as_bytes()).ok()?;
     let mut joined = Cow::Borrowed(first);
     for value in values {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crossdock_framework::{
     codec::Codec,
     frame::{Frame, Head, Kind},
+    notes::Notes,
     view::{Key, RoutingView},
 };
 
@@ -26,6 +27,11 @@ pub fn views_agree<C: Codec>(vectors: &[Vector]) -> Result<usize, Broken> {
         compared += 1;
         head::<C>(&case, &frame, expected)?;
         words(&case, &C::view(&frame), expected)?;
+        // With what a look before has noted, nothing is different.
+        let notes = Notes::default();
+        for _ in 0..2 {
+            words(&case, &C::view_noted(&frame, &notes), expected)?;
+        }
     }
     Ok(compared)
 }

@@ -25,7 +25,7 @@ pub(super) struct Ledger<C: StreamCodec> {
     pub(super) door: Rc<Door>,
     pub(super) flight: Rc<Flight<C::Body>>,
     pub(super) pinned: Pinned,
-    /// Whether somebody wants to read of the call when it has ended.
+    /// Whether somebody wants to read the answer when the call has ended.
     pub(super) logged: bool,
     pub(super) facts: Facts,
     pub(super) progress: Progress,

@@ -1,6 +1,7 @@
 //! Numbers and addresses in digits, without the turns of `std::fmt`: each line has several.
 
 use std::{
+    cell::RefCell,
     io::Write as _,
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
@@ -27,8 +28,31 @@ pub(super) fn number(number: u64, out: &mut Vec<u8>) {
     }
 }
 
+thread_local! {
+    /// The address that was written last, and its text: calls go to few hosts.
+    static LAST: RefCell<Option<(SocketAddr, Vec<u8>)>> = const { RefCell::new(None) };
+}
+
 /// Writes an address and its port.
 pub(super) fn address(address: SocketAddr, out: &mut Vec<u8>) {
+    LAST.with_borrow_mut(|last| match last {
+        Some((known, text)) if *known == address => out.extend_from_slice(text),
+        Some((known, text)) => {
+            text.clear();
+            parts(address, text);
+            out.extend_from_slice(text);
+            *known = address;
+        }
+        None => {
+            let mut text = Vec::new();
+            parts(address, &mut text);
+            out.extend_from_slice(&text);
+            *last = Some((address, text));
+        }
+    });
+}
+
+fn parts(address: SocketAddr, out: &mut Vec<u8>) {
     match address {
         SocketAddr::V4(v4) => {
             octets(*v4.ip(), out);
@@ -75,7 +99,9 @@ mod tests {
         }
         for text in ["0.0.0.0:0", "127.0.0.1:65535", "[::1]:80", "[fe80::1%3]:1"] {
             let value: SocketAddr = text.parse().expect(text);
-            assert_eq!(written(&|out| address(value, out)), text);
+            for _ in 0..2 {
+                assert_eq!(written(&|out| address(value, out)), text);
+            }
             let value = value.ip();
             assert_eq!(written(&|out| ip(value, out)), value.to_string());
         }

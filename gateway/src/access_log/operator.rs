@@ -266,6 +266,10 @@ impl Operator {
         let record = line.record;
         match &self.what {
             What::Fixed(value) => self.text(value.as_deref().map(Cow::Borrowed)),
+            // A framed answer has a header of that name from no gateway, and need not be searched.
+            What::Header(Source::Response, header) if header.tells_own(record) => {
+                header.own(record)
+            }
             What::Header(source, header) => match header.find(*source, record) {
                 None if *source == Source::Response => header.own(record),
                 found => self.text(found),
@@ -341,6 +345,13 @@ impl Header {
             Source::RequestWithoutQuery => found.map(without_query),
             Source::Request | Source::Response | Source::Trailers => found,
         }
+    }
+
+    /// Whether what is asked for is told by the gateway alone.
+    fn tells_own(&self, record: &Record<'_>) -> bool {
+        self.service_time
+            && record.upstream.is_some()
+            && !record.request.protocol().starts_with("HTTP")
     }
 
     /// What Envoy adds to every response as a header; a framed response carries no such header,
