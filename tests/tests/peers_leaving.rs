@@ -1,6 +1,7 @@
 //! What calls notice when a provider is asked to end (SIGTERM) while they flow, and another one stays: nothing, where
-//! it says so before or finishes what it has.
+//! it says so before or finishes what it has. And when one is killed: those that it has fail, and no other.
 
+use std::net::SocketAddr;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -67,6 +68,32 @@ const BOLT: Family = Family {
     ..DUBBO
 };
 
+impl Family {
+    /// A gateway before these hosts; `more` are further fields of the route.
+    fn gateway(&self, hosts: &[SocketAddr], more: Value) -> Gateway {
+        let mut route = json!({"cluster": "echo", "timeout": "0s"});
+        if let (Value::Object(route), Value::Object(more)) = (&mut route, more) {
+            route.extend(more);
+        }
+        let routes = json!([{"match": {"prefix": "/"}, "route": route}]);
+        let breakers = json!({"circuit_breakers": {"thresholds": [{"max_retries": 100}]}});
+        let bootstrap = Bootstrap::at(&["*"], routes);
+        let bootstrap = match self.http2 {
+            true => bootstrap.http2_cluster("echo", hosts, breakers),
+            false => bootstrap.cluster("echo", hosts, breakers),
+        };
+        Gateway::start(&bootstrap, &["--concurrency", "2"])
+    }
+}
+
+/// Waits until calls flow.
+fn flows(gateway: &Gateway) {
+    let count = || gateway.stat("cluster.echo.upstream_rq_total");
+    let before = count();
+    let flow = eventually(PATIENCE, || (count() > before + CALLS / 10).then_some(()));
+    assert!(flow.is_some(), "calls flow");
+}
+
 /// A provider that ends while calls come, one that stays, and the gateway before both.
 struct Scene {
     going: Provider,
@@ -79,31 +106,17 @@ impl Scene {
         let peers = Peers::prepare(family.provider)?;
         let [going, staying] =
             ["going", "staying"].map(|label| Provider::start(&peers, label, family.options));
-        let mut route = json!({"cluster": "echo", "timeout": "0s"});
-        if let (Value::Object(route), Value::Object(more)) = (&mut route, more) {
-            route.extend(more);
-        }
-        let routes = json!([{"match": {"prefix": "/"}, "route": route}]);
-        let hosts = [going.address(), staying.address()];
-        let breakers = json!({"circuit_breakers": {"thresholds": [{"max_retries": 100}]}});
-        let bootstrap = Bootstrap::at(&["*"], routes);
-        let bootstrap = match family.http2 {
-            true => bootstrap.http2_cluster("echo", &hosts, breakers),
-            false => bootstrap.cluster("echo", &hosts, breakers),
-        };
+        let gateway = family.gateway(&[going.address(), staying.address()], more);
         Some(Self {
             going,
             _staying: staying,
-            gateway: Gateway::start(&bootstrap, &["--concurrency", "2"]),
+            gateway,
         })
     }
 
-    /// Waits until both have calls, and asks the one to end.
+    /// Asks the one to end, while calls flow.
     fn leave(&self) {
-        let count = || self.gateway.stat("cluster.echo.upstream_rq_total");
-        let before = count();
-        let flows = eventually(PATIENCE, || (count() > before + CALLS / 10).then_some(()));
-        assert!(flows.is_some(), "calls flow");
+        flows(&self.gateway);
         self.going.process.terminate();
     }
 }
@@ -209,6 +222,60 @@ fn sofa_without_the_gateway() {
         tally.failures.contains_key("SofaRpcException/250"),
         "{tally:?}"
     );
+}
+
+/// Calls that the gateway has in flight at a provider.
+fn in_flight(gateway: &Gateway, provider: &Provider) -> u64 {
+    let (_, body) = gateway.admin("GET", "/clusters");
+    let name = format!("::{}::rq_active::", provider.address());
+    let found = body.lines().find_map(|line| line.split_once(&name));
+    let value = found.and_then(|(_, value)| value.trim().parse().ok());
+    value.expect("a gauge for each host")
+}
+
+/// `kill -9` of one of three providers. It is frozen first, so that what is in flight there can be counted: a call of
+/// each caller. These fail, and none where the route's policy tries them again.
+fn killed(family: &Family) {
+    let _turn = Turn::take();
+    let (Some(peers), Some(callers)) = (
+        Peers::prepare(family.provider),
+        Peers::prepare(family.caller),
+    ) else {
+        return;
+    };
+    let policy = json!({"retry_policy": {"retry_on": "reset,connect-failure", "num_retries": 2}});
+    for (policy, lost) in [(json!({}), CALLERS), (policy, 0)] {
+        let mut providers =
+            ["one", "two", "three"].map(|label| Provider::start(&peers, label, family.options));
+        let gateway = family.gateway(&providers.each_ref().map(Provider::address), policy);
+        let mut consumer = Consumer::start(&callers, &[]);
+        consumer.refer(gateway.address(), json!({"timeout": 20_000}));
+        consumer.begin(calls());
+        flows(&gateway);
+        providers[1].process.freeze();
+        let there = || in_flight(&gateway, &providers[1]);
+        let all = eventually(PATIENCE, || (there() == CALLERS).then_some(()));
+        assert!(all.is_some(), "{} are in flight there", there());
+        providers[1].process.kill();
+        let tally = consumer.finish().tally();
+        assert_eq!(tally.failed(), lost, "{tally:?}");
+        assert_eq!(tally.answered(), CALLS - lost, "{tally:?}");
+    }
+}
+
+#[test]
+fn dubbo_killed() {
+    killed(&DUBBO);
+}
+
+#[test]
+fn sofa_killed() {
+    killed(&SOFA);
+}
+
+#[test]
+fn grpc_killed() {
+    killed(&GRPC_GO);
 }
 
 /// Over HTTP/1.1 by `connection: close` and FIN, over HTTP/2 by GOAWAY.
