@@ -179,8 +179,17 @@ fn swallows(family: &Family, told: &str) {
     };
     assert!(tally.failed() <= CALLERS, "one of each caller: {tally:?}");
     assert!(tally.failures.keys().all(|what| what == told), "{tally:?}");
-    let policy =
-        json!({"retry_policy": {"retry_on": "reset,resource-exhausted", "num_retries": 1}});
+    // Another connection to the host that ends may still be open.
+    let elsewhere = json!([{
+        "name": "envoy.retry_host_predicates.previous_hosts",
+        "typed_config": {"@type":
+            "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"},
+    }]);
+    let policy = json!({"retry_policy": {
+        "retry_on": "reset,resource-exhausted",
+        "num_retries": 2,
+        "retry_host_predicate": elsewhere,
+    }});
     let tally = left(family, policy).expect("as before");
     assert_eq!(tally.failed(), 0, "{tally:?}");
 }
