@@ -5,10 +5,14 @@ use std::time::Duration;
 use crate::{
     cluster::{Cluster, ClusterMetric},
     flags::{Flag, Flags},
-    log::Record,
-    snapshot::{HttpMetric, Policy},
+    log::{Record, Retried},
+    route::Facts,
+    snapshot::{HttpMetric, Policy, Terms},
     stats::{Group, Shard, micros},
     status::{Cause, Class, Detail},
+    stream::Unread,
+    view::Opaque,
+    worker::Worker,
 };
 
 /// A call has come.
@@ -30,6 +34,52 @@ pub(crate) fn tell(policy: Option<&Policy>, http: u16, record: &Record<'_>, shar
         table.account(route, http, record, shard);
     }
     policy.logs.iter().for_each(|log| log.log(record));
+}
+
+/// Tells access logs of what is no call, and counts it as one if it is answered.
+pub(crate) fn unread(terms: &Terms, unread: &Unread, facts: &Facts, worker: &Worker) {
+    let Unread { status, .. } = unread;
+    let (shard, cause) = (worker.shard(), Some(status.cause));
+    let view = Opaque {
+        protocol: unread.protocol,
+    };
+    let record = Record {
+        request: &view,
+        response: None,
+        facts,
+        ends: facts.ends,
+        route: None,
+        table: None,
+        cluster: None,
+        host: None,
+        class: status.class(),
+        http: unread.answer.map_or(0, |_| status.http),
+        cause,
+        detail: status.detail,
+        begun: false,
+        transport_failure: None,
+        flags: flags(Flags::default(), cause, status.detail, false),
+        orphaned: false,
+        received: 0,
+        sent: unread.answer.unwrap_or_default(),
+        began: unread.since,
+        duration: worker.now().since(unread.since),
+        upstream: None,
+        sent_after: None,
+        upstream_local: None,
+        attempts: 0,
+        sends: 0,
+        retried: Retried::default(),
+    };
+    if unread.answer.is_some() {
+        begin(&terms.stats, shard);
+        end(&terms.stats, shard, &record, Reached::default());
+        terms.stats.inc(shard, HttpMetric::RqEarly);
+        if let Some(answers) = terms.answers.get() {
+            answers.respond(shard, record.http);
+        }
+    }
+    terms.logs.iter().for_each(|log| log.log(&record));
 }
 
 /// How far a call came.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::Duration;
 
+use crossdock_tests::fake::{Call, Client, Wire};
 use crossdock_tests::quartet::{Answer, Caller, Deed, File, Protocol, Service, otherwise, when};
 use crossdock_tests::{Gateway, Tool, UnusedPort};
 use serde_json::json;
@@ -165,4 +166,65 @@ fn dashboards_of_envoy_find_what_they_ask_for() {
                 .keys()
                 .all(|series| series.starts_with("envoy_cluster_"))
     );
+}
+
+/// Names that callers may choose.
+fn hostile_names() -> Vec<String> {
+    let mut names = vec![
+        r#"quote".x"#.to_owned(),
+        r#"back\slash"#.to_owned(),
+        "line\nenvoy_forged 1".to_owned(),
+        "carriage\rreturn".to_owned(),
+        "nul\0".to_owned(),
+        "brace} 1".to_owned(),
+        "\u{2028}line".to_owned(),
+        "x".repeat(60_000),
+    ];
+    names.extend((0..40).map(|number| format!("many.Service{number}")));
+    names
+}
+
+#[test]
+fn names_of_callers_neither_break_the_page_nor_fill_it() {
+    const PAIRS: usize = 12;
+    let Some(promtool) = Tool::find("promtool") else {
+        return;
+    };
+    let service = Service::start(Protocol::Dubbo);
+    let all = json!({"name": "all \"of\" them\n", "domains": ["*"], "routes": [{
+        "match": {"prefix": "/"},
+        "stat_prefix": "a \"route\"",
+        "route": {"cluster": "dubbo"},
+    }]});
+    let file = File::new(&json!([]))
+        .cluster(Protocol::Dubbo, "", &[service.address()], &json!({}))
+        .manager(&json!({"route_config": {"name": "rpc", "virtual_hosts": [all]}}))
+        .more(&json!({"layered_runtime": {"layers": [{
+            "name": "static",
+            "static_layer": {"crossdock.rpc_pairs": PAIRS},
+        }]}}));
+    let gateway = Gateway::start_text(&file.text(), &["--concurrency", "2"]);
+    let names = hostile_names();
+    for (id, name) in (1..).zip(&names) {
+        let mut client = Client::connect(gateway.address(), Wire::Dubbo);
+        client.write(&Call::new(Wire::Dubbo, id).of(name, "call").octets());
+        assert!(client.recv().is_good(), "{}", &name[..name.len().min(40)]);
+    }
+    let calls = names.len() as u64;
+    gateway.until("http.rpc.downstream_rq_2xx", |count| count == calls);
+    let (_, text) = gateway.admin("GET", "/stats/prometheus");
+    let mut command = Command::new(promtool.path());
+    command.args(["check", "metrics"]);
+    // Warnings alone end it with 3.
+    let checked = promtool.try_output(&mut command, text.as_bytes(), PATIENCE);
+    assert!(matches!(checked, Ok(_) | Err((3, _))), "{checked:?}");
+    let told: BTreeMap<_, _> = samples(&gateway, "/stats/prometheus?filter=^rpc")
+        .into_iter()
+        .filter(|(series, _)| series.starts_with("crossdock_rpc_rq_ok_total{"))
+        .collect();
+    // Beside the pairs that may be told there is the one of all others.
+    assert_eq!(told.len(), PAIRS + 1, "{told:?}");
+    assert_eq!(told.values().sum::<f64>(), calls as f64);
+    assert!(told.keys().all(|series| series.len() < 600), "{told:?}");
+    assert!(!text.contains("\nenvoy_forged"), "{text}");
 }

@@ -8,7 +8,7 @@ mod target;
 use std::{fmt::Write as _, net::SocketAddr};
 
 use crossdock_framework::{
-    status::{Cause, Status},
+    status::{Cause, Detail, Status},
     stream::{Caller, Door, HttpPolicy, StripPort, Underscores},
     xfcc,
 };
@@ -82,6 +82,7 @@ pub(crate) fn receive(
         return Err(Status {
             http: 426,
             ..bad("HTTP/1.0 is not served here (accept_http_10)")
+                .because(Detail::Unreadable("low_version"))
         });
     }
     if head.version == Version::HTTP_10 && !head.headers.contains_key(header::HOST) {
@@ -141,7 +142,8 @@ fn http1(head: &mut request::Parts) -> Result<Wish, Status> {
             return Err(bad("the Host field is not a host"));
         }
         None if head.version == Version::HTTP_11 => {
-            return Err(bad("the request has no Host field"));
+            return Err(bad("the request has no Host field")
+                .because(Detail::Refused("missing_host_header")));
         }
         _ => {}
     }

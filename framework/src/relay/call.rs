@@ -103,6 +103,24 @@ impl<C: Codec> Call<C> {
         }
     }
 
+    /// How long one attempt may take.
+    pub(super) fn longest_attempt(&self) -> Option<Duration> {
+        let per_try = self.aim.as_ref()?.times.per_try;
+        match (per_try, self.cluster()?.http.attempt_duration) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// Whether it is the cluster that lets attempts take no longer.
+    pub(super) fn is_limited_by_cluster(&self) -> bool {
+        let per_try = self.aim.and_then(|aim| aim.times.per_try);
+        let cluster = self
+            .cluster()
+            .and_then(|cluster| cluster.http.attempt_duration);
+        cluster.is_some_and(|time| per_try.is_none_or(|per_try| time < per_try))
+    }
+
     /// The host of the latest attempt.
     pub(super) fn host(&self) -> Option<&Host> {
         self.cluster()?.hosts.get(self.tried.last()?)

@@ -17,6 +17,7 @@ use tokio::{
 
 use super::{Relay, inbound::Inbound, up::Up, upstream::Elapsed, wake::Wake};
 use crate::{
+    accounts,
     codec::{Codec, Decoded, PoolMode},
     drain::ChainDrain,
     frame::{Frame, Head, Kind, Variant},
@@ -25,7 +26,8 @@ use crate::{
     route::Facts,
     snapshot::{DownstreamConnection, DownstreamLimits, Ends, HttpMetric, PolicyIx, Spoken, Terms},
     stats::Group,
-    status::{Cause, Status},
+    status::{Cause, Detail, Status},
+    stream::Unread,
     time::Moment,
     worker::{Memory, Worker},
 };
@@ -300,6 +302,20 @@ impl<C: Codec> Task<C> {
         room && !self.ended && !self.down.finishing.get()
     }
 
+    /// Tells access logs of bytes after which the framing is lost.
+    fn note_unread(&self, why: &str) {
+        let worker = &self.relay.worker;
+        let status = Status::new(Cause::BadRequest, why.to_owned());
+        let unread = Unread {
+            protocol: C::NAME,
+            status: status.because(Detail::Unreadable("codec_error")),
+            answer: None,
+            since: worker.now(),
+        };
+        let facts = self.down.facts(worker.now(), worker.random());
+        accounts::unread(&self.terms, &unread, &facts, worker);
+    }
+
     fn cut(&mut self) -> Result<(), Close> {
         self.uncut = true;
         while self.may_read() {
@@ -320,6 +336,7 @@ impl<C: Codec> Task<C> {
                     self.terms
                         .stats
                         .inc(worker.shard(), HttpMetric::CxProtocolError);
+                    self.note_unread(&error.to_string());
                     self.account.ends_here();
                     tracing::debug!(peer = %self.down.ends.peer, "{error}; closing the connection");
                     return Err(Close);

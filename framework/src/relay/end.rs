@@ -105,6 +105,9 @@ impl<C: Codec> Relay<C> {
         }
         let shard = self.worker.shard();
         let (metric, detail) = match failure {
+            Failure::TryTimeout if call.is_limited_by_cluster() => {
+                (ClusterMetric::RqMaxDuration, Detail::HostDuration)
+            }
             Failure::TryTimeout => (ClusterMetric::RqTryTimeout, Detail::TryTimeout),
             _ => (ClusterMetric::RqTimeout, Detail::Plain),
         };

@@ -13,7 +13,7 @@ use crate::{codec::Codec, outcome::Failure};
 impl<C: Codec> Relay<C> {
     /// Gives an attempt that begins its time: what the route says, within what the call has left.
     pub(super) fn time_attempt(&self, call: &mut Call<C>, key: CallKey) {
-        let per_try = call.aim.and_then(|aim| aim.times.per_try);
+        let per_try = call.longest_attempt();
         if per_try.is_none() && call.timer.is_some() {
             return;
         }
@@ -50,7 +50,7 @@ impl<C: Codec> Relay<C> {
     pub(super) fn left(&self, call: &Call<C>) -> Option<Duration> {
         let told = call.told?;
         let left = call.until.since(self.worker.now());
-        let per_try = call.aim.and_then(|aim| aim.times.per_try);
+        let per_try = call.longest_attempt();
         let left = per_try.map_or(left, |time| left.min(time));
         (left < told).then_some(left)
     }

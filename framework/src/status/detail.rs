@@ -16,6 +16,9 @@ pub enum Detail {
     StreamIdle,
     /// [`Cause::Timeout`]: the call lasted as long as a call may (`max_stream_duration`).
     MaxDuration,
+    /// [`Cause::Timeout`]: the host took as long as a call may at its cluster (the cluster's own
+    /// `max_stream_duration`).
+    HostDuration,
     /// [`Cause::Timeout`]: the request did not come to its end (`request_timeout`).
     RequestTimeout,
     /// [`Cause::ConnectFailed`]: no connection within `connect_timeout`.
@@ -30,18 +33,25 @@ pub enum Detail {
     CallerGone,
     /// [`Cause::Denied`]: an upgrade that is not configured.
     Upgrade,
+    /// [`Cause::BadRequest`]: what came cannot be read, for a reason of this name.
+    Unreadable(&'static str),
+    /// A request that is not taken, for a reason of this name.
+    Refused(&'static str),
 }
 
 impl Detail {
     /// Envoy's response flag for a cause of this kind (`%RESPONSE_FLAGS%`), where it has one.
     pub fn flag(self, cause: Cause) -> Option<Flag> {
         match self {
-            Self::Plain | Self::TryTimeout | Self::ConnectTimeout => cause.flag(),
+            Self::Plain | Self::TryTimeout | Self::ConnectTimeout | Self::Unreadable(_) => {
+                cause.flag()
+            }
+            Self::HostDuration => Some(Flag::UpstreamMaxStreamDurationReached),
             Self::StreamIdle => Some(Flag::StreamIdleTimeout),
             Self::RemoteReset | Self::RefusedStream => Some(Flag::UpstreamRemoteReset),
             Self::Protocol => Some(Flag::UpstreamProtocolError),
             Self::CallerGone => Some(Flag::DownstreamConnectionTermination),
-            Self::MaxDuration | Self::RequestTimeout | Self::Upgrade => None,
+            Self::MaxDuration | Self::RequestTimeout | Self::Upgrade | Self::Refused(_) => None,
         }
     }
 }

@@ -133,11 +133,11 @@ impl<C: StreamCodec> Answer<C> {
         ledger.outcome.failure = match expiry {
             Expiry::Deadline => Some(Failure::Timeout),
             // The caller may be as slow as the host.
-            Expiry::Idle | Expiry::Upload | Expiry::Attempt => None,
+            Expiry::Idle | Expiry::Upload | Expiry::Attempt | Expiry::Host => None,
         };
         ledger.break_off(Cause::Timeout, expiry.detail());
         match expiry {
-            Expiry::Deadline | Expiry::Upload | Expiry::Attempt => Broken::Timeout,
+            Expiry::Deadline | Expiry::Upload | Expiry::Attempt | Expiry::Host => Broken::Timeout,
             Expiry::Idle => Broken::Idle,
         }
     }

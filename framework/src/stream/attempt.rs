@@ -114,7 +114,10 @@ fn begin<C: StreamCodec>(ledger: &mut Ledger<C>, aim: &Aim) -> Result<request::P
     let head = outgoing(ledger, aim)?;
     let worker = &ledger.door.worker;
     ledger.sent_at = Some(worker.now());
-    ledger.flight.begin_attempt(aim.times.per_try);
+    let whole = ledger
+        .cluster()
+        .and_then(|cluster| cluster.http.attempt_duration);
+    ledger.flight.begin_attempt(aim.times.per_try, whole);
     Ok(head)
 }
 
@@ -134,7 +137,7 @@ fn end<C: StreamCodec>(
             let shard = ledger.door.worker.shard();
             ledger.flight.count_given_up(cluster, shard);
             let failed = match expiry {
-                Expiry::Attempt => Some(outcome::Failure::TryTimeout),
+                Expiry::Attempt | Expiry::Host => Some(outcome::Failure::TryTimeout),
                 Expiry::Deadline => Some(outcome::Failure::Timeout),
                 Expiry::Upload | Expiry::Idle => None,
             };
@@ -216,7 +219,11 @@ fn late<C: StreamCodec>(ledger: &Ledger<C>, expiry: Expiry, cluster: &Cluster) -
     expiry.count(cluster, ledger.door.worker.shard());
     match expiry {
         Expiry::Upload => unfinished(ledger),
-        Expiry::Deadline | Expiry::Attempt | Expiry::Idle => {
+        Expiry::Host if !ledger.flight.is_complete() => Status {
+            http: 408,
+            ..timed_out(ledger, &cluster.name).because(expiry.detail())
+        },
+        Expiry::Deadline | Expiry::Attempt | Expiry::Host | Expiry::Idle => {
             timed_out(ledger, &cluster.name).because(expiry.detail())
         }
     }

@@ -3,7 +3,7 @@
 use std::{future::Future, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 
 use super::{
     answer::Answer,
@@ -23,9 +23,10 @@ use crate::{
     filter::{Flow, Verdict},
     protocol::Tls,
     route::{Facts, Limit},
-    snapshot::{Ends, PolicyIx},
+    snapshot::{Ends, HttpMetric, PolicyIx, Terms},
     stats::Group,
     status::{Cause, Detail, Status},
+    time::Moment,
     view::RoutingView,
     worker::Worker,
 };
@@ -92,10 +93,42 @@ pub fn refuse<C: StreamCodec>(
     reply(open::<C>(door, request), status)
 }
 
+/// What came on a connection and is no request.
+#[derive(Clone, Debug)]
+pub struct Unread {
+    /// The protocol of the connection.
+    pub protocol: &'static str,
+    /// Why.
+    pub status: Status,
+    /// The bytes of the answer's body; `None` where there is no answer, and the connection ends.
+    pub answer: Option<usize>,
+    /// Since when it came.
+    pub since: Moment,
+}
+
+impl Door {
+    /// Tells access logs of what is no request, and counts it as a call if it is answered.
+    pub fn note(&self, terms: &Terms, unread: &Unread) {
+        let facts = Facts {
+            source: Some(self.ends.peer),
+            ends: self.ends,
+            began: unread.since,
+            tls: self.tls.clone(),
+            random: self.worker.random(),
+        };
+        accounts::unread(terms, unread, &facts, &self.worker);
+    }
+}
+
 fn open<C: StreamCodec>(door: &Rc<Door>, request: Request<C::Body>) -> Box<Ledger<C>> {
     let worker = &door.worker;
     let began = worker.tick();
     accounts::begin(&door.stats, worker.shard());
+    let version = match request.version() {
+        Version::HTTP_2 => HttpMetric::RqHttp2Total,
+        _ => HttpMetric::RqHttp1Total,
+    };
+    door.stats.inc(worker.shard(), version);
     let pinned = worker.snapshot();
     let logged = pinned
         .policy(door.policy)

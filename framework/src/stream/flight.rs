@@ -40,6 +40,8 @@ pub(crate) enum Expiry {
     Upload,
     /// One attempt took too long.
     Attempt,
+    /// The host took longer than a call may last at its cluster.
+    Host,
 }
 
 impl Expiry {
@@ -50,6 +52,7 @@ impl Expiry {
             Self::Idle => Detail::StreamIdle,
             Self::Upload => Detail::RequestTimeout,
             Self::Attempt => Detail::TryTimeout,
+            Self::Host => Detail::HostDuration,
         }
     }
 
@@ -58,6 +61,7 @@ impl Expiry {
         match self {
             Self::Deadline => cluster.stats.inc(shard, ClusterMetric::RqTimeout),
             Self::Attempt => cluster.stats.inc(shard, ClusterMetric::RqTryTimeout),
+            Self::Host => cluster.stats.inc(shard, ClusterMetric::RqMaxDuration),
             Self::Idle | Self::Upload => {}
         }
     }
@@ -92,6 +96,8 @@ pub(crate) struct Flight<B> {
     per_try: Cell<Option<Duration>>,
     /// When the attempt, or the pause before it, is over.
     attempt: Cell<Option<Moment>>,
+    /// When the host has to have come to the end of its answer, whatever the attempt.
+    host: Cell<Option<Moment>>,
     moved: Cell<Moment>,
     expired: Cell<Option<Expiry>>,
     waker: RefCell<Option<Waker>>,
@@ -138,6 +144,7 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
             limits: Cell::default(),
             per_try: Cell::new(None),
             attempt: Cell::new(None),
+            host: Cell::new(None),
             moved: Cell::new(worker.now()),
             expired: Cell::new(None),
             waker: RefCell::new(None),
@@ -248,11 +255,16 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
         }
     }
 
-    /// An attempt begins, which may take so long.
-    pub(crate) fn begin_attempt(self: &Rc<Self>, per_try: Option<Duration>) {
-        if per_try.is_none() && self.attempt.get().is_none() {
+    /// An attempt begins, which may take so long: to the head of its answer, and to the end of it.
+    pub(crate) fn begin_attempt(
+        self: &Rc<Self>,
+        per_try: Option<Duration>,
+        whole: Option<Duration>,
+    ) {
+        if per_try.is_none() && whole.is_none() && self.attempt.get().is_none() {
             return;
         }
+        self.host.set(whole.map(|time| self.now().after(time)));
         self.per_try.set(per_try);
         let per_try = per_try.filter(|_| self.complete.get());
         self.attempt.set(per_try.map(|time| self.now().after(time)));
@@ -262,6 +274,7 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
     /// Waits between two attempts, but no longer than the call may last.
     pub(crate) async fn pause(self: &Rc<Self>, time: Duration) -> Result<(), Expiry> {
         self.attempt.set(Some(self.now().after(time)));
+        self.host.set(None);
         self.again();
         match self.within(std::future::pending::<Infallible>()).await {
             Err(Expiry::Attempt) => {
@@ -275,7 +288,7 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
 
     /// Takes back that an attempt took too long.
     fn again(self: &Rc<Self>) {
-        if self.expired.get() == Some(Expiry::Attempt) {
+        if let Some(Expiry::Attempt | Expiry::Host) = self.expired.get() {
             self.expired.set(None);
         }
         self.arm();
@@ -345,7 +358,7 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
         let idle = limits.idle.map(|idle| self.moved.get().after(idle));
         let upload = limits.upload.filter(|_| !self.complete.get());
         let over = sooner(limits.deadline, limits.head);
-        let over = sooner(over, self.attempt.get());
+        let over = sooner(sooner(over, self.attempt.get()), self.host.get());
         let Some(at) = sooner(sooner(over, upload), idle) else {
             return self.disarm();
         };
@@ -382,6 +395,9 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Expires for Flight
         } else if late(self.attempt.get()) {
             self.attempt.set(None);
             Expiry::Attempt
+        } else if late(self.host.get()) {
+            self.host.set(None);
+            Expiry::Host
         } else if late(idle) {
             Expiry::Idle
         } else {

@@ -16,7 +16,7 @@ mod settings;
 mod timers;
 
 pub use answer::Answer;
-pub use call::{Door, carry, refuse};
+pub use call::{Door, Unread, carry, refuse};
 pub use codec::{Attempt, Broken, Caller, Failure, StreamCodec};
 pub use flight::Upload;
 pub use interim::Interim;

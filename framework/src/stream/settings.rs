@@ -267,6 +267,9 @@ pub struct HttpUpstream {
     pub requests_per_connection: Option<u32>,
     /// The longest life of a connection (`max_connection_duration`).
     pub connection_duration: Option<Duration>,
+    /// The longest time of one attempt, from its sending to the end of the answer
+    /// (`max_stream_duration`); of framed calls too.
+    pub attempt_duration: Option<Duration>,
     /// Streams of one HTTP/2 connection (`max_concurrent_streams`); the host may allow fewer.
     /// Default 1024.
     pub streams: u32,
@@ -294,6 +297,7 @@ impl Default for HttpUpstream {
             version: UpstreamVersion::default(),
             requests_per_connection: None,
             connection_duration: None,
+            attempt_duration: None,
             streams: 1024,
             stream_window: 64 * 1024,
             own_connection_window: None,

@@ -48,6 +48,8 @@ fn local(cause: Cause, detail: Detail) -> &'static str {
     match (detail, cause) {
         (Detail::TryTimeout, _) => "upstream_per_try_timeout",
         (Detail::StreamIdle, _) => "stream_idle_timeout",
+        (Detail::Unreadable(why) | Detail::Refused(why), _) => why,
+        (Detail::HostDuration, _) => "upstream_max_stream_duration_reached",
         (Detail::MaxDuration, _) => "max_duration_timeout",
         (Detail::RequestTimeout, _) => "request_overall_timeout",
         (Detail::CallerGone, _) => "downstream_remote_disconnect",

@@ -359,6 +359,7 @@ fn upstream_common(common: &CommonOptions, upstream: &mut HttpUpstream) {
         upstream.header_bytes = kilobytes.value.saturating_mul(1024);
     }
     upstream.connection_duration = time(common.max_connection_duration.as_ref()).flatten();
+    upstream.attempt_duration = time(common.max_stream_duration.as_ref()).flatten();
     upstream.requests_per_connection = most(common.max_requests_per_connection.as_ref());
 }
 

@@ -45,7 +45,7 @@ fn serve(link: &mut Link, frame: &Frame, deed: Deed) -> bool {
             link.send(&frame.wire.status(frame.id, status))
         }
         Deed::Hang => true,
-        Deed::Cut => false,
+        Deed::Cut | Deed::Reset => false,
         Deed::Babble => {
             link.send(b"no frame begins like this");
             false

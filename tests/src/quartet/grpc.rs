@@ -84,6 +84,10 @@ async fn answer(
             std::future::poll_fn(|cx| respond.poll_reset(cx)).await?;
             return Ok(());
         }
+        Deed::Reset => {
+            respond.send_reset(Reason::INTERNAL_ERROR);
+            return Ok(());
+        }
         _ => {}
     }
     drop(request);

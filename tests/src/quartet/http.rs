@@ -79,7 +79,7 @@ fn serve(mut stream: TcpStream, log: &Log) {
             Deed::Fail => b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n",
             // Until the gateway gives it up.
             Deed::Hang => b"",
-            Deed::Cut => break,
+            Deed::Cut | Deed::Reset => break,
             Deed::Babble => {
                 let _ = stream.write_all(b"no answer begins like this\r\n\r\n");
                 break;

@@ -88,6 +88,8 @@ pub enum Deed {
     Cut,
     /// Answers with octets that are no answer, and closes the connection.
     Babble,
+    /// Breaks the call off, and the connection where there is no other way.
+    Reset,
 }
 
 impl Deed {
@@ -101,11 +103,19 @@ impl Deed {
             Self::Hang => "hang",
             Self::Cut => "cut",
             Self::Babble => "babble",
+            Self::Reset => "reset",
         }
     }
 
     fn of(word: Option<&str>) -> Self {
-        let all = [Self::Slow, Self::Fail, Self::Hang, Self::Cut, Self::Babble];
+        let all = [
+            Self::Slow,
+            Self::Fail,
+            Self::Hang,
+            Self::Cut,
+            Self::Babble,
+            Self::Reset,
+        ];
         let found = all.into_iter().find(|deed| Some(deed.word()) == word);
         found.unwrap_or(Self::Answer)
     }

@@ -3,13 +3,16 @@
 use std::fs;
 use std::time::Duration;
 
-use crossdock_tests::quartet::{Caller, File, Protocol, Service, when};
+use crossdock_tests::quartet::{Answer, Caller, File, Protocol, Service, when};
 use crossdock_tests::{Gateway, UnusedPort, eventually};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const FILE_LOG: &str = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog";
 const FAULT: &str = "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault";
+const LIMIT: &str =
+    "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
+const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const ROUTER: &str = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
 
 /// Why no connection can be opened to a port that nobody listens at.
@@ -17,6 +20,9 @@ const REFUSED: &str = "delayed_connect_error:_Connection_refused";
 
 /// The connection ended with the call on it.
 const ENDED: &str = "UC upstream_reset_before_response_started{connection_termination} 1";
+
+/// The host broke the call off.
+const RESET: &str = "UR upstream_reset_before_response_started{remote_reset} 1";
 
 /// What a call asks for (headers `to` and `do`), and what is written of it: flags, details and attempts.
 const CASES: &[(&str, &str, &str)] = &[
@@ -38,6 +44,13 @@ const CASES: &[(&str, &str, &str)] = &[
     ),
     ("delayed", "answer", "DI via_upstream 1"),
     ("aborted", "answer", "DI,FI fault_filter_abort 0"),
+    ("", "reset", ENDED),
+    ("limited", "answer", "RL local_rate_limited 0"),
+    (
+        "bounded",
+        "hang",
+        "UMSDR upstream_max_stream_duration_reached 1",
+    ),
     ("again", "fail", "URX via_upstream 2"),
     ("each-soon", "hang", "URX,UT upstream_per_try_timeout 2"),
 ];
@@ -52,6 +65,33 @@ fn fault(abort: bool) -> Value {
         fault["abort"] = json!({"http_status": 504, "percentage": percentage});
     }
     json!({"route": {"cluster": "CLUSTER"}, "typed_per_filter_config": {"fault": fault}})
+}
+
+/// A cluster whose calls may last for a tenth of a second.
+fn bounded(protocol: Protocol) -> Value {
+    let version = match protocol {
+        Protocol::Grpc => "http2_protocol_options",
+        _ => "http_protocol_options",
+    };
+    let options = json!({
+        "@type": format!("type.googleapis.com/{OPTIONS}"),
+        "common_http_protocol_options": {"max_stream_duration": "0.1s"},
+        "explicit_http_config": {version: {}},
+    });
+    json!({"typed_extension_protocol_options": {OPTIONS: options}})
+}
+
+/// A route that lets no call pass.
+fn limited() -> Value {
+    let always = json!({"default_value": {"numerator": 100}});
+    let limit = json!({
+        "@type": LIMIT,
+        "stat_prefix": "limit",
+        "token_bucket": {"max_tokens": 1, "tokens_per_fill": 1, "fill_interval": "3600s"},
+        "filter_enabled": always,
+        "filter_enforced": always,
+    });
+    json!({"route": {"cluster": "CLUSTER"}, "typed_per_filter_config": {"limit": limit}})
 }
 
 fn gateway(services: &[Service; 4], closed: &UnusedPort) -> Gateway {
@@ -70,6 +110,9 @@ fn gateway(services: &[Service; 4], closed: &UnusedPort) -> Gateway {
         when("soon", &soon),
         when("delayed", &fault(false)),
         when("aborted", &fault(true)),
+        when("limited", &limited()),
+        when("bounded", &to("CLUSTER-bounded")),
+        when("idle", &json!({"route": {"cluster": "CLUSTER", "idle_timeout": "0.1s", "timeout": "0s"}})),
         when("again", &retry(json!({"retry_on": "5xx,unavailable", "num_retries": 1}))),
         when("each-soon", &each),
         {"match": {"prefix": "/", "headers": absent}, "route": {"cluster": "CLUSTER", "timeout": "0s"}},
@@ -86,14 +129,24 @@ fn gateway(services: &[Service; 4], closed: &UnusedPort) -> Gateway {
         .before(services, &json!({}))
         .manager(&json!({
             "access_log": [{"name": "file", "typed_config": log}],
-            "http_filters": [filter("fault", FAULT), filter("router", ROUTER)],
+            "http_filters": [
+                filter("fault", FAULT),
+                {"name": "limit", "typed_config": {"@type": LIMIT, "stat_prefix": "off"}},
+                filter("router", ROUTER),
+            ],
         }));
     let full = json!({"circuit_breakers": {"thresholds": [{"max_requests": 0}]}});
     for (protocol, service) in Protocol::ALL.into_iter().zip(services) {
         file = file
             .cluster(protocol, "-nobody", &[], &json!({}))
             .cluster(protocol, "-refused", &[closed.address()], &json!({}))
-            .cluster(protocol, "-full", &[service.address()], &full);
+            .cluster(protocol, "-full", &[service.address()], &full)
+            .cluster(
+                protocol,
+                "-bounded",
+                &[service.address()],
+                &bounded(protocol),
+            );
     }
     Gateway::start_text(&file.text(), &["--file-flush-interval-msec", "20"])
 }
@@ -124,11 +177,17 @@ fn every_flag_is_told_in_every_protocol() {
             if !to.is_empty() {
                 headers.push(("to", *to));
             }
+            if *to == "limited" {
+                let first = Caller::connect(protocol, gateway.address()).call(&[("to", to)]);
+                assert_eq!(first, Answer::Good, "the bucket is full");
+            }
             let answer = Caller::connect(protocol, gateway.address()).call(&headers);
             let line = written(&gateway, &case);
-            // Over gRPC this host says GOAWAY, which ends the connection in good order.
             let expected = match (protocol, *deed) {
+                // Over gRPC this host says GOAWAY, which ends the connection in good order.
                 (Protocol::Grpc, "babble") => ENDED,
+                // Only there a call can be broken off without its connection.
+                (Protocol::Grpc, "reset") => RESET,
                 _ => *expected,
             };
             if line != format!("{expected}|-") {
@@ -137,6 +196,31 @@ fn every_flag_is_told_in_every_protocol() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn streams_that_stand_still_are_told() {
+    let services = Protocol::ALL.map(Service::start);
+    let closed = UnusedPort::take();
+    let gateway = gateway(&services, &closed);
+    // Framed calls come and go in one piece: there is nothing that could stand still.
+    for protocol in [Protocol::Http, Protocol::Grpc] {
+        let case = format!("{}-idle", protocol.name());
+        let headers = [("case", case.as_str()), ("to", "idle"), ("do", "hang")];
+        let _ = Caller::connect(protocol, gateway.address()).call(&headers);
+        assert_eq!(written(&gateway, &case), "SI stream_idle_timeout 1|-");
+    }
+    for protocol in Protocol::ALL {
+        let case = format!("{}-bounded", protocol.name());
+        let headers = [("case", case.as_str()), ("to", "bounded"), ("do", "hang")];
+        let _ = Caller::connect(protocol, gateway.address()).call(&headers);
+        let _ = written(&gateway, &case);
+        let name = format!(
+            "cluster.{}-bounded.upstream_rq_max_duration_reached",
+            protocol.name()
+        );
+        assert_eq!(gateway.stat(&name), 1, "{protocol:?}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crossdock_tests::quartet::{Caller, Deed, File, Protocol, Service, otherwise,
 use crossdock_tests::{Gateway, eventually};
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 const FILE_LOG: &str = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog";
 
 /// What Istio's proxies write unless told otherwise (`accessLogFormat`).
@@ -19,7 +19,7 @@ const ISTIO: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?
     %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% \
     %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n";
 
-fn log(name: &str, format: &Value, filter: &Value) -> Value {
+pub(crate) fn log(name: &str, format: &Value, filter: &Value) -> Value {
     let config = json!({
         "@type": FILE_LOG,
         "path": format!("FOLDER/{name}"),
@@ -32,12 +32,12 @@ fn log(name: &str, format: &Value, filter: &Value) -> Value {
     log
 }
 
-fn text(format: &str) -> Value {
+pub(crate) fn text(format: &str) -> Value {
     json!({"text_format_source": {"inline_string": format}})
 }
 
 /// So many lines of a file, once they are there.
-fn lines(gateway: &Gateway, name: &str, count: usize) -> Vec<String> {
+pub(crate) fn lines(gateway: &Gateway, name: &str, count: usize) -> Vec<String> {
     let path = gateway.folder().join(name);
     let found = eventually(PATIENCE, || {
         let text = fs::read_to_string(&path).ok()?;

@@ -5,3 +5,4 @@ mod exact;
 mod flags;
 mod lines;
 mod places;
+mod refused;

@@ -19,7 +19,8 @@ use bytes::{Bytes, BytesMut};
 use crossdock_framework::{
     protocol::{Connection, Io},
     snapshot::{DownstreamConnection, HttpMetric, Spoken, Terms},
-    stream::{Answer, Broken, Door, Interim, carry, refuse},
+    status::{Cause, Detail, Status},
+    stream::{Answer, Broken, Door, Interim, Unread, carry, refuse},
     time::Moment,
     worker::{Drain, Worker},
 };
@@ -33,7 +34,7 @@ use switch::Switched;
 
 use super::{
     Hush, USUAL_HEADERS, ending,
-    guard::{Guard, Guarded, Limits, Notes},
+    guard::{Guard, Guarded, Limits, Notes, Refusal},
     length::{self, Length},
 };
 use crate::{
@@ -51,6 +52,13 @@ const CHECK: Duration = Duration::from_secs(1);
 
 /// Bytes of an answer that wait to be written before no more are asked for.
 const WRITE_BUFFER: usize = 64 * 1024;
+
+/// A request whose head does not come to its end in time.
+const TOO_LATE: Refusal = Refusal {
+    status: 408,
+    why: "the request did not come to the end of its head in time",
+    within: false,
+};
 
 /// Serves a connection to its end.
 pub(super) async fn serve(connection: Connection, worker: Worker) {
@@ -119,6 +127,8 @@ enum Pause {
     Broken,
     /// Nothing has happened for a while.
     Resting,
+    /// A request has begun and does not come to the end of its head.
+    Late,
 }
 
 impl Session {
@@ -158,6 +168,7 @@ impl Session {
         }
         match paused {
             Pause::Over => self.close(wire.into_parts().0).await.map(|()| None),
+            Pause::Late => self.give_up(wire.into_parts().0).await.map(|()| None),
             Pause::Broken => self.judgement().map(|()| None),
             Pause::Resting => Ok(Some(wire)),
         }
@@ -167,12 +178,45 @@ impl Session {
     async fn close(&self, mut io: Io) -> Result<(), HttpMetric> {
         let judgement = self.judgement();
         if let Some(refusal) = self.notes.refusal.get().filter(|refusal| !refusal.within) {
+            self.note_unread(refusal);
             ending::tell(&mut io, refusal).await;
         }
         if !self.notes.ended.get() {
             Box::pin(ending::linger(io)).await;
         }
         judgement
+    }
+
+    /// Tells access logs of what is answered without having become a request.
+    fn note_unread(&self, refusal: Refusal) {
+        let worker = &self.door.worker;
+        let late = refusal == TOO_LATE;
+        let (cause, detail) = match late {
+            true => (Cause::Timeout, Detail::Refused("request_header_timeout")),
+            false => (Cause::BadRequest, Detail::Unreadable(refusal.name())),
+        };
+        let unread = Unread {
+            protocol: "HTTP/1.1",
+            status: Status {
+                http: refusal.status,
+                ..Status::new(cause, refusal.why).because(detail)
+            },
+            answer: Some(refusal.why.len()),
+            since: self.meter.begun.get().unwrap_or_else(|| worker.now()),
+        };
+        let (stats, shard) = (&self.terms.stats, worker.shard());
+        stats.inc(shard, HttpMetric::RqHttp1Total);
+        self.door.note(&self.terms, &unread);
+    }
+
+    /// Ends a connection on which a request does not come to the end of its head.
+    async fn give_up(&self, mut io: Io) -> Result<(), HttpMetric> {
+        let (stats, shard) = (&self.terms.stats, self.door.worker.shard());
+        stats.inc(shard, HttpMetric::RqHeaderTimeout);
+        self.note_unread(TOO_LATE);
+        ending::tell(&mut io, TOO_LATE).await;
+        Box::pin(ending::linger(io)).await;
+        Err(HttpMetric::CxFrameTimeout)
     }
 
     /// What the guard says of the connection.
@@ -232,8 +276,11 @@ impl Session {
                 Some(Err(error)) => return self.ended(&error).map(|()| Pause::Broken),
                 None => {
                     check.set(self.interval());
-                    if self.check(served.as_mut())? {
-                        return Ok(Pause::Resting);
+                    match self.check(served.as_mut()) {
+                        Ok(true) => return Ok(Pause::Resting),
+                        Ok(false) => {}
+                        Err(HttpMetric::CxFrameTimeout) => return Ok(Pause::Late),
+                        Err(metric) => return Err(metric),
                     }
                 }
             }

@@ -14,7 +14,8 @@ use bytes::Bytes;
 use crossdock_framework::{
     protocol::Connection,
     snapshot::{DownstreamConnection, HttpMetric, Policy, Spoken, Terms},
-    stream::{Answer, Broken, Door, Interim, carry, refuse},
+    status::{Cause, Detail, Status},
+    stream::{Answer, Broken, Door, Interim, Unread, carry, refuse},
     time::Moment,
     worker::{Drain, Worker, spawn},
 };
@@ -233,10 +234,11 @@ impl Keeper {
                 }
                 Some(Some(Err(error))) => {
                     tracing::debug!(peer = %self.client.door.ends.peer, "HTTP/2 connection ends: {error}");
-                    return match error.is_io() {
-                        true => Ok(()),
-                        false => Err(HttpMetric::CxProtocolError),
-                    };
+                    if error.is_io() {
+                        return Ok(());
+                    }
+                    client.note_unread(&error.to_string());
+                    return Err(HttpMetric::CxProtocolError);
                 }
                 None => {
                     let next = tokio::time::Instant::now() + self.check_interval();
@@ -306,6 +308,18 @@ impl Keeper {
 }
 
 impl Client {
+    /// Tells access logs of bytes after which the connection cannot go on.
+    fn note_unread(&self, why: &str) {
+        let status = Status::new(Cause::BadRequest, why.to_owned());
+        let unread = Unread {
+            protocol: "HTTP/2",
+            status: status.because(Detail::Unreadable("codec_error")),
+            answer: None,
+            since: self.door.worker.now(),
+        };
+        self.door.note(&self.terms, &unread);
+    }
+
     /// One stream from its head to its end.
     async fn stream(
         self: Rc<Self>,

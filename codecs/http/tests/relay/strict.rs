@@ -32,7 +32,8 @@ fn a_refused_request_is_answered_after_those_before_it() {
         drop(client);
         rig.deserted().await;
         assert_eq!(rig.http(HttpMetric::CxProtocolError), 1);
-        assert_eq!(rig.http(HttpMetric::RqTotal), 1);
+        assert_eq!(rig.http(HttpMetric::RqTotal), 2, "the refused one too");
+        assert_eq!(rig.http(HttpMetric::Rq4xx), 1);
     });
 }
 

@@ -37,9 +37,12 @@ fn a_head_that_stops_costs_its_connection() {
         let rig = Rig::start(setup).await;
         let mut client = rig.client().await;
         client.send("GET / HTTP/1.1\r\nhost: h\r\nx-").await;
+        assert_eq!(client.message().await.status(), 408);
         client.closed().await;
         rig.deserted().await;
         assert_eq!(rig.http(HttpMetric::CxFrameTimeout), 1);
+        assert_eq!(rig.http(HttpMetric::RqHeaderTimeout), 1);
+        assert_eq!(rig.http(HttpMetric::Rq4xx), 1);
     });
 }
 

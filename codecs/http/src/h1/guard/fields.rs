@@ -29,7 +29,7 @@ impl Fields {
         self.count += 1;
         self.bytes += name.len() + value.len();
         if self.count > limits.fields {
-            return Err(Refusal::of(431, "too many fields"));
+            return Err(Refusal::of(431, super::TOO_MANY_FIELDS));
         }
         self.judge_size(limits)?;
         match name.len() {
@@ -76,7 +76,7 @@ impl Fields {
     /// Judges what a complete head says of its framing.
     pub(super) fn judge_framing(&self) -> Result<(), Refusal> {
         if self.chunked && self.length.is_some() {
-            return bad("both Content-Length and Transfer-Encoding");
+            return bad(super::TWO_LENGTHS);
         }
         if self.chunked && self.old {
             return bad("Transfer-Encoding in HTTP/1.0");

@@ -47,6 +47,17 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// The reason as access logs have it, in Envoy's words where it has one of its own.
+    pub(crate) fn name(self) -> &'static str {
+        match (self.status, self.why) {
+            (431, TOO_MANY_FIELDS) => "http1.too_many_headers",
+            (431, _) => "http1.headers_too_large",
+            (501, _) => "http1.invalid_transfer_encoding",
+            (_, TWO_LENGTHS) => "http1.content_length_and_chunked_not_allowed",
+            _ => "http1.codec_error",
+        }
+    }
+
     fn of(status: u16, why: &'static str) -> Self {
         Self {
             status,
@@ -55,6 +66,9 @@ impl Refusal {
         }
     }
 }
+
+const TOO_MANY_FIELDS: &str = "too many fields";
+const TWO_LENGTHS: &str = "both Content-Length and Transfer-Encoding";
 
 /// 400 Bad Request.
 fn bad<T>(why: &'static str) -> Result<T, Refusal> {
