@@ -61,9 +61,11 @@ metrics! {
         counter TlsTimeout = "downstream_cx_transport_socket_connect_timeout",
         /// Connections whose ClientHello is too long.
         counter HelloTooLong = "tls_inspector.client_hello_too_large",
-        /// PROXY protocol headers, of its version 1 and 2, and connections without one.
+        /// PROXY protocol headers of version 1.
         counter ProxyOne = "proxy_proto.versions.v1.found",
+        /// PROXY protocol headers of version 2.
         counter ProxyTwo = "proxy_proto.versions.v2.found",
+        /// Connections without a PROXY protocol header, which they need not have.
         counter ProxyNone = "proxy_proto.not_found_allowed",
         /// Connections closed for a PROXY protocol header that is missing or wrong.
         counter ProxyError = "downstream_cx_proxy_proto_error",

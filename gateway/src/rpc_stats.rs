@@ -145,11 +145,13 @@ impl RpcStats {
 
 impl AccessLog for RpcStats {
     fn log(&self, record: &Record<'_>) {
-        let Some(method) = record.request.method() else {
-            return;
-        };
-        let Some(service) = record.request.service() else {
-            return;
+        let (service, method) = (record.request.service(), record.request.method());
+        let framed = || !record.request.protocol().starts_with("HTTP/");
+        let (service, method) = match (service, method) {
+            (Some(service), Some(method)) => (service, method),
+            // What cannot be read is a call of RPC all the same.
+            _ if framed() => (OTHER.into(), OTHER.into()),
+            _ => return,
         };
         let well = matches!(record.class, Class::Ok | Class::Business);
         let served = well && record.cause.is_none() && record.upstream.is_some();
