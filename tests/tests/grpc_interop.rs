@@ -69,6 +69,23 @@ fn orca_out_of_band() -> Value {
     })
 }
 
+/// Runs a case. In `timeout_on_sleeping_server` both ends count the same millisecond, and a client that
+/// hears of the server's reset before its own clock strikes calls that cancelled: it may try again.
+fn run(peers: &Peers, case: &str, address: SocketAddr, options: &[String]) -> Result<(), String> {
+    let more = if case == "timeout_on_sleeping_server" {
+        2
+    } else {
+        0
+    };
+    let mut said = peers.case(case, address, options);
+    for _ in 0..more {
+        if said.is_err() {
+            said = peers.case(case, address, options);
+        }
+    }
+    said
+}
+
 /// Tries the cases and gives a row for each that does not hold.
 fn failures(
     peers: &[Peers],
@@ -84,7 +101,7 @@ fn failures(
             options.push(to(served.kind));
             for case in CASES {
                 rows += 1;
-                if let Err(said) = peers.case(case, address(served), &options) {
+                if let Err(said) = run(peers, case, address(served), &options) {
                     let row = format!("{} -> {} {case}", client.name(), served.kind.name());
                     eprintln!("{row}: {said}");
                     failures.push(row);

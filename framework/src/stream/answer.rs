@@ -110,6 +110,11 @@ impl<C: StreamCodec> Answer<C> {
         }
     }
 
+    fn is_late(&self) -> bool {
+        let ledger = self.ledger.as_ref();
+        self.is_upstream() && ledger.is_some_and(|ledger| ledger.flight.is_late())
+    }
+
     fn is_upstream(&self) -> bool {
         matches!(self.source, Source::Upstream(_))
     }
@@ -194,6 +199,11 @@ impl<C: StreamCodec> Body for Answer<C> {
                 Poll::Ready(broken) => Poll::Ready(Some(Err(broken))),
                 Poll::Pending => Poll::Pending,
             },
+            Poll::Ready(Some(Err(_))) if this.is_late() => {
+                let broken = this.expire(Expiry::Deadline);
+                this.end();
+                Poll::Ready(Some(Err(broken)))
+            }
             Poll::Ready(Some(frame)) => {
                 this.note(&frame);
                 let last = frame.as_ref().map_or(true, Frame::is_trailers);

@@ -127,6 +127,10 @@ fn end<C: StreamCodec>(
     cluster: &Cluster,
     answered: Result<Result<Response<C::Body>, Failure>, Expiry>,
 ) -> Ended<C::Body> {
+    let answered = match answered {
+        Ok(Err(Failure::Lost(_))) if ledger.flight.is_late() => Err(Expiry::Deadline),
+        answered => answered,
+    };
     let failure = match answered {
         Ok(Ok(response)) => {
             let (head, body) = response.into_parts();

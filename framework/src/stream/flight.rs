@@ -299,6 +299,13 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin + 'static> Flight<B> {
         self.limits.get().deadline
     }
 
+    /// Whether the deadline has passed, even if its timer is a little behind: the host counts the
+    /// same time, and breaks a call off that lasts longer.
+    pub(crate) fn is_late(&self) -> bool {
+        self.deadline()
+            .is_some_and(|deadline| self.worker.tick() >= deadline)
+    }
+
     /// Notes that a byte moved.
     pub(crate) fn moved(&self) {
         self.moved.set(self.now());

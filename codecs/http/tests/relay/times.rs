@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crossdock_framework::snapshot::HttpMetric;
+use tokio::time::sleep;
 
 use crate::{
     peer::{H2Client, Host},
@@ -73,7 +74,7 @@ fn connections_of_clients_end_after_their_count_of_requests() {
             }
             let left = tokio::time::timeout(PATIENCE, async {
                 while two.sender.clone().ready().await.is_ok() {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    sleep(Duration::from_millis(10)).await;
                 }
             });
             left.await.expect("GOAWAY comes");
@@ -95,7 +96,7 @@ fn connections_of_clients_have_an_age() {
             let mut up = host.accept().await;
             up.message().await;
             // It is looked after each second.
-            tokio::time::sleep(Duration::from_millis(1500)).await;
+            sleep(Duration::from_millis(1500)).await;
             up.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
                 .await;
             up
@@ -105,5 +106,35 @@ fn connections_of_clients_have_an_age() {
         assert_eq!(answer.text(), "ok", "no call fails by it");
         client.closed().await;
         rig.settled().await;
+    });
+}
+
+#[test]
+fn a_host_that_counts_the_same_time_and_breaks_off_was_late() {
+    run(async {
+        const TIME: Duration = Duration::from_millis(30);
+        let host = Host::bind();
+        let mut setup = Setup::to(&host).speaking_http2();
+        setup.timeout = Some(TIME);
+        let rig = Rig::start(setup).await;
+        let mut client = H2Client::connect(rig.address).await;
+        let serve = async {
+            let mut up = host.accept_h2().await;
+            loop {
+                let (_, mut respond) = up.stream().await;
+                sleep(TIME).await;
+                respond.send_reset(h2::Reason::CANCEL);
+            }
+        };
+        let ask = async {
+            for round in 0..20 {
+                let answer = client.get("http://h/").await;
+                assert_eq!(answer.status, 504, "round {round}: {answer:?}");
+            }
+        };
+        tokio::select! {
+            () = ask => {}
+            () = serve => {}
+        }
     });
 }
