@@ -154,7 +154,7 @@ fn one_path_takes_one_call_a_second() {
     let all = rows(&played("one-a-second"));
     let refused = [
         "RpcException 7 LIMIT_EXCEEDED_EXCEPTION",
-        "status 4 SERVER_THREADPOOL_BUSY",
+        "SofaRpcException 100 SERVER_BUSY",
         "429 Too Many Requests",
         "grpc-status 14 UNAVAILABLE",
     ];

@@ -126,7 +126,12 @@ fn a_host_without_threads_is_ejected_like_one_that_answers_503() {
         let mut scene = Scene::start(speech, cluster, &[]);
         scene.hosts[1].turn(Manner::Busy);
         let failures = scene.calls(30).1;
-        assert_eq!(failures, 2, "{speech:?}");
+        // Dubbo and Bolt have words for a call that was not begun, which goes to another host.
+        let told = match speech {
+            Speech::Dubbo | Speech::Bolt => 0,
+            _ => 2,
+        };
+        assert_eq!(failures, told, "{speech:?}");
         let enforced = scene.stat("ejections_enforced_consecutive_gateway_failure");
         assert_eq!(enforced, 1, "{speech:?}");
     }

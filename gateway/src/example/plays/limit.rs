@@ -21,7 +21,7 @@ pub(super) const EXAMPLE: Example = Example {
 /// What a call over the limit is told.
 const REFUSED: [&str; 4] = [
     "RpcException 7 LIMIT_EXCEEDED_EXCEPTION",
-    "status 4 SERVER_THREADPOOL_BUSY",
+    "SofaRpcException 100 SERVER_BUSY",
     "429 Too Many Requests",
     "grpc-status 14 UNAVAILABLE",
 ];

@@ -14,6 +14,9 @@ use crate::sample::Told;
 const SUCCESS: u16 = 0;
 const SERVER_EXCEPTION: u16 = 2;
 
+/// Of SOFARPC's `RpcErrorType`.
+const SERVER_BUSY: i32 = 100;
+
 /// What a caller waits at most, in milliseconds.
 const TIMEOUT: u32 = 3000;
 
@@ -115,7 +118,7 @@ fn rest(frame: &mut Vec<u8>, class: &str, headers: &[u8], content: &[u8]) {
     frame.extend(content);
 }
 
-/// What stands in a `SofaResponse`: SOFARPC's own error, or the value.
+/// What stands in a `SofaResponse`: SOFARPC's own error, what was thrown, or the value.
 fn result(content: &[u8]) -> Result<Told, Error> {
     let mut values = Walker::new(content, Grammar::V3, Limits::DEFAULT);
     let mut fields = values.object()?;
@@ -126,13 +129,34 @@ fn result(content: &[u8]) -> Result<Told, Error> {
             Some("appResponse") => &mut value,
             _ => continue,
         };
-        *slot = fields.value().read_string_or_null()?;
+        let held = fields.value();
+        if let Some(class) = held.peek_class()? {
+            let class = class.to_cow().into_owned();
+            return Ok(Told::failed(thrown(&class, held)?));
+        }
+        *slot = held.read_string_or_null()?;
     }
     Ok(match (error, value) {
         (Some(error), _) => Told::failed(format!("status 0 SUCCESS, error {}", error.to_cow())),
         (None, Some(value)) => Told::done("status 0 SUCCESS", &value.to_cow()),
         (None, None) => Told::failed("status 0 SUCCESS, null"),
     })
+}
+
+/// An exception by its class and, if it is SOFARPC's own, the number in it.
+fn thrown(class: &str, exception: &mut Walker<'_>) -> Result<String, Error> {
+    let name = class.rsplit('.').next().unwrap_or(class);
+    let mut fields = exception.object()?;
+    while let Some(field) = fields.next_field()? {
+        if field.as_str() == Some("errorType") {
+            let number = fields.value().read_int()?;
+            return Ok(match number {
+                SERVER_BUSY => format!("{name} {number} SERVER_BUSY"),
+                number => format!("{name} {number}"),
+            });
+        }
+    }
+    Ok(name.to_owned())
 }
 
 /// The constants of SOFABolt's `ResponseStatus`.
