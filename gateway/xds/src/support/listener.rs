@@ -334,7 +334,7 @@ pub(super) const MESSAGES: &[Message] = &[
                 &["append_local_overload"],
             ),
             (
-                Harmless("the PROXY protocol is not understood in this version"),
+                Harmless("no filter reads what the PROXY protocol said of the connection"),
                 &["add_proxy_protocol_connection_state"],
             ),
             (
