@@ -27,7 +27,7 @@ use super::{
     identity::{Identity, IdentitySource},
     params::{Params, suite_name, version_name},
     reload::{Reload, Shown},
-    source::{Recipe, files},
+    source::{Recipe, files, renew},
     stats::{self, TlsMetric},
     stream::{Failure, TlsStream, Trying},
     trust::TrustSource,
@@ -297,16 +297,8 @@ impl Reload for ServerTls {
     }
 
     fn reload(&self) -> Result<(), String> {
-        let source = match &self.recipe {
-            None => Ok(self.source.load_full()),
-            Some(recipe) => (recipe.make)().map(Arc::new),
-        };
-        let loaded = source.and_then(|source| {
-            let state = State::load(&source)?;
-            self.state.store(Arc::new(state));
-            self.source.store(source);
-            Ok(())
-        });
+        let recipe = self.recipe.as_ref();
+        let loaded = renew(recipe, &self.source, &self.state, State::load);
         let metric = match &loaded {
             Ok(()) => TlsMetric::Reloaded,
             Err(_) => TlsMetric::NotReloaded,

@@ -8,6 +8,8 @@ use std::{
     sync::Arc,
 };
 
+use arc_swap::ArcSwap;
+
 /// The most octets of one file: hundreds of authorities.
 pub(crate) const MAX_FILE: u64 = 4 << 20;
 
@@ -81,6 +83,26 @@ pub(super) fn files<'s, S>(
         .flat_map(|recipe| recipe.files.iter().cloned());
     let named = sources.filter_map(Source::path).map(Path::to_path_buf);
     secrets.chain(named).collect()
+}
+
+/// Puts into use what `load` makes of the source as it is now. Both stay what they are where that fails.
+///
+/// # Errors
+///
+/// What an operator reads.
+pub(super) fn renew<S, T>(
+    recipe: Option<&Recipe<S>>,
+    source: &ArcSwap<S>,
+    state: &ArcSwap<T>,
+    load: impl FnOnce(&S) -> Result<T, String>,
+) -> Result<(), String> {
+    let fresh = match recipe {
+        None => source.load_full(),
+        Some(recipe) => Arc::new((recipe.make)()?),
+    };
+    state.store(Arc::new(load(&fresh)?));
+    source.store(fresh);
+    Ok(())
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
